@@ -1,0 +1,39 @@
+# The two commands of a newcomer: `make demo` and `make test`.
+PYTHON ?= python3
+# Where pip finds torch without gigabytes of CUDA packages; `make install TORCH_INDEX=` takes torch's default build.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+DEMO := data/demo
+
+.PHONY: install demo test lint format schemas clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml infra/constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --retries 1 --constraint infra/constraints.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --no-deps torch
+	.venv/bin/pip install --quiet --constraint infra/constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: install
+	.venv/bin/nightjar generate $(DEMO)/logs --days 8 --rows-per-day 50000 --seed 7
+	.venv/bin/nightjar train --config jobs/configs/demo.yaml --set data.logs_uri=$(DEMO)/logs
+
+test: install
+	.venv/bin/pytest -q -m 'not gpu'
+
+lint: install
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: install
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+schemas: install
+	.venv/bin/python -m schemas
+
+clean:
+	rm -rf .venv .nightjar $(DEMO)

@@ -1,0 +1,38 @@
+"""`nightjar`: retrain click-through-rate models. `python -m jobs` is the same."""
+
+import sys
+
+import typer
+
+from jobs import evaluate, generate, score, train, ui
+from schemas.refusal import Refusal
+
+app = typer.Typer(
+    name="nightjar",
+    help="Retrain click-through-rate models: FM pretraining, FNN and DeepFM, on Ray, in MLflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command("generate")(generate.generate)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("score")(score.score)
+app.command("ui")(ui.ui)
+
+
+def main() -> None:
+    """Exit 0 when the work is done, 1 when it failed, 2 when the input was refused before anything expensive began."""
+    try:
+        app()
+    except Refusal as refusal:
+        print(f"nightjar: refused\n{refusal}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("nightjar: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""`nightjar generate`: a synthetic click log whose truth is known."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.data import synthetic
+from schemas.loading import absolute
+
+
+def generate(
+    out: Annotated[str, typer.Argument(help="Folder or URI that gets `date=YYYY-MM-DD/` partitions.")],
+    days: Annotated[int, typer.Option(help="Days to write, one after another.", min=1)] = 8,
+    rows_per_day: Annotated[int, typer.Option(help="Impressions of a day.", min=100)] = 50_000,
+    seed: Annotated[int, typer.Option(help="Another seed is another world.", min=0)] = 0,
+) -> None:
+    """Write a synthetic click log and its `truth.json`: the best AUC and NE any model could reach on each day.
+
+    Example: `nightjar generate data/logs --days 8 --rows-per-day 50000 --seed 7`
+    """
+    truth = synthetic.generate(absolute(out), days, rows_per_day, seed)
+    rows = sum(day.rows for day in truth.days)
+    print(f"{rows:,} rows of {len(truth.days)} days in {Path(out) if '://' not in out else out}")
+    for day in truth.days:
+        print(f"  {day.date}  {day.rows:>9,} rows  CTR {day.click_rate:.3f}  best possible NE {day.ne:.4f}  AUC {day.auc:.4f}")

@@ -1,0 +1,12 @@
+"""Options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigPath = Annotated[Path, typer.Option("--config", help="YAML file; see jobs/configs.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key of the config: a.b=c. May be given several times.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]

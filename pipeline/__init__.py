@@ -1,0 +1,16 @@
+"""The library: how a click log becomes a registered model, room by room.
+
+The walk of one click, a row of `logs/date=2026-11-19/part-3.parquet`:
+
+1. `data.logs` finds its file, reads the footer and freezes a manifest of every file used. A log that breaks the
+   contract of `schemas` is refused here, before any row is read; `data.quality` refuses bad values as rows stream.
+2. `data.passes` reads the log twice, on all nodes: to count values, of which `data.vocabulary` makes one append-only
+   id space, and to encode rows by `data.encode` into the packed `data.store`, shuffled within their day.
+3. `data.feed` streams the store to each training rank, as the `Batch`es of `data.batch`.
+4. `training.worker` runs the stages of the plan in one worker group: each step of `training.loop` gathers the batch's
+   rows from `models.table`, has a model of `models` give logits, and updates just those rows.
+5. `evaluation.metrics` adds up the held-out day; `evaluation.gate` says whether the candidate may become champion.
+6. `registry.bundle` writes spec, vocabulary and weights as one directory; `registry.tracking` and `registry.versions`
+   record the run and register the model in MLflow; `registry.pyfunc` serves raw rows with it.
+7. `scoring` writes or evaluates a day's probabilities with a registered model; `retrain` calls it all, in this order.
+"""

@@ -1,0 +1,1 @@
+"""From a raw click log to batches of ids."""

@@ -1,0 +1,189 @@
+"""From a raw Arrow table to packed rows of ids: the same function in training, evaluation, scoring and serving."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.data.rows import Rows
+from pipeline.data.vocabulary import FieldIds, Vocabulary, log_bucket
+from schemas.features import CategoricalField, FeatureField, HashEncoder, MultiValuedField, NumericField
+
+
+def hash64(values: pa.Array) -> np.ndarray:
+    """Uint64 hash of each value's text, the same in every process and for every integer width (pandas' SipHash)."""
+    text = np.asarray(values.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
+    return np.asarray(pd.util.hash_array(text, categorize=False))
+
+
+def hash_column(column: pa.ChunkedArray) -> np.ndarray:
+    """Uint64 hash of each row's value, 0 of null; each distinct value is hashed once."""
+    values, codes = _distinct(column)
+    return np.append(hash64(values), np.uint64(0))[codes.fill_null(len(values)).to_numpy()]
+
+
+@dataclass(frozen=True, slots=True)
+class _FieldCells:
+    """One field of R rows: ids of its cells one after another, how many each row has, and what they weigh."""
+
+    ids: np.ndarray
+    lengths: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+
+class Encoder:
+    """A vocabulary made ready for looking up.
+
+    A value is found by its 64-bit hash in a sorted array, so that opening a bundle builds no dictionary of strings, and
+    scoring one row costs one search. Two values of a field with the same hash (one chance in 10^12 for a million
+    values) would share the id that was learned first.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.spec = vocabulary.spec
+        self.num_ids = vocabulary.num_ids
+        self._fields = vocabulary.fields
+        self._lookups = _lookups(vocabulary)
+        self._has_bags = any(field.kind == "multi_valued" for field in self.spec.fields)
+        self._has_weights = any(
+            field.encoder.type == "scale" or getattr(field, "combine", "sum") == "mean" for field in self.spec.fields
+        )
+
+    def encode(self, table: pa.Table) -> Rows:
+        """R rows of the log -> R packed rows. Label, weight and group are filled where the table has their columns."""
+        cells = [
+            self._encode_field(table.column(field.name), field, ids)
+            for field, ids in zip(self.spec.fields, self._fields, strict=True)
+        ]
+        ids, lengths, weights = self._pack(cells, table.num_rows)
+        spec, names = self.spec, table.column_names
+        return Rows(
+            ids=ids,
+            lengths=lengths,
+            weights=weights,
+            labels=_floats(table, spec.label) if spec.label in names else np.zeros(table.num_rows, np.float32),
+            row_weights=_floats(table, spec.weight) if spec.weight in names else None,
+            groups=hash_column(table.column(spec.group)).view(np.int64) if spec.group in names else None,
+            num_fields=len(spec.fields),
+        )
+
+    def _encode_field(self, column: pa.ChunkedArray, field: FeatureField, ids: FieldIds) -> _FieldCells:
+        match field:
+            case CategoricalField():
+                return _FieldCells(self._categories(column, field, ids))
+            case MultiValuedField():
+                return self._bags(column, field, ids)
+            case NumericField():
+                return self._numbers(column, field, ids)
+
+    def _categories(self, column: pa.ChunkedArray, field: FeatureField, ids: FieldIds) -> np.ndarray:
+        values, codes = _distinct(column)
+        if isinstance(field.encoder, HashEncoder):
+            known = ids.block + (hash64(values) % np.uint64(field.encoder.num_buckets)).astype(np.int32)
+        else:
+            known = self._lookups[field.name].find(hash64(values), ids.oov)
+        # One entry more than there are values: the place that nulls point to.
+        return np.append(known, ids.missing).astype(np.int32)[codes.fill_null(len(values)).to_numpy()]
+
+    def _bags(self, column: pa.ChunkedArray, field: MultiValuedField, ids: FieldIds) -> _FieldCells:
+        lists = _one_chunk(column)
+        row_of_value = pc.list_parent_indices(lists)
+        values = pc.list_flatten(lists)
+        present = values.is_valid()
+        row_of_value, values = row_of_value.filter(present), values.filter(present)
+        lengths = np.bincount(row_of_value.to_numpy(), minlength=len(lists))
+        is_empty = lengths == 0
+        filled = np.maximum(lengths, 1)
+        bag_ids = np.empty(filled.sum(), np.int32)
+        is_missing = np.repeat(is_empty, filled)
+        bag_ids[is_missing] = ids.missing
+        bag_ids[~is_missing] = self._categories(pa.chunked_array([values]), field, ids)
+        weights = np.repeat(1.0 / filled, filled).astype(np.float32) if field.combine == "mean" else None
+        return _FieldCells(bag_ids, filled, weights)
+
+    def _numbers(self, column: pa.ChunkedArray, field: NumericField, ids: FieldIds) -> _FieldCells:
+        numbers = column.cast(pa.float64(), safe=False).to_numpy()
+        # A served row may hold what training refuses: NaN and infinity count as missing, as null does.
+        is_missing = ~np.isfinite(numbers)
+        values = np.where(is_missing, 0.0, numbers)
+        match field.encoder.type:
+            case "quantile_bucket":
+                known = ids.block + np.searchsorted(np.asarray(ids.edges), values, side="right")
+            case "log_bucket":
+                buckets = pa.chunked_array([pa.array(log_bucket(values), mask=is_missing)])
+                return _FieldCells(self._categories(buckets, field, ids))
+            case "scale":
+                known = np.full(len(values), ids.block)
+        found = np.where(is_missing, ids.missing, known).astype(np.int32)
+        if field.encoder.type != "scale":
+            return _FieldCells(found)
+        return _FieldCells(found, None, np.where(is_missing, 1.0, (values - ids.shift) / ids.scale).astype(np.float32))
+
+    def _pack(
+        self, cells: list[_FieldCells], num_rows: int
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Interleave the fields row by row."""
+        num_fields = len(cells)
+        lengths = np.ones((num_rows, num_fields), np.uint16)
+        for f, cell in enumerate(cells):
+            if cell.lengths is not None:
+                lengths[:, f] = cell.lengths
+        ends = np.cumsum(lengths, dtype=np.int64)
+        starts = (ends - lengths.ravel()).reshape(num_rows, num_fields)
+        num_active = int(ends[-1]) if num_rows else 0
+        ids = np.empty(num_active, np.int32)
+        weights = np.ones(num_active, np.float32) if self._has_weights else None
+        for f, cell in enumerate(cells):
+            place = starts[:, f] if cell.lengths is None else _ranges(starts[:, f], cell.lengths)
+            ids[place] = cell.ids
+            if weights is not None and cell.weights is not None:
+                weights[place] = cell.weights
+        return ids, lengths if self._has_bags else None, weights
+
+
+class _Lookup:
+    """Hash -> id by binary search."""
+
+    def __init__(self, hashes: np.ndarray, ids: np.ndarray) -> None:
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._ids = hashes[order], ids[order]
+
+    def find(self, hashes: np.ndarray, oov: int) -> np.ndarray:
+        if not len(self._hashes):
+            return np.full(len(hashes), oov, np.int32)
+        place = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        return np.where(self._hashes[place] == hashes, self._ids[place], oov).astype(np.int32)
+
+
+def _lookups(vocabulary: Vocabulary) -> dict[str, _Lookup]:
+    hashes = hash64(vocabulary.values.column("value").combine_chunks())
+    ids = vocabulary.num_reserved + np.arange(len(hashes), dtype=np.int32)
+    names, field_of_value = _distinct(vocabulary.values.column("field"))
+    codes = field_of_value.to_numpy()
+    code_of = {name: code for code, name in enumerate(names.to_pylist())}
+    of_field = {field.name: codes == code_of.get(field.name, -1) for field in vocabulary.fields}
+    return {name: _Lookup(hashes[mask], ids[mask]) for name, mask in of_field.items()}
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays([pa.array([], column.type), *column.chunks])
+
+
+def _distinct(column: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+    """(distinct values, each row's index into them, null for null)."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    encoded = _one_chunk(column).dictionary_encode()
+    return encoded.dictionary, encoded.indices
+
+
+def _floats(table: pa.Table, name: str) -> np.ndarray:
+    return np.asarray(table.column(name).cast(pa.float32()).to_numpy())
+
+
+def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """start, start + 1, ..., start + length - 1 of every pair, one after another."""
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)

@@ -1,0 +1,93 @@
+"""From the store to a training rank: Ray Data reads the parts, `batches` slices a rank's share."""
+
+from collections.abc import Iterable, Iterator
+from queue import Queue
+from threading import Thread
+from typing import TypeVar, cast
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray.data
+
+from pipeline.data.rows import Rows
+from pipeline.data.store import SplitName, Store, to_rows
+
+T = TypeVar("T")
+
+ROWS_PER_READ = 262_144  # small parts are read together by one task, up to about this many rows
+WINDOW_ROWS = 65_536  # rows that a rank holds and shuffles at a time
+
+
+def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
+    """All packed rows of a split, in the order of days. Lazy; each iteration is one epoch.
+
+    The store knows its parts, so no footers are read to plan the reading: this is what makes an epoch start quickly.
+    """
+    reads = _group([(f"{store.uri}/{part.path}", part.num_rows) for part in store.of_split(split)])
+
+    def read(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
+        for uri in (uri for i in batch["read"] for uri in reads[i]):
+            with fsspec.open(uri, "rb") as stream:
+                for record_batch in pq.ParquetFile(stream).iter_batches(batch_size=WINDOW_ROWS):
+                    yield pa.Table.from_batches([record_batch])
+
+    items = [{"read": i} for i in range(len(reads))]
+    return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(read, batch_size=None)
+
+
+def windows(shard: ray.data.DataIterator, num_fields: int, window_rows: int = WINDOW_ROWS) -> Iterator[Rows]:
+    """One epoch of a rank's share, `window_rows` at a time."""
+    for table in shard.iter_batches(batch_size=window_rows, batch_format="pyarrow", prefetch_batches=1):
+        yield to_rows(table, num_fields)
+
+
+def local_windows(store: Store, split: SplitName, num_fields: int, rank: int, num_ranks: int) -> Iterator[Rows]:
+    """Every `num_ranks`-th row group of a split, read by this process: the ranks' shares are all rows, each once.
+
+    Ray's equal shares would drop the rows that do not divide, which a held-out day can't do without.
+    """
+    number = 0
+    for part in store.of_split(split):
+        with fsspec.open(f"{store.uri}/{part.path}", "rb") as stream:
+            file = pq.ParquetFile(stream)
+            for group in range(file.metadata.num_row_groups):
+                if number % num_ranks == rank:
+                    yield to_rows(file.read_row_group(group), num_fields)
+                number += 1
+
+
+def in_background(items: Iterable[T], depth: int = 4) -> Iterator[T]:
+    """The same items, prepared up to `depth` ahead by a thread; what it raises is raised here."""
+    ready: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
+
+    def prepare() -> None:
+        try:
+            for item in items:
+                ready.put((item, None))
+            ready.put((None, StopIteration()))
+        except BaseException as error:
+            ready.put((None, error))
+
+    Thread(target=prepare, daemon=True).start()
+    while True:
+        item, error = ready.get()
+        if isinstance(error, StopIteration):
+            return
+        if error is not None:
+            raise error
+        yield cast(T, item)
+
+
+def _group(parts: list[tuple[str, int]]) -> list[list[str]]:
+    """Consecutive parts together, until they hold ROWS_PER_READ rows."""
+    groups: list[list[str]] = [[]]
+    rows = 0
+    for uri, num_rows in parts:
+        if groups[-1] and rows + num_rows > ROWS_PER_READ:
+            groups.append([])
+            rows = 0
+        groups[-1].append(uri)
+        rows += num_rows
+    return groups

@@ -1,0 +1,32 @@
+"""Write a file whole or not at all, at any fsspec URI."""
+
+import uuid
+
+import fsspec
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write under a temporary name in the same folder, then move: a reader sees the old file or the new one."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    folder, _, name = path.rpartition("/")
+    fs.makedirs(folder, exist_ok=True)
+    temporary = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
+    fs.pipe_file(temporary, content)
+    fs.mv(temporary, path)
+
+
+def read_bytes(uri: str) -> bytes:
+    fs, path = fsspec.core.url_to_fs(uri)
+    return bytes(fs.cat_file(path))
+
+
+def exists(uri: str) -> bool:
+    fs, path = fsspec.core.url_to_fs(uri)
+    return bool(fs.exists(path))
+
+
+def remove(uri: str) -> None:
+    """Remove a folder and what it holds; nothing happens where there is none."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    if fs.exists(path):
+        fs.rm(path, recursive=True)

@@ -1,0 +1,1 @@
+from pipeline.data.batch import Rows

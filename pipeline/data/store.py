@@ -1,0 +1,160 @@
+"""The packed store: encoded rows, shuffled within their day, written once and read by every stage and epoch.
+
+A folder holds `vocabulary.json`, `vocabulary.parquet`, `{train,test}/date=.../part-0000.parquet` and `parts.json`, which
+lists them; `_SUCCESS` comes last. A row is one binary value of int32 ids: where every field has one id, a column of
+fixed size, which Parquet reads fastest and numpy views without a copy.
+"""
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.data import files
+from pipeline.data.rows import Rows
+from pipeline.data.vocabulary import Vocabulary
+from schemas.features import FeatureSpec
+
+SplitName = Literal["train", "test"]
+ROW_GROUP_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """One file of the store."""
+
+    split: SplitName
+    day: date
+    index: int
+    num_rows: int
+    num_positives: int
+
+    @property
+    def path(self) -> str:
+        return f"{self.split}/date={self.day}/part-{self.index:04d}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A complete store. `num_ids` is the size of its vocabulary, which `read_vocabulary` reads."""
+
+    uri: str
+    num_ids: int
+    parts: tuple[StoredPart, ...]
+
+    def of_split(self, split: SplitName) -> list[StoredPart]:
+        """In the order of days: training ends with the newest."""
+        return sorted((part for part in self.parts if part.split == split), key=lambda part: (part.day, part.index))
+
+    def num_rows(self, split: SplitName) -> int:
+        return sum(part.num_rows for part in self.of_split(split))
+
+    def num_positives(self, split: SplitName) -> int:
+        return sum(part.num_positives for part in self.of_split(split))
+
+
+def write_part(store_uri: str, part: StoredPart, rows: Rows) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(
+        to_table(rows),
+        buffer,
+        row_group_size=ROW_GROUP_ROWS,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        write_statistics=False,
+    )
+    files.write_bytes(f"{store_uri}/{part.path}", buffer.getvalue())
+
+
+def write_vocabulary(uri: str, vocabulary: Vocabulary) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(vocabulary.values, buffer, compression="zstd")
+    files.write_bytes(f"{uri}/vocabulary.parquet", buffer.getvalue())
+    files.write_bytes(f"{uri}/vocabulary.json", vocabulary.layout_json().encode())
+
+
+def read_vocabulary(uri: str, spec: FeatureSpec) -> Vocabulary:
+    values = pq.read_table(io.BytesIO(files.read_bytes(f"{uri}/vocabulary.parquet")))
+    return Vocabulary.from_parts(spec, files.read_bytes(f"{uri}/vocabulary.json").decode(), values)
+
+
+def complete(store_uri: str, num_ids: int, parts: list[StoredPart]) -> Store:
+    """List the parts, then mark the store as whole."""
+    listed = {"num_ids": num_ids, "parts": [asdict(part) for part in parts]}
+    files.write_bytes(f"{store_uri}/parts.json", json.dumps(listed, default=str).encode())
+    files.write_bytes(f"{store_uri}/_SUCCESS", b"")
+    return Store(store_uri, num_ids, tuple(parts))
+
+
+def open_store(store_uri: str) -> Store | None:
+    """The store, or None where none was completed."""
+    if not files.exists(f"{store_uri}/_SUCCESS"):
+        return None
+    listed = json.loads(files.read_bytes(f"{store_uri}/parts.json"))
+    parts = tuple(StoredPart(**{**part, "day": date.fromisoformat(part["day"])}) for part in listed["parts"])
+    return Store(store_uri, listed["num_ids"], parts)
+
+
+def to_table(rows: Rows) -> pa.Table:
+    """Pack: the inverse of `to_rows`."""
+    num_active = None if rows.lengths is None else rows.lengths.sum(axis=1, dtype=np.int64)
+    columns = {"ids": _packed(rows.ids, len(rows), num_active), "label": pa.array(rows.labels.astype(np.uint8))}
+    if rows.lengths is not None:
+        columns["lengths"] = _packed(rows.lengths.ravel(), len(rows), None)
+    if rows.weights is not None:
+        columns["weights"] = _packed(rows.weights, len(rows), num_active)
+    if rows.row_weights is not None:
+        columns["row_weight"] = pa.array(rows.row_weights)
+    if rows.groups is not None:
+        columns["group"] = pa.array(rows.groups)
+    return pa.table(columns)
+
+
+def to_rows(table: pa.Table, num_fields: int) -> Rows:
+    """Unpack; a single chunk is viewed, not copied."""
+    names = table.column_names
+    return Rows(
+        ids=_unpacked(table.column("ids"), np.int32),
+        lengths=_unpacked(table.column("lengths"), np.uint16).reshape(-1, num_fields) if "lengths" in names else None,
+        weights=_unpacked(table.column("weights"), np.float32) if "weights" in names else None,
+        labels=table.column("label").to_numpy().astype(np.float32),
+        row_weights=table.column("row_weight").to_numpy() if "row_weight" in names else None,
+        groups=table.column("group").to_numpy() if "group" in names else None,
+        num_fields=num_fields,
+    )
+
+
+def _packed(values: np.ndarray, num_rows: int, num_per_row: np.ndarray | None) -> pa.Array:
+    """One binary value a row: of fixed size, or of `num_per_row` elements."""
+    data = pa.py_buffer(np.ascontiguousarray(values))
+    if num_per_row is None:
+        width = values.itemsize * (len(values) // num_rows) if num_rows else values.itemsize
+        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), num_rows, [None, data])
+    ends = np.cumsum(num_per_row) * values.itemsize
+    offsets = np.concatenate([[0], ends]).astype(np.int64)
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), num_rows, [None, pa.py_buffer(offsets), data])
+
+
+def _unpacked(column: pa.ChunkedArray, dtype: type[np.generic]) -> np.ndarray:
+    views = [_view(chunk, np.dtype(dtype)) for chunk in column.chunks if len(chunk)]
+    if not views:
+        return np.empty(0, dtype)
+    return views[0] if len(views) == 1 else np.concatenate(views)
+
+
+def _view(chunk: pa.Array, dtype: np.dtype[np.generic]) -> np.ndarray:
+    if pa.types.is_fixed_size_binary(chunk.type):
+        width = chunk.type.byte_width
+        start, stop = chunk.offset * width, (chunk.offset + len(chunk)) * width
+        data = chunk.buffers()[1]
+    else:
+        offsets = np.frombuffer(chunk.buffers()[1], np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
+        start, stop = int(offsets[0]), int(offsets[-1])
+        data = chunk.buffers()[2]
+    return np.frombuffer(data, dtype, count=(stop - start) // dtype.itemsize, offset=start)

@@ -1,0 +1,179 @@
+"""One append-only id space for all fields: which row of the table stands for which value."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.features import FeatureField, FeatureSpec, QuantileBucketEncoder, ScaleEncoder
+
+COUNTS_SCHEMA = pa.schema([("field", pa.string()), ("value", pa.string()), ("count", pa.int64())])
+# Numbers are counted by float32 with the last 12 of 23 mantissa bits cleared: bins of relative width 2^-11, exact for
+# integers up to 4,096. Integer counts add up to the same bits in any order, which sums of floats would not.
+NUMBER_BIN_MASK = np.uint32(0xFFFFF000)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldIds:
+    """The ids that a field has from the start.
+
+    `block` is the first id of its fixed ones: `num_buckets` of a hash, one more than `edges` of quantile buckets, one
+    of a scaled number; a field with a vocabulary has none. A scaled number x weighs (x - shift) / scale.
+    """
+
+    name: str
+    oov: int
+    missing: int
+    block: int
+    edges: tuple[float, ...] = ()
+    shift: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Reserved ids of every field, then the values in the order they were learned.
+
+    Ids [0, num_reserved) are the fields' own; the value in row i of `values` (columns field, value, count) has id
+    num_reserved + i. Growing appends rows and changes none, so a table trained under it stays valid.
+    """
+
+    spec: FeatureSpec
+    fields: tuple[FieldIds, ...]
+    num_reserved: int
+    values: pa.Table
+
+    @property
+    def num_ids(self) -> int:
+        return self.num_reserved + len(self.values)
+
+    @property
+    def fingerprint(self) -> str:
+        """Same fingerprint, same ids for every row; 16 hex digits."""
+        digest = hashlib.sha256(self.layout_json().encode())
+        for column in ("field", "value"):
+            for chunk in self.values.column(column).cast(pa.large_string()).combine_chunks().buffers()[1:]:
+                digest.update(chunk if chunk is not None else b"")
+        return digest.hexdigest()[:16]
+
+    def grow(self, counts: pa.Table) -> "Vocabulary":
+        """Append the values that `counts` has often enough, most frequent first; known ones keep id and count."""
+        min_counts = {field.name: getattr(field.encoder, "min_count", None) for field in self.spec.fields}
+        wanted = pa.table(
+            {
+                "field": pa.array([name for name, least in min_counts.items() if least is not None], pa.string()),
+                "least": pa.array([least for least in min_counts.values() if least is not None], pa.int64()),
+            }
+        )
+        frequent = counts.join(wanted, keys="field", join_type="inner")
+        frequent = frequent.filter(pc.greater_equal(frequent["count"], frequent["least"]))
+        known = self.values.select(["field", "value"])
+        new = frequent.join(known, keys=["field", "value"], join_type="left anti").select(COUNTS_SCHEMA.names)
+        new = new.sort_by([("count", "descending"), ("field", "ascending"), ("value", "ascending")])
+        return replace(self, values=pa.concat_tables([self.values, new.cast(COUNTS_SCHEMA)]).combine_chunks())
+
+    def layout_json(self) -> str:
+        """All but the values, which are a Parquet file of their own."""
+        return json.dumps({"num_reserved": self.num_reserved, "fields": [asdict(field) for field in self.fields]})
+
+    @staticmethod
+    def from_parts(spec: FeatureSpec, layout_json: str, values: pa.Table) -> "Vocabulary":
+        """The inverse of `layout_json` and `values`."""
+        layout = json.loads(layout_json)
+        fields = tuple(FieldIds(**{**field, "edges": tuple(field["edges"])}) for field in layout["fields"])
+        return Vocabulary(spec, fields, layout["num_reserved"], values.cast(COUNTS_SCHEMA))
+
+
+def build(spec: FeatureSpec, counts: pa.Table) -> Vocabulary:
+    """The first vocabulary: out-of-vocabulary and missing ids of each field, fixed blocks, then values by count."""
+    next_id = 2 * len(spec.fields)
+    fields = []
+    for position, field in enumerate(spec.fields):
+        ids = _fit(field, FieldIds(field.name, 2 * position, 2 * position + 1, next_id), counts)
+        fields.append(ids)
+        next_id += _block_size(field, ids)
+    return Vocabulary(spec, tuple(fields), next_id, COUNTS_SCHEMA.empty_table()).grow(counts)
+
+
+def count(table: pa.Table, spec: FeatureSpec) -> pa.Table:
+    """How often each value of each field occurs: columns field, value (as text), count. Nulls are not counted."""
+    counted = [_count_field(table.column(field.name), field) for field in spec.fields if field.encoder.type != "hash"]
+    return merge(pa.concat_tables([COUNTS_SCHEMA.empty_table(), *counted]))
+
+
+def merge(counts: pa.Table) -> pa.Table:
+    """Add up the counts of the same field and value."""
+    summed = counts.group_by(["field", "value"]).aggregate([("count", "sum")])
+    return summed.rename_columns(["field", "value", "count"]).cast(COUNTS_SCHEMA)
+
+
+def log_bucket(values: np.ndarray) -> np.ndarray:
+    """The bucket that LogBucketEncoder describes, int64; the logarithm itself is never taken of small numbers."""
+    size = np.abs(values.astype(np.float64))
+    grown = 3 + np.floor(np.log(np.maximum(size, 1.0)) ** 2)
+    return (np.sign(values) * np.where(size > 2, grown, np.floor(size))).astype(np.int64)
+
+
+def _count_field(column: pa.ChunkedArray, field: FeatureField) -> pa.Table:
+    if field.kind == "multi_valued":
+        column = pc.list_flatten(column)
+    present = column.drop_null()
+    if field.encoder.type == "log_bucket":
+        present = pa.array(log_bucket(present.to_numpy()))
+    elif field.kind == "numeric":
+        present = pa.array(_number_bins(present.to_numpy()))
+    counted = pc.value_counts(present)
+    if isinstance(counted, pa.ChunkedArray):
+        counted = counted.combine_chunks()
+    value, number = counted.flatten()
+    if pa.types.is_dictionary(value.type):
+        value = value.dictionary_decode()
+    names = pa.repeat(pa.scalar(field.name, pa.string()), len(value))
+    return pa.table([names, value.cast(pa.string()), number], schema=COUNTS_SCHEMA)
+
+
+def _number_bins(values: np.ndarray) -> np.ndarray:
+    return (values.astype(np.float32).view(np.uint32) & NUMBER_BIN_MASK).view(np.float32)
+
+
+def _fit(field: FeatureField, ids: FieldIds, counts: pa.Table) -> FieldIds:
+    """Quantile edges or scaling of a numeric field, from its counted bins."""
+    if not isinstance(field.encoder, QuantileBucketEncoder | ScaleEncoder):
+        return ids
+    of_field = counts.filter(pc.equal(counts["field"], field.name))
+    values = of_field["value"].cast(pa.float64()).to_numpy()
+    order = np.argsort(values)
+    values, rows = values[order], of_field["count"].to_numpy()[order]
+    if not len(values):
+        return ids
+    if isinstance(field.encoder, QuantileBucketEncoder):
+        return replace(ids, edges=_quantile_edges(values, rows, field.encoder.num_buckets))
+    if field.encoder.to == "unit":
+        shift, scale = float(values[0]), float(values[-1] - values[0])
+    else:
+        shift = float(np.average(values, weights=rows))
+        scale = float(np.sqrt(np.average((values - shift) ** 2, weights=rows)))
+    return replace(ids, shift=shift, scale=scale or 1.0)
+
+
+def _quantile_edges(values: np.ndarray, rows: np.ndarray, num_buckets: int) -> tuple[float, ...]:
+    """Inner edges: a number belongs to the bucket of the edges at or below it."""
+    last_of_bucket = np.searchsorted(np.cumsum(rows), rows.sum() * np.arange(1, num_buckets) / num_buckets)
+    first_of_next = np.minimum(last_of_bucket + 1, len(values) - 1)
+    edges = np.unique(values[first_of_next])
+    return tuple(float(edge) for edge in edges if edge > values[0])
+
+
+def _block_size(field: FeatureField, ids: FieldIds) -> int:
+    match field.encoder.type:
+        case "hash":
+            return field.encoder.num_buckets
+        case "quantile_bucket":
+            return len(ids.edges) + 1
+        case "scale":
+            return 1
+        case _:
+            return 0

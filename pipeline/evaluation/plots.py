@@ -1,0 +1,129 @@
+"""The curves behind the metrics, several models to a plot: name -> the `Sums` of each, comparable if on the same rows.
+
+Figures are made without pyplot, so nothing global is kept and no screen is needed. matplotlib is imported when the
+first one is drawn. Save one with `figure.savefig` or MLflow's `log_figure`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.evaluation.metrics import Metrics, Sums
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito 2008, "Color Universal Design": told apart with any colour vision.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+REFERENCE: dict[str, Any] = {"color": "0.5", "linewidth": 1.0, "linestyle": (0, (4, 3)), "zorder": 1}
+LEGEND: dict[str, Any] = {"fontsize": 8.5, "framealpha": 0.9, "edgecolor": "none"}
+NO_CLICKS: dict[str, Any] = {"linestyle": "none", "marker": "v", "markerfacecolor": "none", "clip_on": False}
+LOW_CTR = 0.1  # below this mean label calibration is drawn on log scales
+
+
+def plot_roc(curves: Mapping[str, Sums]) -> "Figure":
+    """Share of the clicks found against share of the non-clicks let through; the diagonal is guessing."""
+    figure, axes = _square("ROC", x="False positive rate (% of non-clicks)", y="True positive rate (% of clicks)")
+    for name, sums, metrics, color in _styled(curves):
+        false_positive_rate, true_positive_rate = sums.roc_curve()
+        label = f"{name}: AUC {_shown(metrics.auc)}"
+        axes.plot(100 * false_positive_rate, 100 * true_positive_rate, color=color, label=label)
+    axes.plot([0, 100], [0, 100], **REFERENCE, label="guessing: AUC 0.5")
+    axes.set(xlim=(0, 100), ylim=(0, 100))
+    axes.legend(loc="lower right", **LEGEND)
+    return figure
+
+
+def plot_precision_recall(curves: Mapping[str, Sums]) -> "Figure":
+    """Precision against recall, and the base rate, which is the precision of guessing."""
+    x, y = "Recall (% of clicks found)", "Precision (% clicks among the rows chosen)"
+    figure, axes = _square("Precision and recall", x, y)
+    highest, base_rates = 0.0, set[float | None]()
+    for name, sums, metrics, color in _styled(curves):
+        recall, precision = sums.precision_recall_curve()
+        label = f"{name}: AP {_shown(metrics.pr_auc)}"
+        axes.plot(100 * recall, 100 * precision, color=color, drawstyle="steps-pre", label=label)
+        # The few rows that score highest have any precision from 0 to 1; they are drawn, but set no scale.
+        highest = max(highest, float(precision[recall >= 0.01].max(initial=0.0)))
+        base_rates.add(metrics.base_rate)
+    for base_rate in sorted(rate for rate in base_rates if rate is not None):
+        axes.axhline(100 * base_rate, **REFERENCE, label=f"base rate: {100 * base_rate:.3g}%")
+    axes.set(xlim=(0, 100), ylim=(0, min(100.0, 125 * highest) or 100.0))
+    axes.legend(loc="upper right", **LEGEND)
+    return figure
+
+
+def plot_calibration(curves: Mapping[str, Sums]) -> "Figure":
+    """Clicks that came against clicks that p promised, in bins of equal rows; above the diagonal p is too low.
+
+    On log scales where CTRs are low. They have no 0, so a bin without clicks is a hollow triangle on the lower edge.
+    """
+    figure, axes = _square("Calibration, 20 bins of equal rows", x="Mean p (%)", y="Observed click-through rate (%)")
+    low, high = _range_of_rates(curves.values())
+    all_clicked = True
+    for name, sums, metrics, color in _styled(curves):
+        mean_p, mean_label, _ = sums.calibration_curve(num_bins=20)
+        clicked = mean_label > 0 if low > 0 else np.full(len(mean_label), True)
+        all_clicked &= bool(clicked.all())
+        label = f"{name}: calibration {_shown(metrics.calibration, '.3f')}, ECE {_shown(metrics.ece, '.2g')}"
+        axes.plot(100 * mean_p[clicked], 100 * mean_label[clicked], "o-", markersize=4, color=color, label=label)
+        axes.plot(100 * mean_p[~clicked], np.full(sum(~clicked), low), color=color, **NO_CLICKS)
+    axes.plot([low, high], [low, high], **REFERENCE, label="perfect")
+    if not all_clicked:
+        axes.plot([], [], color="0.5", **NO_CLICKS, label="bin without clicks")
+    if low > 0:
+        _use_log_scales(axes)
+    axes.set(xlim=(low, high), ylim=(low, high))
+    axes.legend(loc="upper left", **LEGEND)
+    return figure
+
+
+def _range_of_rates(sums_of_models: Iterable[Sums]) -> tuple[float, float]:
+    """Ends of both axes of the calibration plot, in %: from 0 for linear scales, from above it for log scales."""
+    rates, base_rates = [np.empty(0)], [0.0]
+    for sums in sums_of_models:
+        rates += sums.calibration_curve(num_bins=20)[:2]
+        base_rates.append(sums.metrics().base_rate or 0.0)
+    above_zero = 100 * np.concatenate(rates)
+    above_zero = above_zero[above_zero > 0]
+    if not len(above_zero):
+        return 0.0, 100.0
+    low = float(above_zero.min()) / 1.5 if max(base_rates) < LOW_CTR else 0.0
+    return low, min(1.5 * float(above_zero.max()), 100.0)
+
+
+def _styled(curves: Mapping[str, Sums]) -> Iterator[tuple[str, Sums, Metrics, str]]:
+    for (name, sums), color in zip(curves.items(), cycle(COLORS), strict=False):
+        yield name, sums, sums.metrics(), color
+
+
+def _shown(value: float | None, digits: str = ".4f") -> str:
+    return "undefined" if value is None else format(value, digits)
+
+
+def _square(title: str, x: str, y: str) -> tuple["Figure", "Axes"]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), dpi=200, layout="constrained")
+    axes = figure.add_subplot(box_aspect=1)
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(color="0.92", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _use_log_scales(axes: "Axes") -> None:
+    """Ticks at 1, 2 and 5 times the powers of ten, as plain numbers: a CTR is seldom spread over two decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda percent, _: f"{percent:g}"))
+        axis.set_minor_locator(NullLocator())

@@ -1,0 +1,27 @@
+"""The models, one file a paper, and the table whose rows they all read: [B, F, 1 + K] rows [w | v] -> logits [B].
+
+Each has a scalar parameter w0, the global bias, which a stage takes over from an earlier one together with the rows.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from pipeline.models.deepfm import DeepFM
+from pipeline.models.dnn import DNN
+from pipeline.models.fm import FM
+from pipeline.models.fnn import FNN
+from schemas.config import MLPConfig, ModelName
+
+CTRModel: TypeAlias = FM | DNN | FNN | DeepFM
+
+MODELS: dict[ModelName, Callable[[int, int, MLPConfig, int], CTRModel]] = {
+    "fm": lambda num_fields, dimension, mlp, seed: FM(),  # it has no layers, so that none of the four matters
+    "dnn": DNN,
+    "fnn": FNN,
+    "deepfm": DeepFM,
+}
+
+
+def build(name: ModelName, num_fields: int, dimension: int, mlp: MLPConfig, seed: int) -> CTRModel:
+    """The model of that name, its layers drawn from `seed`. FM has no layers and leaves `mlp` aside."""
+    return MODELS[name](num_fields, dimension, mlp, seed)

@@ -1,0 +1,27 @@
+"""Factorization-machine supported neural network (Zhang, Du and Wang 2016)."""
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.mlp import MLP
+from schemas.config import MLPConfig
+
+
+class FNN(nn.Module):
+    """logit = MLP(z), z = (w0, w_1, v_1, ..., w_F, v_F) of 1 + F (1 + K) floats   (Zhang et al. 2016, eq. 4 to 6)
+
+    w0 and the rows start as a trained FM's, and are trained on. Their authors' code feeds w0 and w too; later copies of
+    FNN feed v alone.
+    """
+
+    def __init__(self, num_fields: int, dimension: int, mlp: MLPConfig, seed: int) -> None:
+        super().__init__()
+        self.w0 = nn.Parameter(torch.zeros(()))
+        self.mlp = MLP(1 + num_fields * (1 + dimension), mlp, seed)
+
+    def forward(self, rows_BFD: Tensor) -> Tensor:
+        """[B, F, D] rows [w | v] -> logits [B]"""
+        w0_B1 = self.w0.expand(len(rows_BFD), 1)
+        z = torch.cat([w0_B1, rows_BFD.flatten(start_dim=1)], dim=1)
+        logits_B: Tensor = self.mlp(z)
+        return logits_B

@@ -1,0 +1,1 @@
+"""Bundles, MLflow runs, registered models and their serving."""

@@ -1,0 +1,1 @@
+"""The contracts: what goes into Nightjar and what comes out. Imports nothing of ours."""

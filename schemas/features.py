@@ -1,0 +1,124 @@
+"""FeatureSpec: the columns of a click log and how each becomes ids.
+
+A *field* is a column, a *feature* is one id of it. A row of the log is one impression.
+"""
+
+from collections import Counter
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FROZEN = ConfigDict(extra="forbid", frozen=True)
+
+
+class VocabularyEncoder(BaseModel):
+    """Every value seen at least `min_count` times in training gets an id of its own; the rest share one."""
+
+    model_config = FROZEN
+    type: Literal["vocabulary"] = "vocabulary"
+    min_count: int = Field(default=1, ge=1, description="Rows of the training days a value must occur in.")
+
+
+class HashEncoder(BaseModel):
+    """A value's id is its hash modulo `num_buckets`: nothing to count, unseen values included."""
+
+    model_config = FROZEN
+    type: Literal["hash"]
+    num_buckets: int = Field(ge=1)
+
+
+class LogBucketEncoder(BaseModel):
+    """sign(x) (3 + floor(ln(|x|)^2)) for |x| > 2, else sign(x) floor(|x|): small counts apart, then growing buckets.
+
+    The transform of the Criteo challenge's winners (Juan, Zhuang, Chin 2014), for negative numbers too. Buckets seen at
+    least `min_count` times get ids of their own.
+    """
+
+    model_config = FROZEN
+    type: Literal["log_bucket"]
+    min_count: int = Field(default=1, ge=1, description="Rows of the training days a bucket must occur in.")
+
+
+class QuantileBucketEncoder(BaseModel):
+    """At most `num_buckets` buckets that hold about equally many training rows; ties can make them fewer."""
+
+    model_config = FROZEN
+    type: Literal["quantile_bucket"]
+    num_buckets: int = Field(default=32, ge=2)
+
+
+class ScaleEncoder(BaseModel):
+    """One id per field, its row multiplied by the scaled value: (x - mean) / deviation, or (x - min) / (max - min)."""
+
+    model_config = FROZEN
+    type: Literal["scale"]
+    to: Literal["standard", "unit"] = "standard"
+
+
+class CategoricalField(BaseModel):
+    """One value a row, a string, an integer or a boolean; null is the field's `missing` feature."""
+
+    model_config = FROZEN
+    name: str = Field(min_length=1)
+    kind: Literal["categorical"]
+    encoder: Annotated[VocabularyEncoder | HashEncoder, Field(discriminator="type")] = VocabularyEncoder()
+
+
+class MultiValuedField(BaseModel):
+    """A list of values a row. The field's vector is the sum or the mean of theirs; null and the empty list are missing."""
+
+    model_config = FROZEN
+    name: str = Field(min_length=1)
+    kind: Literal["multi_valued"]
+    encoder: Annotated[VocabularyEncoder | HashEncoder, Field(discriminator="type")] = VocabularyEncoder()
+    combine: Literal["sum", "mean"] = "mean"
+
+
+class NumericField(BaseModel):
+    """A finite number a row, in buckets or scaled; null is the field's `missing` feature."""
+
+    model_config = FROZEN
+    name: str = Field(min_length=1)
+    kind: Literal["numeric"]
+    encoder: Annotated[
+        LogBucketEncoder | QuantileBucketEncoder | ScaleEncoder, Field(discriminator="type")
+    ] = QuantileBucketEncoder(type="quantile_bucket")
+
+
+FeatureField = Annotated[CategoricalField | MultiValuedField | NumericField, Field(discriminator="kind")]
+
+
+class FeatureSpec(BaseModel):
+    """What a click log holds. Columns that are neither named here nor `ignored` are refused, so that none is forgotten."""
+
+    model_config = FROZEN
+    label: str = Field(description="Column of 0 and 1; 1 is a click.")
+    partition: str = Field(default="date", description="Hive partition key of the days: `date` in `date=2026-11-19/`.")
+    weight: str | None = Field(default=None, description="Column of non-negative row weights.")
+    group: str | None = Field(
+        default=None, description="Column whose groups GAUC compares rows within, say the user; null is one more group."
+    )
+    row_key: str | None = Field(default=None, description="Column that names a row, carried into scored output; no nulls.")
+    ignored: tuple[str, ...] = Field(default=(), description="Columns that are no features.")
+    fields: tuple[FeatureField, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _columns_have_one_role(self) -> Self:
+        roles = Counter(field.name for field in self.fields)
+        roles.update({self.label: 1, self.partition: 1})
+        roles.update(set(self.ignored))
+        twice = sorted(name for name, count in roles.items() if count > 1)
+        if twice:
+            raise ValueError(f"columns with more than one role (label, partition, ignored, field): {', '.join(twice)}")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that Nightjar reads from the files: all but the partition, which the path holds."""
+        named = [self.label, self.weight, self.group, self.row_key, *(field.name for field in self.fields)]
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """Columns a served model needs, in the order of the fields."""
+        return tuple(field.name for field in self.fields)

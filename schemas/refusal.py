@@ -1,0 +1,26 @@
+"""The one exception for input that the user must change."""
+
+
+class Refusal(ValueError):
+    """Input was refused before it could cost anything: the command line prints this and exits 2.
+
+    `where` is the file, column, day or config key; `remedy` is what the reader can do about it.
+    """
+
+    def __init__(self, *, found: str, expected: str, where: str, remedy: str) -> None:
+        super().__init__(found, expected, where, remedy)
+        self.found = found
+        self.expected = expected
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"found     {self.found}\nexpected  {self.expected}\nwhere     {self.where}\nremedy    {self.remedy}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (self.found, self.expected, self.where, self.remedy)
+
+
+def _rebuild(found: str, expected: str, where: str, remedy: str) -> Refusal:
+    """Keyword arguments do not survive the default pickling of exceptions between Ray processes."""
+    return Refusal(found=found, expected=expected, where=where, remedy=remedy)

@@ -1,0 +1,44 @@
+"""A tiny click log that every room can be tested on, small enough to be checked by eye."""
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SPEC = {
+    "label": "click",
+    "group": "user",
+    "row_key": "row",
+    "fields": [
+        {"name": "user", "kind": "categorical"},
+        {"name": "site", "kind": "categorical", "encoder": {"type": "hash", "num_buckets": 4}},
+        {"name": "tags", "kind": "multi_valued"},
+        {"name": "age", "kind": "numeric", "encoder": {"type": "quantile_bucket", "num_buckets": 4}},
+        {"name": "views", "kind": "numeric", "encoder": {"type": "log_bucket"}},
+        {"name": "price", "kind": "numeric", "encoder": {"type": "scale"}},
+    ],
+}
+
+
+def click_rows(first_row: int = 0) -> pa.Table:
+    """Eight impressions, two of them clicks; every kind of field, with missing values."""
+    return pa.table(
+        {
+            "row": pa.array(range(first_row, first_row + 8), pa.int64()),
+            "user": ["ann", "ann", "bob", "ann", "bob", "cat", None, "ann"],
+            "site": ["x", "y", "x", "x", "z", "x", "y", None],
+            "tags": [["a", "b"], ["a"], [], None, ["b", "c", "a"], ["a"], ["a"], ["b"]],
+            "age": pa.array([20, 30, 40, 50, 20, 30, None, 40], pa.int32()),
+            "views": pa.array([0, 1, 2, 3, 10, 100, -5, None], pa.int64()),
+            "price": [1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, None],
+            "click": pa.array([1, 0, 0, 0, 0, 1, 0, 0], pa.int8()),
+        }
+    )
+
+
+def write_day(logs: Path, day: date, table: pa.Table, name: str = "part-0.parquet", row_group_size: int = 4) -> Path:
+    folder = logs / f"date={day}"
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / name, row_group_size=row_group_size)
+    return folder / name

@@ -1,0 +1,97 @@
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click_logs import click_rows, write_day
+
+from pipeline.data import logs
+from schemas.refusal import Refusal
+
+FIRST = date(2026, 11, 1)
+
+
+def test_days_are_found_oldest_first(logs_uri, spec):
+    assert logs.days_of(logs_uri, spec) == [date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 3)]
+
+
+def test_the_manifest_counts_rows_without_reading_them(logs_uri, spec):
+    manifest = logs.find(logs_uri, logs.days_of(logs_uri, spec), spec)
+    assert [(file.day.day, file.num_rows, file.row_group_rows) for file in manifest.files] == [
+        (day, 8, (4, 4)) for day in (1, 2, 3)
+    ]
+
+
+def test_rewriting_a_file_with_other_values_changes_the_fingerprint(logs_uri, spec):
+    def fingerprint() -> str:
+        return logs.find(logs_uri, [FIRST], spec).fingerprint
+
+    before = fingerprint()
+    assert fingerprint() == before
+    write_day(Path(logs_uri), FIRST, click_rows(100))
+    assert fingerprint() != before
+
+
+def test_parts_hold_every_row_group_once_and_each_samples_the_whole_day(tmp_path, spec):
+    write_day(tmp_path, FIRST, pa.concat_tables([click_rows(8 * i) for i in range(4)]), row_group_size=4)
+    parts = logs.find(str(tmp_path), [FIRST], spec).parts(rows_per_part=16)
+    assert [[group for _, group in part.row_groups] for part in parts] == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    rows = [row for part in parts for table, _ in logs.read_part(part, ["row"]) for row in table["row"].to_pylist()]
+    assert sorted(rows) == list(range(32))
+
+
+def test_files_that_other_tools_left_are_no_data(logs_uri, spec):
+    (Path(logs_uri) / f"date={FIRST}" / "_SUCCESS").touch()
+    (Path(logs_uri) / f"date={FIRST}" / ".part-1.parquet.tmp").write_text("half")
+    assert logs.find(logs_uri, [FIRST], spec).num_rows == 8
+
+
+def no_log(folder: Path) -> None:
+    for path in folder.glob("date=*/*"):
+        path.unlink()
+    for path in folder.glob("date=*"):
+        path.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (no_log, "no date=YYYY-MM-DD folder"),
+        (lambda folder: (folder / "date=today").mkdir(), "a partition named 'today'"),
+        (lambda folder: (folder / f"date={FIRST}/part-0.parquet").unlink(), "a day without files"),
+        (lambda folder: write_day(folder, FIRST, click_rows().slice(0, 0)), "no rows"),
+        (lambda folder: (folder / f"date={FIRST}/part-1.parquet").write_text("no Parquet"), "not whole Parquet"),
+        (lambda folder: write_day(folder, FIRST, click_rows().drop_columns(["age"])), "no column 'age'"),
+    ],
+)
+def test_a_damaged_log_is_refused(logs_uri, spec, damage, found):
+    damage(Path(logs_uri))
+    with pytest.raises(Refusal) as refusal:
+        logs.find(logs_uri, logs.days_of(logs_uri, spec), spec)
+    assert found in refusal.value.found
+    assert str(logs_uri) in refusal.value.where
+
+
+def test_a_truncated_file_is_refused_by_name(logs_uri, spec):
+    path = Path(logs_uri) / f"date={FIRST}" / "part-0.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(Refusal, match="not whole Parquet") as refusal:
+        logs.find(logs_uri, [FIRST], spec)
+    assert str(path) in refusal.value.where
+
+
+def test_a_damaged_page_under_a_whole_footer_is_refused_when_it_is_read(logs_uri, spec):
+    path = Path(logs_uri) / f"date={FIRST}" / "part-0.parquet"
+    content = bytearray(path.read_bytes())
+    start = pq.ParquetFile(path).metadata.row_group(0).column(0).dictionary_page_offset or 4
+    content[start : start + 40] = b"\xff" * 40
+    path.write_bytes(bytes(content))
+    (part,) = logs.find(logs_uri, [FIRST], spec).parts(100)
+    with pytest.raises(Refusal, match="row group 0"):
+        list(logs.read_part(part, spec.columns))
+
+
+def test_a_day_that_is_not_there_is_refused(logs_uri, spec):
+    with pytest.raises(Refusal, match="no such day"):
+        logs.find(logs_uri, [date(2026, 12, 24)], spec)

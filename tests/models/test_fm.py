@@ -1,0 +1,58 @@
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.data.batch import Batch
+from pipeline.models.fm import FM, pairwise_interactions
+from pipeline.models.table import Table
+
+
+def fm_with(w0: float) -> FM:
+    fm = FM()
+    torch.nn.init.constant_(fm.w0, w0)
+    return fm
+
+
+def test_fm_of_one_row_by_hand():
+    # w0 = .5, w = (1, 2, 3, 4), v_1 = (0, 1), v_2 = (2, 3); the row has features 1 and 2:
+    # w0 + w_1 + w_2 + <v_1, v_2> = 0.5 + 2 + 3 + (0*2 + 1*3)
+    rows = [[1.0, 9.0, 9.0], [2.0, 0.0, 1.0], [3.0, 2.0, 3.0], [4.0, 9.0, 9.0]]
+    table = Table(torch.tensor(rows), torch.zeros(4))
+    batch = Batch(ids_N=torch.tensor([1, 2], dtype=torch.int32), labels_B=torch.ones(1), num_fields=2)
+    assert fm_with(0.5)(table.lookup(batch)).tolist() == [8.5]
+
+
+def test_three_fields_interact_in_three_pairs():
+    # <(1, 0), (2, 5)> + <(1, 0), (3, 1)> + <(2, 5), (3, 1)> = 2 + 3 + 11
+    v_BFK = torch.tensor([[[1.0, 0.0], [2.0, 5.0], [3.0, 1.0]]])
+    assert pairwise_interactions(v_BFK).tolist() == [16]
+
+
+def test_one_field_has_no_interaction():
+    rows_BFD = torch.tensor([[[2.0, 3.0, 4.0]]])
+    assert fm_with(1)(rows_BFD).tolist() == [3]
+
+
+def test_an_empty_field_adds_nothing():
+    rows_BFD = torch.tensor([[[2.0, 3.0], [1.0, 5.0], [0.0, 0.0]]])
+    assert fm_with(0)(rows_BFD).tolist() == [2 + 1 + 15]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 5), st.integers(1, 6), st.integers(1, 5), st.integers(0, 999))
+def test_pairwise_interactions_are_the_double_sum(num_rows: int, num_fields: int, dimension: int, seed: int):
+    v_BFK = np.random.default_rng(seed).normal(size=(num_rows, num_fields, dimension))
+    expected = [sum(float(v[f] @ v[g]) for f in range(num_fields) for g in range(f + 1, num_fields)) for v in v_BFK]
+    np.testing.assert_allclose(pairwise_interactions(torch.from_numpy(v_BFK)).numpy(), expected, atol=1e-12)
+
+
+def test_gradients_are_those_of_the_equation():
+    # d/dw0 = d/dw_f = 1, d/dv_f = the sum of the other fields' v.
+    rows_BFD = torch.tensor([[[9.0, 1.0], [9.0, 2.0], [9.0, 4.0]]], requires_grad=True)
+    fm = fm_with(0)
+    fm(rows_BFD).sum().backward()
+    assert rows_BFD.grad is not None
+    assert rows_BFD.grad.tolist() == [[[1, 6], [1, 5], [1, 3]]]
+    assert fm.w0.grad is not None
+    assert fm.w0.grad.item() == 1

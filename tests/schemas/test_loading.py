@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from schemas.__main__ import JSON_DIR, json_schemas
+from schemas.config import TrainConfig
+from schemas.loading import load
+from schemas.refusal import Refusal
+
+FEATURES = """
+label: click
+fields:
+  - {name: user, kind: categorical, encoder: {type: vocabulary, min_count: 2}}
+  - {name: age, kind: numeric}
+"""
+CONFIG = """
+data:
+  logs_uri: logs
+  features: features.yaml
+stages:
+  - {name: fm, model: fm}
+  - {name: fnn, model: fnn, init_from: fm, mlp: {hidden: [8]}}
+"""
+
+
+@pytest.fixture
+def config_path(tmp_path: Path) -> Path:
+    (tmp_path / "features.yaml").write_text(FEATURES)
+    path = tmp_path / "train.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_features_are_read_beside_the_config(config_path):
+    config = load(TrainConfig, config_path)
+    assert config.data.features.fields[0].encoder.min_count == 2
+    assert config.stages[1].init_from == "fm"
+
+
+def test_overrides_reach_mappings_and_list_elements_by_name_or_position(config_path):
+    config = load(TrainConfig, config_path, ["cluster.num_workers=2", "stages.fnn.epochs=3", "stages.0.batch_size=64"])
+    assert (config.cluster.num_workers, config.stages[1].epochs, config.stages[0].batch_size) == (2, 3, 64)
+
+
+def test_the_last_override_of_a_key_wins(config_path):
+    assert load(TrainConfig, config_path, ["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize(
+    ("yaml", "overrides", "found", "remedy"),
+    [
+        (CONFIG + "sede: 1\n", [], "unknown key 'sede'", "did you mean 'seed'?"),
+        (CONFIG.replace("hidden", "hiden"), [], "unknown key 'hiden'", "did you mean 'hidden'?"),
+        (CONFIG + "seed: 1\nseed: 2\n", [], "key 'seed' stands twice", "line"),
+        (CONFIG.replace("init_from: fm", "init_from: fn"), [], "these keys", "JSON Schemas"),
+        (CONFIG.replace("model: fnn", "model: fn"), [], "'fn'", "JSON Schemas"),
+        (CONFIG.replace("model: fnn, ", ""), [], "nothing", "JSON Schemas"),
+        ("- a\n- b\n", [], "list at the top", "jobs/configs"),
+        ("data: {unclosed\n", [], "expected ',' or '}'", "that line"),
+        (CONFIG, ["seed"], "'seed'", "--set"),
+        (CONFIG, ["stages.dnn.epochs=1"], "'dnn'", "as the config does"),
+        (CONFIG, ["table.dimensoin=3"], "unknown key 'dimensoin'", "did you mean 'dimension'?"),
+        (CONFIG, ["cluster.num_workers=3"], "these keys", "JSON Schemas"),
+    ],
+)
+def test_a_wrong_config_is_refused_with_a_remedy(config_path, yaml, overrides, found, remedy):
+    config_path.write_text(yaml)
+    with pytest.raises(Refusal) as refusal:
+        load(TrainConfig, config_path, overrides)
+    assert found in refusal.value.found
+    assert remedy in refusal.value.remedy
+
+
+def test_a_wrong_feature_spec_is_refused_at_its_key(config_path):
+    (config_path.parent / "features.yaml").write_text(FEATURES.replace("min_count", "mincount"))
+    with pytest.raises(Refusal, match="did you mean 'min_count'") as refusal:
+        load(TrainConfig, config_path)
+    assert "data.features.fields.0" in refusal.value.where
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(Refusal, match=r"nowhere\.yaml"):
+        load(TrainConfig, tmp_path / "nowhere.yaml")
+
+
+def test_json_schemas_have_not_drifted():
+    for name, text in json_schemas().items():
+        assert (JSON_DIR / name).read_text() == text, "run `make schemas`"
+
+
+def test_a_later_stage_cannot_be_started_from(config_path):
+    with pytest.raises(Refusal, match="no earlier stage"):
+        load(TrainConfig, config_path, ["stages.fm.init_from=fnn"])
