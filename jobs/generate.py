@@ -1,6 +1,5 @@
 """`nightjar generate`: a synthetic click log whose truth is known."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +20,7 @@ def generate(
     """
     truth = synthetic.generate(absolute(out), days, rows_per_day, seed)
     rows = sum(day.rows for day in truth.days)
-    print(f"{rows:,} rows of {len(truth.days)} days in {Path(out) if '://' not in out else out}")
+    print(f"{rows:,} rows of {len(truth.days)} days in {out}")
     for day in truth.days:
-        print(f"  {day.date}  {day.rows:>9,} rows  CTR {day.click_rate:.3f}  best possible NE {day.ne:.4f}  AUC {day.auc:.4f}")
+        best = f"best possible NE {day.ne:.4f}  AUC {day.auc:.4f}"
+        print(f"  {day.date}  {day.rows:>9,} rows  CTR {day.click_rate:.3f}  {best}")

@@ -10,3 +10,6 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a key of the config: a.b=c. May be given several times.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
+ModelUri = Annotated[
+    str, typer.Option("--model", help="models:/ctr@champion, models:/ctr/3, models:/<id>, runs:/..., or a folder.")
+]

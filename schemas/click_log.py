@@ -32,14 +32,16 @@ def _is_label(kind: pa.DataType) -> bool:
     return bool(_is_number(kind) or pt.is_boolean(kind))
 
 
-CATEGORY = (_is_category, "string, integer or boolean")
-CATEGORY_LIST = (_is_category_list, "list of string, integer or boolean")
-NUMBER = (_is_number, "integer or floating point")
-LABEL = (_is_label, "integer, floating point or boolean, of 0 and 1")
+TypeTest = tuple[Callable[[pa.DataType], bool], str]
+
+CATEGORY: TypeTest = (_is_category, "string, integer or boolean")
+CATEGORY_LIST: TypeTest = (_is_category_list, "list of string, integer or boolean")
+NUMBER: TypeTest = (_is_number, "integer or floating point")
+LABEL: TypeTest = (_is_label, "integer, floating point or boolean, of 0 and 1")
 OF_KIND = {"categorical": CATEGORY, "multi_valued": CATEGORY_LIST, "numeric": NUMBER}
 
 
-def expected_types(spec: FeatureSpec) -> dict[str, tuple[Callable[[pa.DataType], bool], str]]:
+def expected_types(spec: FeatureSpec) -> dict[str, TypeTest]:
     """Column -> (test of its Arrow type, the type in words), in the order of `spec.columns`."""
     types = {spec.label: LABEL}
     if spec.weight:
@@ -51,11 +53,16 @@ def expected_types(spec: FeatureSpec) -> dict[str, tuple[Callable[[pa.DataType],
     return types
 
 
-def check(schema: pa.Schema, spec: FeatureSpec, where: str) -> None:
-    """Refuse a schema that lacks a column of the spec, has one of another type, or one the spec does not know."""
+def check(schema: pa.Schema, spec: FeatureSpec, where: str, *, labelled: bool = True) -> None:
+    """Refuse a schema that lacks a column of the spec, has one of another type, or one the spec does not know.
+
+    Rows that are only to be scored are not `labelled`: of them, features and row key are asked for, and no more.
+    """
     expected = expected_types(spec)
     known = {*expected, *spec.ignored, spec.partition}
     unknown = [name for name in schema.names if name not in known]
+    if not labelled:
+        expected = {name: kind for name, kind in expected.items() if name in spec.scoring_columns}
     for column, (is_right, in_words) in expected.items():
         if column not in schema.names:
             raise Refusal(
@@ -72,7 +79,7 @@ def check(schema: pa.Schema, spec: FeatureSpec, where: str) -> None:
                 where=where,
                 remedy="cast the column where the log is written, or give it another kind in the feature spec",
             )
-    if unknown:
+    if unknown and labelled:
         raise Refusal(
             found=f"column(s) that the feature spec does not know: {', '.join(map(repr, unknown))}",
             expected="every column of the log to be a field, or named under `ignored`",

@@ -163,7 +163,9 @@ class MLflowConfig(BaseModel):
     """Where runs are recorded and models registered."""
 
     model_config = FROZEN
-    tracking_uri: str | None = Field(default=None, description="None: $MLFLOW_TRACKING_URI, else SQLite in the work folder.")
+    tracking_uri: str | None = Field(
+        default=None, description="None: $MLFLOW_TRACKING_URI, else SQLite in the work folder."
+    )
     experiment: str = "nightjar"
     registered_model: str = "ctr"
 

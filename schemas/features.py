@@ -65,7 +65,7 @@ class CategoricalField(BaseModel):
 
 
 class MultiValuedField(BaseModel):
-    """A list of values a row. The field's vector is the sum or the mean of theirs; null and the empty list are missing."""
+    """A list of values a row. The field's vector is the sum or mean of theirs; null and the empty list are missing."""
 
     model_config = FROZEN
     name: str = Field(min_length=1)
@@ -80,16 +80,16 @@ class NumericField(BaseModel):
     model_config = FROZEN
     name: str = Field(min_length=1)
     kind: Literal["numeric"]
-    encoder: Annotated[
-        LogBucketEncoder | QuantileBucketEncoder | ScaleEncoder, Field(discriminator="type")
-    ] = QuantileBucketEncoder(type="quantile_bucket")
+    encoder: Annotated[LogBucketEncoder | QuantileBucketEncoder | ScaleEncoder, Field(discriminator="type")] = (
+        QuantileBucketEncoder(type="quantile_bucket")
+    )
 
 
 FeatureField = Annotated[CategoricalField | MultiValuedField | NumericField, Field(discriminator="kind")]
 
 
 class FeatureSpec(BaseModel):
-    """What a click log holds. Columns that are neither named here nor `ignored` are refused, so that none is forgotten."""
+    """What a click log holds. A column that is neither named nor `ignored` is refused, so that none is forgotten."""
 
     model_config = FROZEN
     label: str = Field(description="Column of 0 and 1; 1 is a click.")
@@ -98,7 +98,9 @@ class FeatureSpec(BaseModel):
     group: str | None = Field(
         default=None, description="Column whose groups GAUC compares rows within, say the user; null is one more group."
     )
-    row_key: str | None = Field(default=None, description="Column that names a row, carried into scored output; no nulls.")
+    row_key: str | None = Field(
+        default=None, description="Column that names a row, carried into scored output; no nulls."
+    )
     ignored: tuple[str, ...] = Field(default=(), description="Columns that are no features.")
     fields: tuple[FeatureField, ...] = Field(min_length=1)
 
@@ -117,6 +119,11 @@ class FeatureSpec(BaseModel):
         """Columns that Nightjar reads from the files: all but the partition, which the path holds."""
         named = [self.label, self.weight, self.group, self.row_key, *(field.name for field in self.fields)]
         return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def scoring_columns(self) -> tuple[str, ...]:
+        """Columns that are read of rows to be scored, whose labels may not be known yet."""
+        return tuple(dict.fromkeys([*([self.row_key] if self.row_key else []), *self.feature_columns]))
 
     @property
     def feature_columns(self) -> tuple[str, ...]:

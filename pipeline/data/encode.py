@@ -21,7 +21,8 @@ def hash64(values: pa.Array) -> np.ndarray:
 def hash_column(column: pa.ChunkedArray) -> np.ndarray:
     """Uint64 hash of each row's value, 0 of null; each distinct value is hashed once."""
     values, codes = _distinct(column)
-    return np.append(hash64(values), np.uint64(0))[codes.fill_null(len(values)).to_numpy()]
+    hashes: np.ndarray = np.append(hash64(values), np.uint64(0))[codes.fill_null(len(values)).to_numpy()]
+    return hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ class Encoder:
             lengths=lengths,
             weights=weights,
             labels=_floats(table, spec.label) if spec.label in names else np.zeros(table.num_rows, np.float32),
-            row_weights=_floats(table, spec.weight) if spec.weight in names else None,
-            groups=hash_column(table.column(spec.group)).view(np.int64) if spec.group in names else None,
+            row_weights=_floats(table, spec.weight) if spec.weight and spec.weight in names else None,
+            groups=hash_column(table.column(spec.group)).view(np.int64) if spec.group and spec.group in names else None,
             num_fields=len(spec.fields),
         )
 
@@ -85,7 +86,8 @@ class Encoder:
         else:
             known = self._lookups[field.name].find(hash64(values), ids.oov)
         # One entry more than there are values: the place that nulls point to.
-        return np.append(known, ids.missing).astype(np.int32)[codes.fill_null(len(values)).to_numpy()]
+        found: np.ndarray = np.append(known, ids.missing).astype(np.int32)[codes.fill_null(len(values)).to_numpy()]
+        return found
 
     def _bags(self, column: pa.ChunkedArray, field: MultiValuedField, ids: FieldIds) -> _FieldCells:
         lists = _one_chunk(column)
@@ -121,9 +123,7 @@ class Encoder:
             return _FieldCells(found)
         return _FieldCells(found, None, np.where(is_missing, 1.0, (values - ids.shift) / ids.scale).astype(np.float32))
 
-    def _pack(
-        self, cells: list[_FieldCells], num_rows: int
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    def _pack(self, cells: list[_FieldCells], num_rows: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Interleave the fields row by row."""
         num_fields = len(cells)
         lengths = np.ones((num_rows, num_fields), np.uint16)
@@ -186,4 +186,5 @@ def _floats(table: pa.Table, name: str) -> np.ndarray:
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """start, start + 1, ..., start + length - 1 of every pair, one after another."""
     before = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    ranges: np.ndarray = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    return ranges

@@ -1,6 +1,7 @@
 """Write a file whole or not at all, at any fsspec URI."""
 
 import uuid
+from pathlib import Path
 
 import fsspec
 
@@ -18,6 +19,15 @@ def write_bytes(uri: str, content: bytes) -> None:
 def read_bytes(uri: str) -> bytes:
     fs, path = fsspec.core.url_to_fs(uri)
     return bytes(fs.cat_file(path))
+
+
+def fetch(uri: str, folder: Path) -> Path:
+    """Copy the files of the folder at `uri`, but not of its subfolders, into a local one, and return that."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    for info in fs.ls(path, detail=True):
+        if info["type"] == "file":
+            fs.get_file(info["name"], str(folder / str(info["name"]).rsplit("/", 1)[-1]))
+    return folder
 
 
 def exists(uri: str) -> bool:

@@ -113,16 +113,16 @@ def days_of(logs_uri: str, spec: FeatureSpec) -> list[date]:
     return sorted(days)
 
 
-def find(logs_uri: str, days: Sequence[date], spec: FeatureSpec) -> Manifest:
+def find(logs_uri: str, days: Sequence[date], spec: FeatureSpec, *, labelled: bool = True) -> Manifest:
     """The manifest of these days, each file's footer read and its schema checked; Refusal for what is amiss."""
     fs, root = fsspec.core.url_to_fs(logs_uri)
-    paths = []
+    paths: list[tuple[date, dict[str, Any]]] = []
     for day in days:
         folder = f"{root}/{spec.partition}={day}"
         infos = sorted(fs.ls(folder, detail=True), key=lambda info: str(info["name"])) if fs.exists(folder) else None
         paths += [(day, info) for info in _data_files(infos, f"{logs_uri}/{spec.partition}={day}")]
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        files = list(pool.map(lambda found: _read_footer(fs, *found, spec), paths))
+        files = list(pool.map(lambda found: _read_footer(fs, *found, spec, labelled), paths))
     manifest = Manifest(tuple(files))
     for day in days:
         if manifest.of_days([day]).num_rows == 0:
@@ -182,7 +182,9 @@ def _basename(info: dict[str, Any]) -> str:
     return str(info["name"]).rsplit("/", 1)[-1]
 
 
-def _read_footer(fs: fsspec.AbstractFileSystem, day: date, info: dict[str, Any], spec: FeatureSpec) -> LogFile:
+def _read_footer(
+    fs: fsspec.AbstractFileSystem, day: date, info: dict[str, Any], spec: FeatureSpec, labelled: bool
+) -> LogFile:
     uri = fs.unstrip_protocol(info["name"])
     try:
         with fs.open(info["name"], "rb") as stream:
@@ -192,7 +194,7 @@ def _read_footer(fs: fsspec.AbstractFileSystem, day: date, info: dict[str, Any],
             digest = hashlib.sha256(stream.read()).hexdigest()[:16]
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(uri, error) from error
-    click_log.check(footer.schema_arrow, spec, uri)
+    click_log.check(footer.schema_arrow, spec, uri, labelled=labelled)
     return LogFile(uri, day, int(info["size"]), rows, digest)
 
 

@@ -6,6 +6,7 @@ exception: Ray would wrap it in a traceback of the task, and which of several ca
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import date
 
 import numpy as np
@@ -23,14 +24,13 @@ from schemas.features import FeatureSpec
 from schemas.refusal import Refusal
 
 REFUSED = ""  # no field has this name: a count of it carries a refusal
-REPORT_SCHEMA = pa.schema(
+WRITTEN_SCHEMA = pa.schema(
     [
         ("split", pa.string()),
         ("day", pa.date32()),
         ("index", pa.int64()),
         ("num_rows", pa.int64()),
         ("num_positives", pa.int64()),
-        ("refusal", pa.string()),
     ]
 )
 
@@ -38,7 +38,7 @@ REPORT_SCHEMA = pa.schema(
 def count_values(
     manifest: Manifest, spec: FeatureSpec, split: Split, test_days: Sequence[date], rows_per_part: int
 ) -> pa.Table:
-    """How often each value occurs in the training rows, over all parts. Raises Refusal for rows that break the contract."""
+    """How often each value occurs in the training rows. Raises Refusal for rows that break the contract."""
     parts = manifest.parts(rows_per_part)
 
     def count(batch: dict[str, np.ndarray]) -> pa.Table:
@@ -71,21 +71,31 @@ def encode_rows(
     store_uri: str,
 ) -> list[StoredPart]:
     """Encode every part, shuffle it, write it to the store. Raises Refusal for rows that break the contract."""
-    parts = manifest.parts(rows_per_part)
+    encoder = Encoder(vocab)
 
-    def encode(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
-        encoder = Encoder(vocab)
+    def encode(part: Part) -> pa.Table:
+        written = _encode_part(part, encoder, split, test_days, seed, store_uri)
+        return pa.Table.from_pylist([asdict(stored) for stored in written], schema=WRITTEN_SCHEMA)
+
+    written = map_parts(manifest.parts(rows_per_part), encode, WRITTEN_SCHEMA).to_pylist()
+    return [StoredPart(**stored) for stored in written]
+
+
+def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: pa.Schema) -> pa.Table:
+    """The tables of `work` over all parts, in one, in no particular order. Raises the first Refusal that it raised."""
+    with_refusal = schema.append(pa.field("refusal", pa.string()))
+
+    def run(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
         for part in (parts[i] for i in batch["part"]):
             try:
-                written = _encode_part(part, encoder, split, test_days, seed, store_uri)
+                done = work(part)
+                yield done.append_column("refusal", pa.nulls(len(done), pa.string()))
             except Refusal as refusal:
-                yield _report(StoredPart("train", part.day, part.index, 0, 0), _to_json(refusal))
-            else:
-                yield from (_report(stored, None) for stored in written)
+                yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=with_refusal)
 
-    reports = _collect(_over_parts(parts, encode), REPORT_SCHEMA).to_pylist()
-    _raise_first([report["refusal"] for report in reports if report["refusal"]])
-    return [StoredPart(**{key: report[key] for key in REPORT_SCHEMA.names[:-1]}) for report in reports]
+    table = _collect(_over_parts(parts, run), with_refusal)
+    _raise_first([refusal for refusal in table.column("refusal").to_pylist() if refusal])
+    return table.drop_columns(["refusal"])
 
 
 def _encode_part(
@@ -123,11 +133,6 @@ def _num_partitions() -> int:
 def _collect(dataset: ray.data.Dataset, schema: pa.Schema) -> pa.Table:
     blocks = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
     return pa.concat_tables([schema.empty_table(), *(block.cast(schema) for block in blocks)])
-
-
-def _report(part: StoredPart, refusal: str | None) -> pa.Table:
-    values = [part.split, part.day, part.index, part.num_rows, part.num_positives, refusal]
-    return pa.table([[value] for value in values], schema=REPORT_SCHEMA)
 
 
 def _to_json(refusal: Refusal) -> str:

@@ -11,7 +11,7 @@ MAX_VALUES = 65_535  # of a multi-valued field in one row; the store keeps lengt
 
 
 def check_rows(table: pa.Table, spec: FeatureSpec, where: str) -> None:
-    """Refuse labels outside {0, 1}, non-finite numbers, negative weights, null row keys; nulls elsewhere are missing."""
+    """Refuse labels outside {0, 1}, non-finite numbers, negative weights, null keys; other nulls are missing values."""
     label = table.column(spec.label)
     if label.null_count or not _all(pc.is_in(pc.cast(label, pa.float64()), pa.array([0.0, 1.0]))):
         raise _refusal(spec.label, _example(label, _outside_labels(label)), "0 or 1 in every row", where)

@@ -18,7 +18,7 @@ def choose_days(days: Sequence[date], split: Split, where: str) -> tuple[list[da
     if isinstance(split, RandomSplit):
         return list(days), list(days)
     test_days = sorted(split.test_dates) or [max(days)]
-    _require(test_days, days, where)
+    require(test_days, days, where)
     first = split.train_from or min(days)
     train_days = [day for day in days if first <= day < test_days[0] and (not split.train_to or day <= split.train_to)]
     if not train_days:
@@ -43,7 +43,8 @@ def is_held_out(table: pa.Table, day: date, split: Split, test_days: Sequence[da
     return np.asarray(mixed < np.uint64(split.test_share * 2.0**64))
 
 
-def _require(wanted: Sequence[date], days: Sequence[date], where: str) -> None:
+def require(wanted: Sequence[date], days: Sequence[date], where: str) -> None:
+    """Refuse days that the log does not have."""
     absent = sorted(set(wanted) - set(days))
     if absent:
         raise Refusal(

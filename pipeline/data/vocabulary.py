@@ -114,7 +114,8 @@ def log_bucket(values: np.ndarray) -> np.ndarray:
     """The bucket that LogBucketEncoder describes, int64; the logarithm itself is never taken of small numbers."""
     size = np.abs(values.astype(np.float64))
     grown = 3 + np.floor(np.log(np.maximum(size, 1.0)) ** 2)
-    return (np.sign(values) * np.where(size > 2, grown, np.floor(size))).astype(np.int64)
+    buckets: np.ndarray = (np.sign(values) * np.where(size > 2, grown, np.floor(size))).astype(np.int64)
+    return buckets
 
 
 def _count_field(column: pa.ChunkedArray, field: FeatureField) -> pa.Table:
@@ -136,7 +137,8 @@ def _count_field(column: pa.ChunkedArray, field: FeatureField) -> pa.Table:
 
 
 def _number_bins(values: np.ndarray) -> np.ndarray:
-    return (values.astype(np.float32).view(np.uint32) & NUMBER_BIN_MASK).view(np.float32)
+    bins: np.ndarray = (values.astype(np.float32).view(np.uint32) & NUMBER_BIN_MASK).view(np.float32)
+    return bins
 
 
 def _fit(field: FeatureField, ids: FieldIds, counts: pa.Table) -> FieldIds:

@@ -5,6 +5,7 @@ averaged over batches, so how the rows were split does not show in the result.
 """
 
 import dataclasses
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -180,6 +181,17 @@ class Sums:
             p=arrays["p"],
             groups=(table,) if len(table.keys) else (),
         )
+
+    def to_bytes(self) -> bytes:
+        """The arrays as a compressed npz file."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **self.to_arrays())
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, npz: bytes) -> Self:
+        with np.load(io.BytesIO(npz)) as arrays:
+            return cls.from_arrays(dict(arrays))
 
     def metrics(self) -> Metrics:
         P, N = float(self.positives.sum()), float(self.negatives.sum())

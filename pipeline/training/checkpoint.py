@@ -104,15 +104,5 @@ def is_published(uri: str) -> bool:
     return files.exists(f"{uri}/_SUCCESS")
 
 
-def fetch(uri: str, folder: Path) -> Path:
-    """A published stage as a local folder: downloaded into `folder`."""
-    fs, path = fsspec.core.url_to_fs(uri)
-    for info in fs.ls(path, detail=True):
-        name = str(info["name"]).rsplit("/", 1)[-1]
-        if info["type"] == "file" and name != "_SUCCESS":
-            fs.get_file(info["name"], str(folder / name))
-    return folder
-
-
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from pipeline import models
+from pipeline.data import files
 from pipeline.models.table import Table
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, StageState
@@ -34,14 +35,11 @@ def start(
         checkpoint.restore(state, own_checkpoint)
     elif stage.init_from is not None:
         with tempfile.TemporaryDirectory() as folder:
-            checkpoint.fetch(stage_uri(run_uri, stage.init_from), Path(folder))
-            transfer(state, Path(folder))
+            transfer(state, files.fetch(stage_uri(run_uri, stage.init_from), Path(folder)))
     return state
 
 
-def from_scratch(
-    stage: StageConfig, config: TrainConfig, num_ids: int, device: torch.device = CPU
-) -> StageState:
+def from_scratch(stage: StageConfig, config: TrainConfig, num_ids: int, device: torch.device = CPU) -> StageState:
     num_fields = len(config.data.features.fields)
     model = models.build(stage.model, num_fields, config.table.dimension, stage.mlp, config.seed).to(device)
     table = Table.create(num_ids, config.table, config.seed).to(device)

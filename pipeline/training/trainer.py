@@ -1,12 +1,17 @@
 """Start the one Ray Train job of a run, after making sure that the cluster can hold it."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import ray
+import ray.train
 from ray.data import ExecutionOptions
 from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from pipeline.data import feed
 from pipeline.training import worker
+from pipeline.training.board import Announce, Board, watched
 from pipeline.training.worker import Job
 from schemas.config import ClusterConfig
 from schemas.refusal import Refusal
@@ -14,12 +19,21 @@ from schemas.refusal import Refusal
 READER_CPUS = 1.0  # Ray Data needs a CPU of its own to read while the workers hold theirs, else it waits for ever
 
 
-def fit(job: Job, run_name: str, storage_uri: str) -> None:
-    """Train all stages. The same name in the same storage resumes what was interrupted."""
+class TrainingFailed(RuntimeError):
+    """The Ray Train job gave up: its first failure, in words."""
+
+
+def fit(job: Job, show: Callable[[str, int, int, float], None]) -> None:
+    """Train all stages, showing (stage, step, steps, rows/s) as they go.
+
+    Ray Train keeps its own records in the run's folder too, and resumes from them what was interrupted.
+    """
     config = job.config
+    storage_uri, _, run_name = job.run_uri.rpartition("/")
+    board = ray.remote(num_cpus=0)(Board).remote()
     trainer = TorchTrainer(
         worker.run,
-        train_loop_config={"job": job},
+        train_loop_config={"job": replace(job, announce=Announce(board))},
         torch_config=TorchConfig(backend="nccl" if config.cluster.use_gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=config.cluster.num_workers,
@@ -36,11 +50,15 @@ def fit(job: Job, run_name: str, storage_uri: str) -> None:
         # Ordered, so that a resumed run is fed what an uninterrupted one would have been.
         dataset_config=DataConfig(execution_options=ExecutionOptions(preserve_order=True)),
     )
-    trainer.fit()
+    try:
+        with watched(board, show):
+            trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        raise TrainingFailed(_reason(error)) from error
 
 
 def check_placement(cluster: ClusterConfig) -> None:
-    """Refuse what the cluster could never place, before anything is read. An autoscaling cluster counts as it is now."""
+    """Refuse what the cluster could never place, before anything is read; an autoscaling one counts as it is now."""
     have = ray.cluster_resources()
     workers = {name: cluster.num_workers * amount for name, amount in _worker_resources(cluster).items()}
     need = {**workers, "CPU": workers["CPU"] + READER_CPUS}
@@ -59,3 +77,13 @@ def check_placement(cluster: ClusterConfig) -> None:
 
 def _worker_resources(cluster: ClusterConfig) -> dict[str, float]:
     return {"CPU": cluster.cpus_per_worker, **({"GPU": 1.0} if cluster.use_gpu else {})}
+
+
+def _reason(error: Exception) -> str:
+    """The first rank's failure in one line: what Ray adds are tracebacks of its own processes."""
+    failures = getattr(error, "worker_failures", {})
+    if not failures:
+        return str(error)
+    rank, failure = min(failures.items())
+    cause = getattr(failure, "_base_exc", failure)
+    return f"rank {rank}: {type(cause).__name__}: {cause}"

@@ -1,6 +1,5 @@
 """What each rank of the Ray Train job does: the stages of the plan, one after another, in one worker group."""
 
-import io
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ EVALUATION_ROWS = 8192
 
 MetricLog = Callable[[str, Mapping[str, float], int], None]
 """Called on rank 0 with stage, metrics and step; must survive pickling."""
+Announce = Callable[[str, int, int, float], None]
+"""Called on rank 0 with stage, step, steps in all and rows/s; must survive pickling."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Job:
     store: Store
     run_uri: str
     log: MetricLog
+    announce: Announce | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,11 @@ def run(settings: dict[str, Any]) -> None:
 def _run_stage(job: Job, stage: StageConfig) -> None:
     context = ray.train.get_context()
     ranks = context.get_world_size()
-    rank = Rank(
-        context.get_world_rank(), ranks, stage.batch_size // ranks, job.store.num_rows("train") // ranks
-    )
+    rank = Rank(context.get_world_rank(), ranks, stage.batch_size // ranks, job.store.num_rows("train") // ranks)
     state = _start(job, stage)
     net: nn.Module = DistributedDataParallel(state.model) if ranks > 1 else state.model
     num_steps = stage.epochs * rank.steps_per_epoch
-    curves = Curves(num_steps, lambda metrics, step: job.log(stage.name, metrics, step))
+    curves = Curves(num_steps, lambda metrics, step: _tell(job, stage, metrics, step, num_steps))
 
     batches = feed.in_background(_batches(job, stage, rank, state.progress.step))
     gather_rows = exchange.gather_rows if ranks > 1 else loop.alone
@@ -88,6 +88,12 @@ def _run_stage(job: Job, stage: StageConfig) -> None:
         _publish(job, stage, state, sums, ranks)
     # Every rank waits here: the next stage may start from what rank 0 has just published.
     ray.train.report({"stage": stage.name, "step": state.progress.step})
+
+
+def _tell(job: Job, stage: StageConfig, metrics: Mapping[str, float], step: int, num_steps: int) -> None:
+    job.log(stage.name, metrics, step)
+    if job.announce:
+        job.announce(stage.name, step, num_steps, metrics["perf/rows_per_second"])
 
 
 def _start(job: Job, stage: StageConfig) -> StageState:
@@ -121,9 +127,8 @@ def _batches(job: Job, stage: StageConfig, rank: Rank, done_steps: int) -> Itera
                 continue
             rows = rows.take(np.random.default_rng(seed).permutation(len(rows)))
             for start in starts[skip:]:
-                stop = min(start + rank.batch_size, len(rows))
-                if stop - start > 1:
-                    yield rows.batch(start, stop).to(ray.train.torch.get_device())
+                if start + 1 < len(rows):
+                    yield Batch.of(rows, start, start + rank.batch_size).to(ray.train.torch.get_device())
             skip = 0
 
 
@@ -143,7 +148,7 @@ def held_out_sums(state: StageState, store: Store, num_fields: int, rank: int, n
     total = Sums.zero()
     for rows in feed.local_windows(store, "test", num_fields, rank, num_ranks):
         starts = range(0, len(rows), EVALUATION_ROWS)
-        batches = (rows.batch(start, min(start + EVALUATION_ROWS, len(rows))).to(device) for start in starts)
+        batches = (Batch.of(rows, start, start + EVALUATION_ROWS).to(device) for start in starts)
         logits = torch.cat([logits_B for _, logits_B in loop.predict(state, batches)])
         total += Sums.of(logits.cpu().numpy(), rows.labels, rows.row_weights, rows.groups)
     return total
@@ -159,6 +164,4 @@ def _publish(job: Job, stage: StageConfig, state: StageState, sums: Sums, ranks:
         "rows_per_second": progress.rows_seen * ranks / max(progress.seconds, 1e-9),
         "seconds": progress.seconds,
     }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **sums.to_arrays())
-    checkpoint.publish(state, {HELD_OUT_SUMS: buffer.getvalue()}, stages.stage_uri(job.run_uri, stage.name))
+    checkpoint.publish(state, {HELD_OUT_SUMS: sums.to_bytes()}, stages.stage_uri(job.run_uri, stage.name))

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.batch import Batch, Rows
+from pipeline.data.batch import Batch
+from pipeline.data.rows import Rows
 
 Bag = list[tuple[int, float]]
 
@@ -77,7 +78,7 @@ def test_a_batch_of_bags_by_hand():
         labels=np.array([1, 0], np.float32),
         num_fields=2,
     )
-    batch = rows.batch(0, 2)
+    batch = Batch.of(rows, 0, 2)
     assert batch.num_rows == 2
     assert batch.ids_N.tolist() == [3, 1, 1, 2, 5]
     assert batch.offsets_C is not None
@@ -87,7 +88,7 @@ def test_a_batch_of_bags_by_hand():
     assert cells_N.tolist() == [0, 2, 2, 2, 3]
     assert (batch.ids_N.dtype, batch.offsets_C.dtype, cells_N.dtype) == (torch.int32, torch.int32, torch.int32)
 
-    second = rows.batch(1, 2)
+    second = Batch.of(rows, 1, 2)
     assert second.ids_N.tolist() == [1, 1, 2, 5]
     assert second.offsets_C is not None
     assert second.offsets_C.tolist() == [0, 3]
@@ -95,7 +96,7 @@ def test_a_batch_of_bags_by_hand():
 
 def test_where_every_cell_has_one_id_offsets_and_cells_are_left_out():
     rows = Rows(ids=np.arange(6, dtype=np.int32), labels=np.zeros(3, np.float32), num_fields=2)
-    batch = rows.batch(1, 3)
+    batch = Batch.of(rows, 1, 3)
     assert batch.ids_N.tolist() == [2, 3, 4, 5]
     assert batch.offsets_C is None
     assert batch.cells_N() is None
@@ -144,7 +145,7 @@ def test_a_batch_holds_the_bags_of_its_rows(
     clicks = random_clicks(num_rows, num_fields, as_bags, seed)
     start = min(start, num_rows)
     expected = clicks[start : start + size]
-    batch = pack(clicks, num_fields, as_bags).batch(start, start + size)
+    batch = Batch.of(pack(clicks, num_fields, as_bags), start, start + size)
 
     cells_N = batch.cells_N()
     cells = list(range(len(batch.ids_N))) if cells_N is None else cells_N.tolist()
@@ -193,7 +194,7 @@ def test_slices_and_batches_copy_nothing():
     assert np.shares_memory(part.ids, rows.ids)
     assert part.lengths is not None
     assert np.shares_memory(part.lengths, rows.lengths)
-    batch = rows.batch(1, 4)
+    batch = Batch.of(rows, 1, 4)
     assert batch.ids_N.data_ptr() == part.ids.ctypes.data
     assert batch.labels_B.data_ptr() == part.labels.ctypes.data
 
@@ -202,12 +203,12 @@ def test_slices_and_batches_copy_nothing():
 def test_read_only_arrays_become_a_batch_without_a_copy_or_a_warning():
     ids, labels = np.arange(4, dtype=np.int32), np.ones(2, np.float32)
     ids.flags.writeable = labels.flags.writeable = False
-    batch = Rows(ids=ids, labels=labels, num_fields=2).batch(0, 2)
+    batch = Batch.of(Rows(ids=ids, labels=labels, num_fields=2), 0, 2)
     assert batch.ids_N.data_ptr() == ids.ctypes.data
 
 
 def test_all_tensors_move_to_the_device():
-    batch = pack(random_clicks(3, 2, as_bags=True, seed=3), 2).batch(0, 3).to("meta")
+    batch = Batch.of(pack(random_clicks(3, 2, as_bags=True, seed=3), 2), 0, 3).to("meta")
     tensors = (batch.ids_N, batch.offsets_C, batch.weights_N, batch.labels_B, batch.row_weights_B)
     assert {tensor.device.type for tensor in tensors if tensor is not None} == {"meta"}
 

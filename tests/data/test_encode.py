@@ -26,7 +26,7 @@ def id_of(vocabulary: Vocabulary, field: str, value: str) -> int:
 
 
 def test_a_row_by_hand(rows, vocabulary):
-    user, site, tags, age, views, price = vocabulary.fields
+    _, site, _, age, views, price = vocabulary.fields
     encoded = Encoder(vocabulary).encode(rows)
     first, last = cells(encoded)[0], cells(encoded)[-1]
     assert first[0] == [id_of(vocabulary, "user", "ann")]

@@ -1,0 +1,52 @@
+"""`nightjar evaluate`: judge a model on held-out rows."""
+
+import datetime
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
+from pipeline import cluster, scoring
+from pipeline.data import logs, split
+from pipeline.registry import tracking, versions
+from schemas.config import DateSplit, TrainConfig
+from schemas.loading import load
+
+
+def evaluate(
+    config: ConfigPath,
+    model: ModelUri,
+    dates: Annotated[
+        list[datetime.datetime] | None,
+        typer.Option("--dates", formats=["%Y-%m-%d"], help="Days to judge on, once each; none: the config's held-out."),
+    ] = None,
+    set_: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score the held-out rows with a model and compare its probabilities to the labels.
+
+    Under a random split, only held-out rows count, whatever the days.
+
+    Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-08`
+    """
+    loaded = load(TrainConfig, config, set_ or [])
+    data = loaded.data
+    days = logs.days_of(data.logs_uri, data.features)
+    held_out = data.split
+    if dates and isinstance(held_out, DateSplit):
+        held_out = DateSplit(test_dates=tuple(sorted({when.date() for when in dates})))
+    wanted = sorted({when.date() for when in dates}) if dates else split.choose_days(days, held_out, data.logs_uri)[1]
+    split.require(wanted, days, data.logs_uri)
+    bundle = versions.load_bundle(tracking.connect(loaded.mlflow, loaded.work_uri), model)
+    manifest = logs.find(data.logs_uri, wanted, bundle.spec)
+    with cluster.connected(loaded.cluster):
+        metrics = scoring.evaluate(bundle, manifest, held_out, wanted, data.rows_per_part).metrics()
+    table = Table("metric", "value", title=f"{model} on {', '.join(map(str, wanted[:4]))}{' ...' * (len(wanted) > 4)}")
+    for name, value in metrics.as_dict().items():
+        table.add_row(name, f"{value:,.6g}")
+    Console(stderr=as_json).print(table)
+    if as_json:
+        print(json.dumps({"model": model, "dates": list(map(str, wanted)), **metrics.as_dict()}))

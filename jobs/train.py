@@ -1,0 +1,68 @@
+"""`nightjar train`: one retrain, from the log to a registered model."""
+
+import json
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.console import ProgressView
+from jobs.options import AsJson, ConfigPath, Overrides
+from pipeline.retrain import Summary, retrain
+from schemas.config import TrainConfig
+from schemas.loading import load
+
+COLUMNS = {
+    "rows_seen": ("rows seen", "{:,.0f}"),
+    "rows_per_second": ("rows/s", "{:,.0f}"),
+    "auc": ("AUC", "{:.4f}"),
+    "log_loss": ("log loss", "{:.4f}"),
+    "ne": ("NE", "{:.4f}"),
+    "calibration": ("calibration", "{:.3f}"),
+}
+
+
+def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -> None:
+    """Train every stage of the plan, evaluate on the held-out rows, register the best model.
+
+    It becomes `champion` if its normalized entropy (NE) is below the champion's on the same rows.
+
+    Example: `nightjar train --config jobs/configs/demo.yaml --set cluster.num_workers=2`
+    """
+    loaded = load(TrainConfig, config, set_ or [])
+    with ProgressView() as show:
+        summary = retrain(loaded, show)
+    print_summary(summary, Console(stderr=as_json, width=None if sys.stdout.isatty() else 120))
+    if as_json:
+        print(json.dumps(asdict(summary)))
+    else:
+        print_next(summary, config, loaded)
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    days = summary.held_out_days
+    held_out = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
+    table = Table(title=f"Held-out rows of {held_out}", title_justify="left")
+    table.add_column("model")
+    for heading, _ in COLUMNS.values():
+        table.add_column(heading, justify="right")
+    table.add_column("best possible NE", justify="right")
+    best_possible = "unknown" if summary.best_possible_ne is None else f"{summary.best_possible_ne:.4f}"
+    for stage, results in summary.stages.items():
+        cells = [form.format(results[key]) if key in results else "undefined" for key, (_, form) in COLUMNS.items()]
+        style = "bold" if stage == summary.best_stage else None
+        table.add_row(stage, *cells, best_possible, style=style)
+    console.print(table)
+    console.print(f"{summary.model_uri} ({summary.best_stage}) is {summary.alias}: {summary.verdict}", highlight=False)
+
+
+def print_next(summary: Summary, config_path: Path, config: TrainConfig) -> None:
+    name = config.mlflow.registered_model
+    score = ["nightjar", "score", "--config", str(config_path), "--set", f"data.logs_uri={config.data.logs_uri}"]
+    score += ["--model", f"models:/{name}@{summary.alias}", "--date", summary.held_out_days[-1], "--out", "data/scores"]
+    print("\nNext, see the runs, then write the day's click probabilities:")
+    print("  " + shlex.join(["nightjar", "ui", "--work", config.work_uri]))
+    print("  " + shlex.join(score))

@@ -1,0 +1,26 @@
+"""`nightjar ui`: the MLflow pages over the local store."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.registry import server
+from schemas.config import MLflowConfig
+from schemas.loading import absolute
+
+
+def ui(
+    work: Annotated[str, typer.Option(help="Work folder of the runs, `work_uri` of their config.")] = ".nightjar",
+    port: Annotated[int, typer.Option(help="Port on the loopback address.", min=1, max=65535)] = 5000,
+) -> None:
+    """Serve the MLflow pages over the local store, to this machine only. Stop with Ctrl-C.
+
+    Example: `nightjar ui --port 5001`
+    """
+    uri = server.resolve_uri(MLflowConfig(), work)
+    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
+    command += ["--artifacts-destination", f"{absolute(work)}/mlartifacts"]
+    print(f"MLflow on http://127.0.0.1:{port}, over {uri}", file=sys.stderr, flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 (no shell; all arguments are ours)
