@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_states import batches_of
+
+from pipeline.models.table import Table
+from pipeline.training import checkpoint, loop, stages
+
+NUM_IDS = 40
+
+
+@pytest.fixture
+def fm_uri(config, rows, tmp_path) -> str:
+    """A run's folder with a trained FM published in it."""
+    state = stages.from_scratch(config.stages[0], config, NUM_IDS)
+    list(loop.train(state, state.model, batches_of(rows), config.stages[0], 10, 16))
+    checkpoint.publish(state, {"extra": b"1"}, stages.stage_uri(str(tmp_path), "fm"))
+    return str(tmp_path)
+
+
+def test_a_stage_starts_with_the_rows_accumulators_and_bias_of_the_one_it_names(config, fm_uri):
+    state = stages.start(config.stages[1], config, NUM_IDS, fm_uri, stages.CPU, None)
+    saved = checkpoint.load_tensors(Path(stages.stage_uri(fm_uri, "fm")))
+    assert torch.equal(state.table.rows, saved["table.rows"])
+    assert torch.equal(state.table.accumulators, saved["table.accumulators"])
+    assert torch.equal(state.model.w0, saved["model.w0"])
+    assert state.model.w0 != 0
+
+
+def test_deepfm_with_a_zero_head_starts_as_the_fm_it_comes_from(config, rows, fm_uri):
+    deepfm = stages.start(config.stages[1], config, NUM_IDS, fm_uri, stages.CPU, None)
+    with torch.no_grad():
+        for parameter in deepfm.model.mlp.parameters():
+            parameter.zero_()
+    fm = stages.from_scratch(config.stages[0], config, NUM_IDS)
+    checkpoint.restore(fm, Path(stages.stage_uri(fm_uri, "fm")))
+    for (_, one), (_, other) in zip(
+        loop.predict(deepfm, batches_of(rows)), loop.predict(fm, batches_of(rows)), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_larger_table_keeps_its_new_rows_fresh(config, fm_uri, tmp_path):
+    larger = stages.start(config.stages[1], config, NUM_IDS + 5, fm_uri, stages.CPU, None)
+    fresh = Table.create(NUM_IDS + 5, config.table, config.seed)
+    assert torch.equal(larger.table.rows[NUM_IDS:], fresh.rows[NUM_IDS:])
+    assert not torch.equal(larger.table.rows[:NUM_IDS], fresh.rows[:NUM_IDS])
+
+
+def test_a_published_stage_is_whole_or_not_there(fm_uri):
+    assert checkpoint.is_published(stages.stage_uri(fm_uri, "fm"))
+    assert not checkpoint.is_published(stages.stage_uri(fm_uri, "deepfm"))
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"])
+def test_every_optimizer_survives_its_checkpoint(config, rows, tmp_path, name):
+    optimizer = config.stages[1].optimizer.model_copy(update={"name": name})
+    stage = config.stages[1].model_copy(update={"optimizer": optimizer})
+    states = [stages.from_scratch(stage, config, NUM_IDS) for _ in range(2)]
+    list(loop.train(states[0], states[0].model, batches_of(rows), stage, 20, 16))
+    checkpoint.save(states[0], tmp_path)
+    checkpoint.restore(states[1], tmp_path)
+    for state in states:
+        list(loop.train(state, state.model, batches_of(rows), stage, 20, 16))
+    assert torch.equal(states[0].table.rows, states[1].table.rows)
+    assert all(
+        np.array_equal(one.detach(), other.detach())
+        for one, other in zip(states[0].model.parameters(), states[1].model.parameters(), strict=True)
+    )
