@@ -201,11 +201,13 @@ def _register(
             stage=next(stage for stage in config.stages if stage.name == best),
             vocabulary=store.read_vocabulary(encoded.uri, config.data.features),
             stage_folder=stage_folder,
-            run=inputs.identity,
+            identity=inputs.identity,
             training_days=inputs.train_days,
         )
         tags = {"verdict": verdict.reason}
-        version = versions.register(recorder, Path(folder, "bundle"), run.run_id, config.mlflow.registered_model, tags)
+        version = versions.register(
+            recorder, Path(folder, "bundle"), run.stages[best], config.mlflow.registered_model, tags
+        )
     if verdict.promote:
         versions.promote(recorder, version)
     return version, verdict

@@ -167,7 +167,7 @@ class MLflowConfig(BaseModel):
         default=None, description="None: $MLFLOW_TRACKING_URI, else SQLite in the work folder."
     )
     experiment: str = "nightjar"
-    registered_model: str = "ctr"
+    registered_model: str = Field(default="ctr", pattern=r"^[^/:@]+$")
 
 
 class TrainConfig(BaseModel):

@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -42,3 +43,23 @@ def write_day(logs: Path, day: date, table: pa.Table, name: str = "part-0.parque
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / name, row_group_size=row_group_size)
     return folder / name
+
+
+def write_random_log(logs: Path, num_days: int, rows_per_day: int, seed: int = 0) -> None:
+    """Days of random impressions of the same columns, from 2026-11-01 on; older users click more."""
+    rng = np.random.default_rng(seed)
+    for day in range(num_days):
+        age = rng.integers(18, 80, rows_per_day)
+        table = pa.table(
+            {
+                "row": np.arange(rows_per_day) + day * rows_per_day,
+                "user": rng.choice(["ann", "bob", "cat", "dan"], rows_per_day),
+                "site": rng.choice(["x", "y", "z"], rows_per_day),
+                "tags": [rng.choice(["a", "b", "c"], size).tolist() for size in rng.integers(0, 4, rows_per_day)],
+                "age": pa.array(age, pa.int32()),
+                "views": rng.integers(0, 1000, rows_per_day),
+                "price": rng.lognormal(size=rows_per_day),
+                "click": pa.array(rng.random(rows_per_day) < age / 160, pa.int8()),
+            }
+        )
+        write_day(logs, date(2026, 11, 1 + day), table, row_group_size=rows_per_day // 4)

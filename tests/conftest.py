@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from schemas.features import FeatureSpec
 
 # Ray 2.59 and later turn token authentication on for local clusters, which a second node could then not join.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
 
 
 @pytest.fixture
@@ -28,3 +30,20 @@ def logs_uri(tmp_path: Path) -> str:
     for day in range(3):
         write_day(tmp_path / "logs", date(2026, 11, 1 + day), click_rows(8 * day))
     return str(tmp_path / "logs")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A Ray cluster of two nodes with two CPUs each, on this machine."""
+    import ray
+    import ray.data
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    nodes.add_node(num_cpus=2)
+    importable = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}
+    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR", runtime_env=importable)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    yield
+    ray.shutdown()
+    nodes.shutdown()

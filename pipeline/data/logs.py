@@ -122,7 +122,7 @@ def find(logs_uri: str, days: Sequence[date], spec: FeatureSpec, *, labelled: bo
         infos = sorted(fs.ls(folder, detail=True), key=lambda info: str(info["name"])) if fs.exists(folder) else None
         paths += [(day, info) for info in _data_files(infos, f"{logs_uri}/{spec.partition}={day}")]
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        files = list(pool.map(lambda found: _read_footer(fs, *found, spec, labelled), paths))
+        files = list(pool.map(lambda found: _read_footer(fs, found[0], found[1], spec, labelled), paths))
     manifest = Manifest(tuple(files))
     for day in days:
         if manifest.of_days([day]).num_rows == 0:

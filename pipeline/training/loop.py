@@ -14,6 +14,8 @@ from pipeline.training.checkpoint import StageState
 from pipeline.training.optimizers import learning_rate_factor
 from schemas.config import StageConfig
 
+EVALUATION_ROWS = 8192  # of a batch that is only scored; bits may depend on it, so all who score use the same
+
 GatherRows = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 

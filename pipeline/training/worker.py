@@ -23,7 +23,6 @@ from pipeline.training.curves import Curves
 from schemas.config import StageConfig, TrainConfig
 
 HELD_OUT_SUMS = "held_out.npz"
-EVALUATION_ROWS = 8192
 
 MetricLog = Callable[[str, Mapping[str, float], int], None]
 """Called on rank 0 with stage, metrics and step; must survive pickling."""
@@ -147,8 +146,8 @@ def held_out_sums(state: StageState, store: Store, num_fields: int, rank: int, n
     device = state.table.rows.device
     total = Sums.zero()
     for rows in feed.local_windows(store, "test", num_fields, rank, num_ranks):
-        starts = range(0, len(rows), EVALUATION_ROWS)
-        batches = (Batch.of(rows, start, start + EVALUATION_ROWS).to(device) for start in starts)
+        starts = range(0, len(rows), loop.EVALUATION_ROWS)
+        batches = (Batch.of(rows, start, start + loop.EVALUATION_ROWS).to(device) for start in starts)
         logits = torch.cat([logits_B for _, logits_B in loop.predict(state, batches)])
         total += Sums.of(logits.cpu().numpy(), rows.labels, rows.row_weights, rows.groups)
     return total

@@ -1,0 +1,186 @@
+"""A trained model as one self-sufficient folder: JSON, Parquet and safetensors; never a pickle.
+
+bundle.json          what it is: features, stage, table, origin, and the SHA-256 of each other file
+vocabulary.json      the reserved ids of every field
+vocabulary.parquet   the values that have ids of their own
+weights.safetensors  table.rows, table.accumulators, and the model's tensors under `model.`
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from safetensors.torch import load_file, save_file
+
+from pipeline import models
+from pipeline.data import store
+from pipeline.data.batch import Batch
+from pipeline.data.encode import Encoder
+from pipeline.data.vocabulary import Vocabulary
+from pipeline.models import CTRModel
+from pipeline.models.table import Table
+from pipeline.training import checkpoint
+from pipeline.training.loop import EVALUATION_ROWS
+from schemas.config import StageConfig, TableConfig, TrainConfig
+from schemas.features import FROZEN, FeatureSpec
+from schemas.loading import validate
+from schemas.refusal import Refusal
+
+FORMAT_VERSION: Literal[1] = 1
+CONTENTS = "bundle.json"
+WEIGHTS = "weights.safetensors"
+FILES = ("vocabulary.json", "vocabulary.parquet", WEIGHTS)
+MODEL = "model."
+
+
+class Origin(BaseModel):
+    """The retrain that a bundle came from: its identity, what it learned, what it got on the held-out rows."""
+
+    model_config = FROZEN
+    identity: str
+    training_days: tuple[date, ...]
+    results: dict[str, float]
+
+
+class Contents(BaseModel):
+    """bundle.json."""
+
+    model_config = FROZEN
+    format_version: Literal[1]
+    features: FeatureSpec
+    stage: StageConfig
+    table: TableConfig
+    origin: Origin
+    sha256: dict[str, str]
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    config: TrainConfig,
+    stage: StageConfig,
+    vocabulary: Vocabulary,
+    stage_folder: Path,
+    identity: str,
+    training_days: Sequence[date],
+) -> None:
+    """Write the bundle of a finished stage into a local folder; the optimizer's state stays behind."""
+    tensors = checkpoint.load_tensors(stage_folder)
+    assert len(tensors["table.rows"]) == vocabulary.num_ids
+    folder.mkdir(parents=True, exist_ok=True)
+    store.write_vocabulary(str(folder.absolute()), vocabulary)
+    kept = {name: tensor for name, tensor in tensors.items() if name.startswith(("table.", MODEL))}
+    save_file(kept, folder / WEIGHTS)
+    results = checkpoint.read_progress(stage_folder).results
+    contents = Contents(
+        format_version=FORMAT_VERSION,
+        features=vocabulary.spec,
+        stage=stage,
+        table=config.table,
+        origin=Origin(identity=identity, training_days=tuple(training_days), results=results),
+        sha256={name: _sha256(folder / name) for name in FILES},
+    )
+    # Last, so that a folder without it is no bundle.
+    (folder / CONTENTS).write_text(contents.model_dump_json(indent=1), encoding="utf-8")
+
+
+def read_contents(folder: Path) -> Contents:
+    """What the bundle in `folder` says it is; the other files are not looked at. Raises Refusal if it is none."""
+    path = folder / CONTENTS
+    if not path.is_file():
+        raise Refusal(
+            found=f"no {CONTENTS}",
+            expected="the folder of a Nightjar bundle",
+            where=str(folder),
+            remedy="name a model that Nightjar registered, or the folder of a bundle",
+        )
+    try:
+        written = json.loads(path.read_bytes())
+    except ValueError:
+        written = {}
+    if written.get("format_version") != FORMAT_VERSION:
+        raise Refusal(
+            found=f"format_version {written.get('format_version')}",
+            expected=f"format_version {FORMAT_VERSION}",
+            where=str(path),
+            remedy="load it with the version of Nightjar that wrote it, or train it again",
+        )
+    return validate(Contents, written, str(path))
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A loaded bundle. Its tensors are views of the file, so load it from a folder that nobody writes into."""
+
+    contents: Contents
+    vocabulary: Vocabulary
+    table: Table
+    model: CTRModel
+
+    @staticmethod
+    def load(folder: Path) -> "Bundle":
+        """Raises Refusal for what is no bundle, or one of another format, or whose files were edited or lost."""
+        contents = read_contents(folder)
+        _check_files(folder, contents)
+        spec, stage = contents.features, contents.stage
+        tensors = load_file(folder / WEIGHTS)
+        model = models.build(stage.model, len(spec.fields), contents.table.dimension, stage.mlp, seed=0)
+        own = {name.removeprefix(MODEL): tensor for name, tensor in tensors.items() if name.startswith(MODEL)}
+        model.load_state_dict(own)
+        vocabulary = store.read_vocabulary(str(folder.absolute()), spec)
+        return Bundle(contents, vocabulary, Table(tensors["table.rows"], tensors["table.accumulators"]), model.eval())
+
+    @property
+    def spec(self) -> FeatureSpec:
+        return self.contents.features
+
+    @property
+    def stage(self) -> StageConfig:
+        return self.contents.stage
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Made at the first call; it hashes the whole vocabulary."""
+        return Encoder(self.vocabulary)
+
+    @torch.no_grad()
+    def logits(self, table: pa.Table) -> NDArray[np.float32]:
+        """R rows of the log, which need no label -> [R]: the bits that evaluation gets for the same batches of rows."""
+        rows = self.encoder.encode(table)
+        logits_R = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), EVALUATION_ROWS):
+            rows_BFD = self.table.lookup(Batch.of(rows, start, start + EVALUATION_ROWS))
+            logits_R[start : start + EVALUATION_ROWS] = self.model(rows_BFD).numpy()
+        return logits_R
+
+    def probabilities(self, table: pa.Table) -> NDArray[np.float32]:
+        """R rows of the log -> [R] probabilities of a click."""
+        return torch.from_numpy(self.logits(table)).sigmoid().numpy()
+
+
+def _check_files(folder: Path, contents: Contents) -> None:
+    for name in FILES:
+        path = folder / name
+        found = _sha256(path) if path.is_file() else None
+        if found is None or found != contents.sha256.get(name):
+            raise Refusal(
+                found=f"{name} is missing" if found is None else f"{name} with SHA-256 {found}",
+                expected=f"the file that was written, with SHA-256 {contents.sha256.get(name)}",
+                where=str(path),
+                remedy="restore the folder from the registry; an edited bundle is not loaded",
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,251 @@
+"""Retrains as MLflow runs: one parent a retrain, one child a stage, by explicit run ids, never by the fluent API."""
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from getpass import getuser
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pipeline.registry import server
+from schemas.config import MLflowConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+IDENTITY = "nightjar.identity"
+STAGE = "nightjar.stage"
+PARENT = "mlflow.parentRunId"
+TOTALS = ("rows_seen", "rows_per_second", "seconds")  # what a stage's results hold besides its metrics
+# Limits of MLflow's API.
+MAX_PARAMS, MAX_METRICS, MAX_PARAM_CHARACTERS = 100, 1000, 6000
+RETRY_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """A tracking server, or a database in its place, that has answered, and the experiment to record in."""
+
+    uri: str
+    experiment_id: str
+
+    @property
+    def client(self) -> "MlflowClient":
+        return server.open_client(self.uri)
+
+    def find_finished(self, identity: str) -> "Retrain | None":
+        """The newest finished retrain of that identity."""
+        for parent in self._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status = 'FINISHED'"):
+            children = self._search(f"tags.`{PARENT}` = '{parent.info.run_id}'")
+            stages = {child.data.tags[STAGE]: child.info.run_id for child in children}
+            return Retrain(self, parent.info.run_id, stages)
+        return None
+
+    @contextmanager
+    def retrain(self, identity: str, name: str, config: TrainConfig, manifest_json: str) -> "Iterator[Retrain]":
+        """Open the runs of a retrain: FINISHED at the end, FAILED on an exception, KILLED on Ctrl-C or SIGTERM.
+
+        What a killed driver left running under the same identity is ended first, as KILLED.
+        """
+        for stale in self._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status = 'RUNNING'"):
+            children = self._search(f"tags.`{PARENT}` = '{stale.info.run_id}'")
+            for run in [*(child for child in children if child.info.status in ("RUNNING", "SCHEDULED")), stale]:
+                self.client.set_terminated(run.info.run_id, "KILLED")
+        retrain = Retrain(self, self._create(name, {IDENTITY: identity}, config.model_dump(mode="json")))
+        try:
+            with _sigterm_as_exception():
+                retrain._begin(config, manifest_json)
+                yield retrain
+        except BaseException as error:
+            retrain._give_up("FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        retrain._end("FINISHED")
+
+    def _create(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
+        from mlflow.entities import Param
+
+        tags = {"mlflow.runName": name, "mlflow.user": _user(), **tags}
+        run_id: str = self.client.create_run(self.experiment_id, tags=tags).info.run_id
+        entities = [Param(key, server.redacted(value)[:MAX_PARAM_CHARACTERS]) for key, value in flatten(params)]
+        for start in range(0, len(entities), MAX_PARAMS):
+            self.client.log_batch(run_id, params=entities[start : start + MAX_PARAMS])
+        return run_id
+
+    def _search(self, filter_string: str) -> "list[Run]":
+        return list(
+            self.client.search_runs([self.experiment_id], filter_string, order_by=["attributes.start_time DESC"])
+        )
+
+
+class RunLog:
+    """`log(stage, metrics, step)` for rank 0: small, survives pickling, and keeps MLflow's troubles from training.
+
+    What is not finite is left out. What cannot be sent is kept and sent along with a later point, tried once a minute;
+    what is still unsent when the process ends is lost.
+    """
+
+    def __init__(self, uri: str, run_ids: Mapping[str, str]) -> None:
+        self.uri = uri
+        self._run_ids = dict(run_ids)
+        self._unsent: dict[str, list[tuple[str, float, int, int]]] = {}
+        self._started: set[str] = set()
+        self._quiet_until = 0.0
+        self._has_warned = False
+
+    @property
+    def num_unsent(self) -> int:
+        return sum(map(len, self._unsent.values()))
+
+    def __call__(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
+        now_ms = int(time.time() * 1000)
+        points = [(name, float(value), now_ms, step) for name, value in metrics.items() if isfinite(value)]
+        self._unsent.setdefault(self._run_ids[stage], []).extend(points)
+        if time.monotonic() < self._quiet_until:
+            return
+        try:
+            with server.impatience():
+                self._send()
+        except Exception as error:
+            self._quiet_until = time.monotonic() + RETRY_SECONDS
+            if not self._has_warned:
+                self._has_warned = True
+                reason = server.first_line(error)
+                logger.warning(
+                    "MLflow does not take the curves; they are kept until it does, and training goes on: %s", reason
+                )
+
+    def _send(self) -> None:
+        from mlflow.entities import Metric
+
+        client = server.open_client(self.uri)
+        for run_id, points in self._unsent.items():
+            if run_id not in self._started:
+                client.update_run(run_id, status="RUNNING")
+                self._started.add(run_id)
+            while points:
+                client.log_batch(run_id, metrics=[Metric(*point) for point in points[:MAX_METRICS]])
+                del points[:MAX_METRICS]
+
+
+@dataclass(frozen=True, slots=True)
+class Retrain:
+    """The runs of one retrain; `stages` maps a stage's name to its run id."""
+
+    tracking: Tracking
+    run_id: str
+    stages: dict[str, str] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
+
+    @property
+    def log(self) -> RunLog:
+        """What rank 0 logs the curves with."""
+        return RunLog(self.tracking.uri, self.stages)
+
+    def finish_stage(self, stage: str, results: Mapping[str, float]) -> None:
+        """Log the final figures of a stage and end its run."""
+        self._log_final(self.stages[stage], results)
+        self.tracking.client.set_terminated(self.stages[stage], "FINISHED")
+        self._ended.add(stage)
+
+    def log_best(self, stage: str, results: Mapping[str, float]) -> None:
+        """The best stage's figures on the parent too, so that nights compare."""
+        self._log_final(self.run_id, results)
+        self.set_tag("nightjar.best_stage", stage)
+
+    def log_figures(self, figures: "Mapping[str, Figure]") -> None:
+        """Name -> figure, as PNG on the parent."""
+        for name, figure in figures.items():
+            self.tracking.client.log_figure(self.run_id, figure, f"plots/{name}.png")
+
+    def log_text(self, name: str, text: str) -> None:
+        self.tracking.client.log_text(self.run_id, text, name)
+
+    def set_tag(self, key: str, value: str) -> None:
+        self.tracking.client.set_tag(self.run_id, key, value)
+
+    def _begin(self, config: TrainConfig, manifest_json: str) -> None:
+        resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        self.log_text("config.yaml", server.redacted(resolved))
+        self.log_text("features.json", config.data.features.model_dump_json(indent=1))
+        self.log_text("manifest.json", manifest_json)
+        for stage in config.stages:
+            tags = {PARENT: self.run_id, STAGE: stage.name}
+            self.stages[stage.name] = self.tracking._create(stage.name, tags, stage.model_dump(mode="json"))
+            self.tracking.client.update_run(self.stages[stage.name], status="SCHEDULED")
+
+    def _log_final(self, run_id: str, results: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric
+
+        # The start as their time: where they are logged again as a model's, the run keeps one point of each.
+        time_ms = self.tracking.client.get_run(run_id).info.start_time
+        named = {f"{'total' if name in TOTALS else 'test'}/{name}": value for name, value in results.items()}
+        metrics = [Metric(name, value, time_ms, 0) for name, value in named.items() if isfinite(value)]
+        self.tracking.client.log_batch(run_id, metrics=metrics)
+
+    def _end(self, status: str) -> None:
+        """The parent last: where this is cut short, the parent is still running, and swept the next time."""
+        for stage, run_id in self.stages.items():
+            if stage not in self._ended:
+                self.tracking.client.set_terminated(run_id, status)
+        self.tracking.client.set_terminated(self.run_id, status)
+
+    def _give_up(self, status: str) -> None:
+        """End after an exception, which MLflow's own must not replace."""
+        try:
+            with server.impatience():
+                self._end(status)
+        except Exception as error:
+            logger.warning("MLflow still shows run %s as running: %s", self.run_id, server.first_line(error))
+
+
+def connect(config: MLflowConfig, work_uri: str) -> Tracking:
+    """Find or create the experiment. Raises Refusal, within seconds, if MLflow does not answer."""
+    return Tracking(*server.reach(config, work_uri))
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted key and value of each leaf; stages go by their name. The fields are left to features.json."""
+    for key, value in tree.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {element["name"]: element for element in value}
+        if isinstance(value, dict) and value:
+            if key != "features":
+                yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+
+
+@contextmanager
+def _sigterm_as_exception() -> Iterator[None]:
+    """SIGTERM raises SystemExit, as SIGINT raises KeyboardInterrupt; only a main thread can ask for that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(signal_number: int, frame: object) -> None:
+        raise SystemExit(128 + signal_number)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user id without a name
+        return str(os.getuid())

@@ -1,0 +1,230 @@
+"""Registered models: a bundle becomes a version, the `challenger`; the better one `champion`; any is loaded by URI."""
+
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from pipeline.registry import bundle, server
+from pipeline.registry.bundle import Bundle
+from pipeline.registry.tracking import Tracking
+from schemas.features import FeatureSpec
+from schemas.refusal import Refusal
+from schemas.scores import PROBABILITY
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+CHAMPION, CHALLENGER, PREVIOUS_CHAMPION = "champion", "challenger", "previous_champion"
+PACKAGES = Path(__file__).parents[2]
+BUNDLE_OF_MODEL = "artifacts/bundle"
+# All that loading a bundle imports, and no more: a served model needs no Ray.
+REQUIREMENTS = ("fsspec", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "safetensors", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a registered model. `uri` names it for good, which an alias does not."""
+
+    name: str
+    number: str
+    run_id: str | None
+    tags: dict[str, str]
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.number}"
+
+
+def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, tags: Mapping[str, str]) -> Version:
+    """Log the bundle as a model of the run, register that, and point `challenger` to it.
+
+    The run's `test/...` figures become the model's. Whatever fails, the aliases are as before.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = tracking.client
+    contents = bundle.read_contents(bundle_folder)
+    model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, dict(tags))
+    _link(client, model, run_id)
+    with tempfile.TemporaryDirectory() as folder:
+        _save_model(f"{folder}/model", bundle_folder, contents.features, model, run_id)
+        client.log_model_artifacts(model.model_id, f"{folder}/model")
+    client.finalize_logged_model(model.model_id, "READY")
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    # Not models:/<id>: a database's registry looks that up by MLflow's global tracking URI.
+    source = model.artifact_location
+    created = client.create_model_version(name, source, run_id, dict(tags), model_id=model.model_id)
+    registered = [{"name": name, "version": str(created.version)}]
+    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": json.dumps(registered)})
+    client.set_registered_model_alias(name, CHALLENGER, created.version)
+    return _version(created)
+
+
+def promote(tracking: Tracking, version: Version) -> None:
+    """Point `champion` to the version and `previous_champion` to the one before. MLflow has no compare-and-set here."""
+    before = champion(tracking, version.name)
+    if before is not None and before.number != version.number:
+        tracking.client.set_registered_model_alias(version.name, PREVIOUS_CHAMPION, before.number)
+    tracking.client.set_registered_model_alias(version.name, CHAMPION, version.number)
+    now = champion(tracking, version.name)
+    if now is None or now.number != version.number:
+        raise RuntimeError(f"champion of {version.name} was set to {version.number}, but is {now}")
+
+
+def champion(tracking: Tracking, name: str) -> Version | None:
+    number = _aliases(tracking.client, name).get(CHAMPION)
+    return None if number is None else _version(tracking.client.get_model_version(name, number))
+
+
+def of_run(tracking: Tracking, run_id: str) -> Version | None:
+    """The newest version that was registered from the run."""
+    found = tracking.client.search_model_versions(f"run_id = '{run_id}'", order_by=["version_number DESC"])
+    return _version(found[0]) if found else None
+
+
+def load_bundle(tracking: Tracking, model_uri: str) -> Bundle:
+    """The bundle in `models:/name@alias`, `models:/name/3`, `models:/<id>`, `runs:/...`, or a local folder.
+
+    Raises Refusal if there is no such model, or if it is none of Nightjar's.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    location = _location(tracking.client, model_uri)
+    parsed = urlparse(location)
+    if parsed.scheme in ("", "file"):
+        folder = Path(unquote(parsed.path))
+        return Bundle.load(folder if (folder / bundle.CONTENTS).exists() else folder / BUNDLE_OF_MODEL)
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            downloaded = download_artifacts(
+                f"{location}/{BUNDLE_OF_MODEL}", dst_path=temporary, tracking_uri=tracking.uri
+            )
+        except (MlflowException, OSError) as error:
+            raise _no_such(model_uri, server.first_line(error), "a model that Nightjar registered") from error
+        # The tensors are views of a mapped file, which outlives its name.
+        return Bundle.load(Path(downloaded))
+
+
+def _location(client: "MlflowClient", model_uri: str) -> str:
+    """Where the model's files are."""
+    from mlflow.exceptions import MlflowException
+
+    scheme, _, named = model_uri.partition(":/")
+    name, _, number = named.partition("/")
+    try:
+        if scheme == "runs":
+            return _location_in_run(client, model_uri, name, number)
+        if scheme != "models":
+            return model_uri
+        if "@" in named:
+            name, _, alias = named.partition("@")
+            number = _aliases(client, name).get(alias, "")
+            if not number:
+                raise _no_such(model_uri, f"no alias {alias!r} of {name!r}", _existing(client, name))
+        if number:
+            return str(client.get_model_version_download_uri(name, number))
+        return str(client.get_logged_model(named).artifact_location)
+    except MlflowException as error:
+        raise _no_such(model_uri, server.first_line(error), _existing(client, name)) from error
+
+
+def _location_in_run(client: "MlflowClient", model_uri: str, run_id: str, name: str) -> str:
+    """Of the newest model of that name that the run logged."""
+    outputs = client.get_run(run_id).outputs
+    models = [client.get_logged_model(output.model_id) for output in (outputs.model_outputs if outputs else ())]
+    named = [model for model in models if model.name == name]
+    if not named:
+        expected = f"one of {', '.join(sorted({model.name for model in models})) or 'no models'}, which the run logged"
+        raise _no_such(model_uri, f"no model {name!r} of run {run_id}", expected)
+    return str(max(named, key=lambda model: model.creation_timestamp).artifact_location)
+
+
+def _existing(client: "MlflowClient", name: str) -> str:
+    versions = [version.version for version in client.search_model_versions(f"name = '{name}'")]
+    if versions:
+        aliases = [f"{name}@{alias} (version {number})" for alias, number in sorted(_aliases(client, name).items())]
+        return ", ".join([f"one of the versions {', '.join(map(str, versions))} of {name}", *aliases])
+    names = sorted(model.name for model in client.search_registered_models())
+    return f"one of the registered models {', '.join(names)}" if names else "a registered model; there is none yet"
+
+
+def _no_such(model_uri: str, found: str, expected: str) -> Refusal:
+    remedy = (
+        "correct the URI: models:/name@champion, models:/name/3, models:/<model id>, runs:/<run>/<stage> or a folder"
+    )
+    return Refusal(found=found, expected=expected, where=model_uri, remedy=remedy)
+
+
+def _aliases(client: "MlflowClient", name: str) -> dict[str, str]:
+    """Alias -> version; none of a model that is not registered."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return {alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()}
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}
+
+
+def _version(found: "ModelVersion") -> Version:
+    return Version(found.name, str(found.version), found.run_id, dict(found.tags))
+
+
+def _link(client: "MlflowClient", model: "LoggedModel", run_id: str) -> None:
+    """Make the model an output of the run, and the run's final figures its own."""
+    from mlflow.entities import LoggedModelOutput, Metric
+
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    run = client.get_run(run_id)
+    # The same time as in Retrain._log_final, so that the run keeps one point of each.
+    time_ms = run.info.start_time
+    figures = {name: value for name, value in run.data.metrics.items() if name.startswith("test/")}
+    metrics = [Metric(name, value, time_ms, 0, model.model_id) for name, value in figures.items()]
+    client.log_batch(run_id, metrics=metrics)
+
+
+def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "LoggedModel", run_id: str) -> None:
+    with warnings.catch_warnings():
+        # MLflow warns of its own type hints, and would like an example row, to run the model on it at each retrain.
+        warnings.simplefilter("ignore", UserWarning)
+        from mlflow import pyfunc
+        from mlflow.models import Model
+
+        pyfunc.save_model(
+            path,
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={"bundle": str(bundle_folder)},
+            code_paths=[str(PACKAGES / "pipeline"), str(PACKAGES / "schemas")],
+            pip_requirements=[f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS],
+            signature=_signature(spec),
+            mlflow_model=Model(
+                artifact_path=model.artifact_location,
+                run_id=run_id,
+                model_uuid=model.model_id,
+                model_id=model.model_id,
+            ),
+        )
+
+
+def _signature(spec: FeatureSpec) -> "ModelSignature":
+    """Any type: pandas and JSON change a column's type as soon as a value is missing. Each column must be there."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
+
+    inputs = Schema([ColSpec(AnyType(), name) for name in spec.feature_columns])
+    return ModelSignature(inputs=inputs, outputs=Schema([ColSpec("float", PROBABILITY)]))

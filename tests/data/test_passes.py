@@ -1,0 +1,105 @@
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import ray
+from click_logs import click_rows, write_day
+
+from pipeline.data import feed, logs, passes, store, vocabulary
+from pipeline.data.encode import Encoder
+from pipeline.data.logs import Manifest
+from pipeline.data.rows import Rows
+from pipeline.data.store import Store
+from pipeline.data.vocabulary import Vocabulary
+from schemas.config import DateSplit, RandomSplit
+from schemas.features import FeatureSpec
+from schemas.refusal import Refusal
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
+BY_DATE = DateSplit()
+HELD_OUT = [date(2026, 11, 3)]
+
+
+def find(logs_uri: str, spec: FeatureSpec) -> Manifest:
+    return logs.find(logs_uri, logs.days_of(logs_uri, spec), spec)
+
+
+def encode(
+    logs_uri: str, spec: FeatureSpec, store_uri: Path, split: DateSplit | RandomSplit
+) -> tuple[Store, Vocabulary]:
+    manifest = find(logs_uri, spec)
+    vocab = vocabulary.build(spec, passes.count_values(manifest, spec, split, HELD_OUT, 8))
+    parts = passes.encode_rows(manifest, vocab, split, HELD_OUT, 8, 0, str(store_uri))
+    return store.complete(str(store_uri), vocab.num_ids, parts), vocab
+
+
+def test_nothing_of_the_held_out_day_reaches_vocabulary_or_training(logs_uri, spec, tmp_path):
+    strangers = click_rows(16).set_column(1, "user", pa.array([f"new{i}" for i in range(8)]))
+    write_day(Path(logs_uri), HELD_OUT[0], strangers)
+    encoded, vocab = encode(logs_uri, spec, tmp_path / "store", BY_DATE)
+    assert not [value for value in vocab.values["value"].to_pylist() if value.startswith("new")]
+    assert {part.day for part in encoded.of_split("train")} == {date(2026, 11, 1), date(2026, 11, 2)}
+    assert {part.day for part in encoded.of_split("test")} == set(HELD_OUT)
+    (held_out,) = feed.local_windows(encoded, "test", len(spec.fields), 0, 1)
+    starts = np.concatenate([[0], np.cumsum(held_out.lengths.sum(axis=1, dtype=int))[:-1]])
+    assert (held_out.ids[starts] == vocab.fields[0].oov).all(), "the user is each row's first field"
+
+
+def test_counts_over_all_nodes_are_those_of_one_process(logs_uri, spec):
+    manifest = find(logs_uri, spec)
+    counted = passes.count_values(manifest, spec, BY_DATE, HELD_OUT, 8)
+    alone = vocabulary.count(pa.concat_tables([click_rows(), click_rows(8)]), spec)
+    assert vocabulary.build(spec, counted).fingerprint == vocabulary.build(spec, alone).fingerprint
+
+
+def as_multiset(rows: Rows) -> list[tuple[int, ...]]:
+    bounds = np.concatenate([[0], np.cumsum(rows.lengths.sum(axis=1, dtype=int))])
+    return sorted(tuple(rows.ids[bounds[i] : bounds[i + 1]].tolist()) for i in range(len(rows)))
+
+
+def test_encode_alone_is_encode_inside_ray_data(logs_uri, spec, tmp_path):
+    encoded, vocab = encode(logs_uri, spec, tmp_path / "store", BY_DATE)
+    inside = Rows.concatenate(list(feed.local_windows(encoded, "train", len(spec.fields), 0, 1)))
+    alone = Encoder(vocab).encode(pa.concat_tables([click_rows(), click_rows(8)]))
+    assert as_multiset(inside) == as_multiset(alone)
+
+
+def test_a_random_split_divides_each_row_once_and_the_same_way_each_time(logs_uri, spec, tmp_path):
+    by_key = RandomSplit(by="random", row_key="row", test_share=0.5)
+    stores = [encode(logs_uri, spec, tmp_path / name, by_key)[0] for name in ("one", "two")]
+    assert stores[0].num_rows("train") + stores[0].num_rows("test") == 24
+    assert 0 < stores[0].num_rows("test") < 24
+    assert set(stores[0].parts) == set(stores[1].parts)
+    for part in stores[0].parts:
+        assert Path(stores[0].uri, part.path).read_bytes() == Path(stores[1].uri, part.path).read_bytes()
+
+
+def test_the_ranks_shares_of_the_held_out_rows_are_all_of_them(logs_uri, spec, tmp_path):
+    encoded, _ = encode(logs_uri, spec, tmp_path / "store", RandomSplit(by="random", row_key="row", test_share=0.5))
+    shares = [list(feed.local_windows(encoded, "test", len(spec.fields), rank, 3)) for rank in range(3)]
+    assert sum(len(rows) for share in shares for rows in share) == encoded.num_rows("test")
+
+
+def test_an_epoch_feeds_every_training_row_once_in_the_same_order(logs_uri, spec, tmp_path):
+    encoded, _ = encode(logs_uri, spec, tmp_path / "store", BY_DATE)
+    dataset = feed.dataset(encoded, "train")
+    epochs = [
+        Rows.concatenate(list(feed.windows(dataset.iterator(), len(spec.fields), window_rows=5))) for _ in range(2)
+    ]
+    assert [len(epoch) for epoch in epochs] == [16, 16]
+    np.testing.assert_array_equal(epochs[0].ids, epochs[1].ids)
+
+
+def test_a_bad_row_is_refused_by_its_place_and_the_first_place_wins(logs_uri, spec):
+    for day in (1, 2):
+        bad = click_rows().set_column(7, "click", pa.array([0] * 7 + [7], pa.int8()))
+        write_day(Path(logs_uri), date(2026, 11, day), bad)
+    with pytest.raises(Refusal, match=r"7 \(1 such rows\)") as refusal:
+        passes.count_values(find(logs_uri, spec), spec, BY_DATE, HELD_OUT, 8)
+    assert "date=2026-11-01/part-0.parquet, row group 1, column 'click'" in refusal.value.where
+
+
+def test_work_is_spread_over_the_nodes():
+    assert len([node for node in ray.nodes() if node["Alive"]]) == 2

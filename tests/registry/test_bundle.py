@@ -1,0 +1,127 @@
+import json
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from safetensors import safe_open
+
+from pipeline.data.batch import Batch
+from pipeline.registry.bundle import Bundle
+from pipeline.training import loop
+from schemas.refusal import Refusal
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def bundle(bundle_folder: Path) -> Bundle:
+    return Bundle.load(bundle_folder)
+
+
+@pytest.fixture
+def copied(bundle_folder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(bundle_folder, tmp_path / "bundle")
+
+
+def test_a_bundle_scores_bit_for_bit_as_training_evaluates(bundle, state, random_log):
+    log = random_log(8200, 1)  # values that the vocabulary has never seen among them, and two batches
+    rows = bundle.encoder.encode(log)
+    batches = [Batch.of(rows, 0, 8192), Batch.of(rows, 8192, 8200)]
+    evaluated = np.concatenate([logits_B.numpy() for _, logits_B in loop.predict(state, batches)])
+    scored = bundle.logits(log)
+    assert scored.dtype == np.float32
+    assert np.array_equal(scored, evaluated)
+    assert len(np.unique(scored)) > 8000
+
+
+def test_probability_is_the_sigmoid_of_the_logit(bundle, random_log):
+    log = random_log(20, 1)
+    expected = 1 / (1 + np.exp(-bundle.logits(log).astype(np.float64)))
+    assert bundle.probabilities(log) == pytest.approx(expected, rel=1e-5)
+
+
+def test_rows_need_no_label_and_may_be_none_at_all(bundle, random_log):
+    log = random_log(5, 1)
+    assert np.array_equal(bundle.logits(log.drop_columns("click")), bundle.logits(log))
+    assert bundle.logits(log.slice(0, 0)).shape == (0,)
+
+
+def test_a_row_without_any_value_has_a_score(bundle, random_log):
+    log = random_log(5, 1)
+    empty = pa.table({name: pa.nulls(1, log.schema.field(name).type) for name in bundle.spec.feature_columns})
+    assert np.isfinite(bundle.logits(empty)).all()
+
+
+def test_a_warm_start_finds_rows_accumulators_and_bias(bundle, state):
+    assert np.array_equal(bundle.table.rows, state.table.rows)
+    assert np.array_equal(bundle.table.accumulators, state.table.accumulators)
+    assert bundle.model.w0 == state.model.w0
+    assert bundle.vocabulary.num_ids == len(state.table.rows)
+
+
+def test_a_bundle_tells_where_it_came_from(bundle, config):
+    assert bundle.stage == config.stages[1]
+    assert bundle.spec == config.data.features
+    origin = bundle.contents.origin
+    assert origin.identity == "0123456789abcdef"
+    assert origin.training_days == (date(2026, 11, 17), date(2026, 11, 18))
+    assert origin.results == {"ne": 0.9, "auc": 0.7}
+
+
+def test_a_bundle_holds_four_files_and_no_optimizer(bundle_folder):
+    names = {path.name for path in bundle_folder.iterdir()}
+    assert names == {"bundle.json", "vocabulary.json", "vocabulary.parquet", "weights.safetensors"}
+    with safe_open(bundle_folder / "weights.safetensors", "pt") as file:
+        assert {name.partition(".")[0] for name in file.keys()} == {"table", "model"}  # noqa: SIM118 (no mapping)
+
+
+@pytest.mark.parametrize("name", ["vocabulary.json", "vocabulary.parquet", "weights.safetensors"])
+def test_an_edited_file_is_refused_by_name(copied, name):
+    content = bytearray((copied / name).read_bytes())
+    content[-1] ^= 1
+    (copied / name).write_bytes(content)
+    with pytest.raises(Refusal, match=f"{name} with SHA-256"):
+        Bundle.load(copied)
+
+
+@pytest.mark.parametrize("name", ["vocabulary.json", "vocabulary.parquet", "weights.safetensors"])
+def test_a_missing_file_is_refused_by_name(copied, name):
+    (copied / name).unlink()
+    with pytest.raises(Refusal, match=f"{name} is missing"):
+        Bundle.load(copied)
+
+
+def test_a_folder_without_contents_is_no_bundle(tmp_path):
+    with pytest.raises(Refusal, match=r"no bundle\.json"):
+        Bundle.load(tmp_path)
+
+
+def test_a_later_format_is_refused_before_anything_else_is_read(copied):
+    contents = json.loads((copied / "bundle.json").read_text())
+    (copied / "bundle.json").write_text(json.dumps({"format_version": 2, "renamed": contents}))
+    with pytest.raises(Refusal, match="format_version 2"):
+        Bundle.load(copied)
+
+
+def test_contents_that_are_cut_short_are_refused(copied):
+    (copied / "bundle.json").write_text((copied / "bundle.json").read_text()[:-10])
+    with pytest.raises(Refusal, match="format_version None"):
+        Bundle.load(copied)
+
+
+@pytest.mark.slow
+def test_loading_imports_neither_ray_nor_mlflow(bundle_folder):
+    code = f"""
+import sys
+from pathlib import Path
+from pipeline.registry.bundle import Bundle
+Bundle.load(Path({str(bundle_folder)!r})).encoder
+print(sorted({{"ray", "mlflow"}} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,45 @@
+import os
+import time
+
+import pytest
+
+from pipeline.registry import server
+from schemas.config import MLflowConfig
+from schemas.refusal import Refusal
+
+NOBODY = "http://127.0.0.1:9"  # the discard port, where nothing listens
+
+
+def test_the_tracking_uri_is_the_configs_else_the_environments_else_in_the_work_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow")
+    assert server.resolve_uri(MLflowConfig(tracking_uri="postgresql://db"), "work") == "postgresql://db"
+    assert server.resolve_uri(MLflowConfig(), "work") == "https://mlflow"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert server.resolve_uri(MLflowConfig(), "work") == f"sqlite:///{tmp_path}/work/mlflow.db"
+    assert server.resolve_uri(MLflowConfig(tracking_uri="sqlite:///a.db"), "work") == f"sqlite:///{tmp_path}/a.db"
+
+
+@pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", "/tmp/mlruns", "sqlite:///s3://bucket/mlflow.db"])
+def test_folders_and_object_stores_are_no_tracking_uri(uri):
+    with pytest.raises(Refusal, match="a tracking server"):
+        server.resolve_uri(MLflowConfig(tracking_uri=uri), "work")
+
+
+def test_a_work_folder_in_an_object_store_needs_a_server(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(Refusal, match="s3://bucket/work"):
+        server.resolve_uri(MLflowConfig(), "s3://bucket/work")
+
+
+def test_passwords_in_uris_are_left_out():
+    text = "uri: postgresql://me:secret@db/mlflow\nlogs: s3://bucket/a@b"
+    assert server.redacted(text) == "uri: postgresql://***@db/mlflow\nlogs: s3://bucket/a@b"
+
+
+def test_a_server_that_does_not_answer_is_refused_within_seconds(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(Refusal, match=NOBODY):
+        server.reach(MLflowConfig(tracking_uri=NOBODY), str(tmp_path))
+    assert time.monotonic() - start < 10
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ

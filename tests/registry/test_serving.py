@@ -1,0 +1,185 @@
+"""Real processes: a tracking server, a model where Nightjar is not installed, and one that answers over HTTP."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.registry import tracking, versions
+from pipeline.registry.bundle import Bundle
+from pipeline.registry.tracking import RunLog, Tracking
+from schemas.config import MLflowConfig
+from schemas.refusal import Refusal
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
+
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+# Started with -S, no .pth file makes Nightjar importable from where it is developed.
+ISOLATED = [sys.executable, "-S", "-P", "-c"]
+PRELUDE = f"""
+import json, sys
+sys.path.append({sysconfig.get_paths()["purelib"]!r})
+try:
+    import pipeline
+except ModuleNotFoundError:
+    pass
+else:
+    raise AssertionError("nightjar is importable without the model")
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def served(command: list[str], port: int, cwd: Path) -> Iterator[str]:
+    """Starts `python -m mlflow ...` in a process group of its own and waits until it is healthy."""
+    with (cwd / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=cwd,
+            env={**os.environ, **QUIET, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        for _ in range(300):
+            assert process.poll() is None, (cwd / "server.log").read_text()
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+                break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def server_uri(tmp_path_factory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    command = ["server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
+    with served([*command, "--artifacts-destination", f"{folder}/artifacts"], free_port(), folder) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def tracked(server_uri) -> Tracking:
+    return tracking.connect(MLflowConfig(tracking_uri=server_uri), "s3://not/used")
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory, config, bundle_folder) -> Path:
+    """A registered model's files."""
+    folder = tmp_path_factory.mktemp("work")
+    tracked = tracking.connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
+    with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
+        versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", {})
+    return Path(tracked.client.get_model_version_download_uri("ctr", "1"))
+
+
+def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, bundle_folder, random_log):
+    with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
+        run.log("deepfm", {"train/ne": 1.5}, 10)
+        run.finish_stage("deepfm", {"ne": 0.9})
+        version = versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", {"day": "19"})
+        versions.promote(tracked, version)
+    assert tracked.find_finished("identity").run_id == run.run_id
+    assert versions.champion(tracked, "ctr") == version
+    log = random_log(50, 1)
+    expected = Bundle.load(bundle_folder).logits(log)
+    model_id = tracked.client.get_run(run.stages["deepfm"]).outputs.model_outputs[0].model_id
+    for uri in ("models:/ctr@champion", f"models:/{model_id}", f"runs:/{run.stages['deepfm']}/deepfm"):
+        assert np.array_equal(versions.load_bundle(tracked, uri).logits(log), expected), uri
+    with pytest.raises(Refusal, match="registered models ctr"):
+        versions.load_bundle(tracked, "models:/nope@champion")
+
+
+def test_curves_kept_while_the_server_was_away_are_sent_when_it_is_back(tracked, config, monkeypatch):
+    monkeypatch.setattr(tracking, "RETRY_SECONDS", 0.0)
+    with tracked.retrain("another identity", "2026-11-19", config, "[]") as run:
+        log = RunLog(f"http://127.0.0.1:{free_port()}", run.stages)
+        log("fm", {"train/ne": 1.0}, 1)
+        log("fm", {"train/ne": 0.9}, 2)
+        assert log.num_unsent == 2
+        log.uri = tracked.uri
+        log("fm", {"train/ne": 0.8}, 3)
+        assert log.num_unsent == 0
+        history = tracked.client.get_metric_history(run.stages["fm"], "train/ne")
+        assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.9), (3, 0.8)]
+
+
+def test_a_model_brings_all_it_needs_to_a_process_without_nightjar(model_folder, bundle_folder, random_log, tmp_path):
+    log = random_log(50, 1)
+    code = f"""{PRELUDE}
+import mlflow, pandas
+model = mlflow.pyfunc.load_model({str(model_folder)!r})
+frame = pandas.DataFrame(json.loads(sys.stdin.read()))
+print(json.dumps({{
+    "probabilities": model.predict(frame)["probability"].tolist(),
+    "file": sys.modules["pipeline"].__file__,
+    "ray": "ray" in sys.modules,
+    "imported": [name for name in ("torch", "safetensors", "pyarrow", "pydantic", "fsspec") if name in sys.modules],
+}}))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run = subprocess.run(
+        [*ISOLATED, code],
+        input=json.dumps(log.to_pylist()),
+        cwd=tmp_path,
+        env={**environment, **QUIET},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert found["file"].startswith(str(model_folder))
+    assert not found["ray"]
+    assert found["probabilities"] == Bundle.load(bundle_folder).probabilities(log).tolist()
+
+
+def test_a_model_says_what_must_be_installed_to_load_it(model_folder):
+    requirements = (model_folder / "requirements.txt").read_text().splitlines()
+    assert {line.partition("==")[0] for line in requirements} == set(versions.REQUIREMENTS)
+    assert all("==" in line and "+" not in line for line in requirements)
+
+
+def test_a_served_model_answers_raw_rows_over_http(model_folder, bundle_folder, random_log, tmp_path):
+    log = random_log(20, 1)
+    expected = Bundle.load(bundle_folder).probabilities(log).tolist()
+    command = ["models", "serve", "--model-uri", str(model_folder), "--env-manager", "local", "--workers", "1"]
+    with served(command, free_port(), tmp_path) as uri:
+        answer = post(uri, {"dataframe_records": log.to_pylist()})
+        assert [row["probability"] for row in answer["predictions"]] == expected
+        split = {"columns": log.column_names, "data": [list(row.values()) for row in log.to_pylist()]}
+        assert post(uri, {"dataframe_split": split}) == answer
+        [alone] = post(uri, {"dataframe_records": log.slice(3, 1).to_pylist()})["predictions"]
+        assert alone["probability"] == pytest.approx(expected[3], rel=1e-5)
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            post(uri, {"dataframe_records": log.drop_columns("hour").to_pylist()})
+        assert raised.value.code == 400
+        assert "missing inputs ['hour']" in json.loads(raised.value.read())["message"]
+
+
+def post(uri: str, body: object) -> dict:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{uri}/invocations", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)

@@ -1,0 +1,156 @@
+import logging
+import os
+import pickle
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+from matplotlib.figure import Figure
+
+from pipeline.registry import tracking
+from pipeline.registry.tracking import Retrain, RunLog, Tracking
+from schemas.config import MLflowConfig
+from schemas.refusal import Refusal
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
+
+IDENTITY = "0123456789abcdef"
+NOBODY = "http://127.0.0.1:9"  # the discard port, where nothing listens
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory, config) -> Tracking:
+    """SQLite; in a folder that does not exist yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return tracking.connect(config.mlflow, str(tmp_path_factory.mktemp("work") / "new"))
+
+
+@pytest.fixture
+def retrain(tracked, config, request):
+    """Opens the runs of a retrain whose identity is the test's name."""
+    return lambda identity=request.node.name: tracked.retrain(identity, "2026-11-19", config, '["a manifest"]')
+
+
+def statuses(run) -> dict[str, str]:
+    client = run.tracking.client
+    of = {name: client.get_run(run_id).info.status for name, run_id in run.stages.items()}
+    return {"parent": client.get_run(run.run_id).info.status, **of}
+
+
+def test_parameters_have_dotted_keys_and_stages_their_names():
+    tree = {"seed": 1, "stages": [{"name": "fm", "mlp": {"hidden": [8, 4]}}], "data": {"features": {"label": "click"}}}
+    expected = {"seed": "1", "stages.fm.name": "fm", "stages.fm.mlp.hidden": "[8, 4]"}
+    assert dict(tracking.flatten(tree)) == expected
+
+
+def test_an_experiment_is_created_once_and_compares_runs_by_ne(tracked, config):
+    experiment = tracked.client.get_experiment_by_name("nightjar")
+    assert experiment.experiment_id == tracked.experiment_id
+    assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "test/ne"
+    assert tracking.connect(MLflowConfig(tracking_uri=tracked.uri), "elsewhere") == tracked
+
+
+def test_a_deleted_experiment_is_refused(tracked):
+    config = MLflowConfig(tracking_uri=tracked.uri, experiment="deleted")
+    tracked.client.delete_experiment(tracking.connect(config, "work").experiment_id)
+    with pytest.raises(Refusal, match="deleted"):
+        tracking.connect(config, "work")
+
+
+def test_a_finished_retrain_is_one_parent_and_a_child_a_stage(tracked, retrain, config):
+    with retrain(IDENTITY) as run:
+        assert statuses(run) == {"parent": "RUNNING", "fm": "SCHEDULED", "deepfm": "SCHEDULED"}
+        run.log("fm", {"train/ne": 1.5}, 10)
+        assert statuses(run)["fm"] == "RUNNING"
+        for stage in ("fm", "deepfm"):
+            run.finish_stage(stage, {"ne": 0.9, "gauc": float("nan"), "seconds": 3.0})
+        run.log_best("deepfm", {"ne": 0.9})
+        run.log_figures({"roc": Figure()})
+    assert statuses(run) == {"parent": "FINISHED", "fm": "FINISHED", "deepfm": "FINISHED"}
+
+    parent, child = (tracked.client.get_run(run_id) for run_id in (run.run_id, run.stages["fm"]))
+    assert parent.info.run_name == "2026-11-19"
+    assert parent.data.params["stages.deepfm.mlp.hidden"] == "[8]"
+    assert parent.data.params["table.dimension"] == "4"
+    assert parent.data.metrics == {"test/ne": 0.9}
+    assert child.data.tags["mlflow.parentRunId"] == run.run_id
+    assert child.data.params["model"] == "fm"
+    assert child.data.metrics == {"train/ne": 1.5, "test/ne": 0.9, "total/seconds": 3.0}
+    names = {artifact.path for artifact in tracked.client.list_artifacts(run.run_id)}
+    assert names == {"config.yaml", "features.json", "manifest.json", "plots"}
+
+    with retrain(IDENTITY) as run:
+        pass
+    found = tracked.find_finished(IDENTITY)
+    assert (found.run_id, found.stages) == (run.run_id, run.stages)
+
+
+def interrupted(opened: AbstractContextManager[Retrain], interrupt: Callable[[], object]) -> tuple[Retrain, str]:
+    """The runs, after what interrupted them once one stage had finished, and its name."""
+    try:
+        with opened as run:
+            run.finish_stage("fm", {"ne": 0.9})
+            interrupt()
+    except BaseException as error:
+        return run, repr(error)
+    raise AssertionError("nothing interrupted")
+
+
+def control_c() -> None:
+    raise KeyboardInterrupt
+
+
+def sigterm() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+
+
+def test_a_failure_fails_the_runs_that_it_interrupts(tracked, retrain, request):
+    run, error = interrupted(retrain(), lambda: 1 / 0)
+    assert error == "ZeroDivisionError('division by zero')"
+    assert statuses(run) == {"parent": "FAILED", "fm": "FINISHED", "deepfm": "FAILED"}
+    assert tracked.find_finished(request.node.name) is None
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "raised"), [(control_c, "KeyboardInterrupt()"), (sigterm, "SystemExit(143)")], ids=["INT", "TERM"]
+)
+def test_control_c_and_sigterm_kill_the_runs_that_they_interrupt(retrain, interrupt, raised):
+    before = signal.getsignal(signal.SIGTERM)
+    run, error = interrupted(retrain("interrupted"), interrupt)
+    assert error == raised
+    assert statuses(run) == {"parent": "KILLED", "fm": "FINISHED", "deepfm": "KILLED"}
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_runs_that_a_killed_driver_left_are_ended_when_it_starts_again(retrain):
+    abandoned = retrain()
+    left = abandoned.__enter__()
+    with retrain("another identity"):
+        assert statuses(left)["parent"] == "RUNNING"
+    with retrain():
+        assert set(statuses(left).values()) == {"KILLED"}
+
+
+def test_curves_are_logged_by_a_copy_in_another_process(tracked, retrain):
+    with retrain() as run:
+        log = pickle.loads(pickle.dumps(run.log))
+        log("deepfm", {"train/ne": 1.5, "perf/data_wait": float("inf")}, 10)
+        log("deepfm", {"train/ne": 1.25}, 20)
+        history = tracked.client.get_metric_history(run.stages["deepfm"], "train/ne")
+        assert [(point.step, point.value) for point in history] == [(10, 1.5), (20, 1.25)]
+        assert "perf/data_wait" not in tracked.client.get_run(run.stages["deepfm"]).data.metrics
+
+
+def test_curves_that_cannot_be_sent_are_kept_with_one_warning(caplog):
+    log = RunLog(NOBODY, {"fm": "a run"})
+    start = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        for step in range(100):
+            log("fm", {"train/ne": 1.0, "train/log_loss": 0.1}, step)
+    assert log.num_unsent == 200
+    assert len([record for record in caplog.records if record.name == tracking.__name__]) == 1
+    assert time.monotonic() - start < 10

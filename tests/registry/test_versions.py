@@ -1,0 +1,123 @@
+import mlflow
+import numpy as np
+import pytest
+
+from pipeline.registry import tracking, versions
+from pipeline.registry.bundle import Bundle
+from pipeline.registry.tracking import Retrain, Tracking
+from schemas.config import MLflowConfig
+from schemas.refusal import Refusal
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory) -> Tracking:
+    folder = tmp_path_factory.mktemp("work")
+    return tracking.connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
+
+
+@pytest.fixture(scope="module")
+def run(tracked, config) -> Retrain:
+    with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
+        run.finish_stage("deepfm", {"ne": 0.9, "auc": 0.7, "seconds": 3.0})
+    return run
+
+
+@pytest.fixture
+def register(tracked, run, bundle_folder, request):
+    """Registers the bundle under the test's name."""
+    return lambda: versions.register(tracked, bundle_folder, run.stages["deepfm"], request.node.name, {"day": "19"})
+
+
+def aliases(tracked: Tracking, name: str) -> dict[str, str]:
+    return {alias: str(number) for alias, number in tracked.client.get_registered_model(name).aliases.items()}
+
+
+def test_a_candidate_is_the_challenger_and_no_champion(tracked, run, register, request):
+    version = register()
+    assert aliases(tracked, request.node.name) == {"challenger": "1"}
+    assert versions.champion(tracked, request.node.name) is None
+    assert version.uri == f"models:/{request.node.name}/1"
+    assert (version.run_id, version.tags) == (run.stages["deepfm"], {"day": "19"})
+
+
+def test_the_figures_of_the_run_are_the_models_and_stand_in_the_run_once(tracked, run, register):
+    register()
+    newest = tracked.client.search_logged_models([tracked.experiment_id], max_results=1)[0]
+    assert {metric.key: metric.value for metric in newest.metrics} == {"test/ne": 0.9, "test/auc": 0.7}
+    assert len(tracked.client.get_metric_history(run.stages["deepfm"], "test/ne")) == 1
+
+
+def test_promotion_moves_the_champion_and_remembers_the_one_before(tracked, register, request):
+    name = request.node.name
+    first, second = register(), register()
+    versions.promote(tracked, first)
+    assert aliases(tracked, name) == {"challenger": "2", "champion": "1"}
+    versions.promote(tracked, second)
+    assert aliases(tracked, name) == {"challenger": "2", "champion": "2", "previous_champion": "1"}
+    versions.promote(tracked, second)
+    assert aliases(tracked, name) == {"challenger": "2", "champion": "2", "previous_champion": "1"}
+    assert versions.champion(tracked, name) == second
+
+
+def test_the_version_of_a_run_is_found_again(tracked, run, bundle_folder, request):
+    assert versions.of_run(tracked, run.stages["fm"]) is None
+    for _ in range(2):
+        newest = versions.register(tracked, bundle_folder, run.stages["fm"], request.node.name, {})
+    assert versions.of_run(tracked, run.stages["fm"]) == newest
+
+
+def test_a_bundle_is_loaded_by_alias_version_model_run_and_folder(tracked, run, register, bundle_folder, random_log):
+    version = register()
+    model_id = tracked.client.get_run(run.stages["deepfm"]).outputs.model_outputs[-1].model_id
+    folder = tracked.client.get_logged_model(model_id).artifact_location
+    log = random_log(20, 1)
+    expected = Bundle.load(bundle_folder).logits(log)
+    run_uri = f"runs:/{run.stages['deepfm']}/deepfm"
+    alias = f"models:/{version.name}@challenger"
+    for uri in (alias, version.uri, f"models:/{model_id}", run_uri, folder, f"file://{folder}", str(bundle_folder)):
+        assert np.array_equal(versions.load_bundle(tracked, uri).logits(log), expected), uri
+
+
+def test_what_does_not_exist_is_refused_with_what_does(tracked, run, register, request, tmp_path):
+    name = request.node.name
+    register()
+    versions.promote(tracked, register())
+    there = f"versions 2, 1 of {name}, {name}@challenger \\(version 2\\), {name}@champion \\(version 2\\)"
+    for uri in (f"models:/{name}@chmapion", f"models:/{name}/3", f"models:/{name}/latest"):
+        with pytest.raises(Refusal, match=there):
+            versions.load_bundle(tracked, uri)
+    for uri in ("models:/nope@champion", "models:/nope/1", "models:/m-0"):
+        with pytest.raises(Refusal, match=f"registered models .*{name}"):
+            versions.load_bundle(tracked, uri)
+    with pytest.raises(Refusal, match=r"bundle\.json"):
+        versions.load_bundle(tracked, str(tmp_path))
+    with pytest.raises(Refusal, match=r"Run with id=0+ not found"):
+        versions.load_bundle(tracked, f"runs:/{'0' * 32}/deepfm")
+    with pytest.raises(Refusal, match="one of deepfm, which the run logged"):
+        versions.load_bundle(tracked, f"runs:/{run.stages['deepfm']}/fm")
+
+
+def test_a_model_that_is_not_nightjars_is_refused(tracked, request, tmp_path):
+    (tmp_path / "MLmodel").write_text("flavors: {}")
+    tracked.client.create_registered_model(request.node.name)
+    tracked.client.create_model_version(request.node.name, str(tmp_path))
+    with pytest.raises(Refusal, match="the folder of a Nightjar bundle"):
+        versions.load_bundle(tracked, f"models:/{request.node.name}/1")
+
+
+def test_the_served_model_scores_raw_rows_as_the_bundle_does(tracked, register, bundle_folder, random_log, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    log = random_log(200, 1)
+    expected = Bundle.load(bundle_folder).probabilities(log)
+    folder = tracked.client.get_model_version_download_uri(register().name, "1")
+    model = mlflow.pyfunc.load_model(folder)
+    for frame in (log.to_pandas(), log.to_pandas().convert_dtypes(), log.to_pandas()[::-1]):
+        scored = model.predict(frame).sort_index()
+        assert np.array_equal(scored["probability"], expected)
+    for i in range(10):
+        row = log.slice(i, 1)
+        assert model.predict(row.to_pandas())["probability"].item() == pytest.approx(expected[i].item(), rel=1e-5)
+    with pytest.raises(mlflow.MlflowException, match=r"missing inputs \['hour'\]"):
+        model.predict(log.to_pandas().drop(columns="hour"))

@@ -1,0 +1,101 @@
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click_logs import SPEC, write_random_log
+
+from pipeline.data.store import Store
+from pipeline.retrain import encoded_store, find_inputs
+from pipeline.training import checkpoint, stages, trainer
+from pipeline.training.worker import Job
+from schemas.config import ClusterConfig, TrainConfig
+from schemas.refusal import Refusal
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """Two ranks, two stages, a thousand rows to train on and five hundred held out."""
+    folder = tmp_path_factory.mktemp("trainer")
+    write_random_log(folder / "logs", num_days=3, rows_per_day=500)
+    return TrainConfig.model_validate(
+        {
+            "work_uri": str(folder / "work"),
+            "data": {"logs_uri": str(folder / "logs"), "features": SPEC},
+            "stages": [
+                {"name": "fm", "model": "fm", "batch_size": 32},
+                {
+                    "name": "deepfm",
+                    "model": "deepfm",
+                    "init_from": "fm",
+                    "epochs": 2,
+                    "batch_size": 32,
+                    "mlp": {"hidden": [8], "dropout": 0.3},
+                },
+            ],
+            "checkpoint": {"every_steps": 10, "max_failures": 2},
+            "cluster": {"num_workers": 2},
+        }
+    )
+
+
+def encode(config: TrainConfig) -> Store:
+    return encoded_store(config, find_inputs(config, lambda _: None), lambda _: None)
+
+
+@dataclass(frozen=True)
+class KillOnce:
+    """A metric log that kills its own process, rank 0, at one step of the last stage: once, as `marker` then tells."""
+
+    marker: Path | None = None
+
+    def __call__(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
+        if self.marker and stage == "deepfm" and step == 45 and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, bytes]:
+    """Stage -> bytes of its published tensors."""
+    steps: list[tuple[str, int, int, float]] = []
+    trainer.fit(Job(config, encode(config), str(run_uri), log), lambda *step: steps.append(step))
+    assert steps[-1][0] == "deepfm"
+    assert steps[-1][1] == steps[-1][2], "the last step is shown"
+    return {
+        stage.name: Path(stages.stage_uri(str(run_uri), stage.name), checkpoint.TENSORS).read_bytes()
+        for stage in config.stages
+    }
+
+
+@pytest.fixture(scope="module")
+def whole_run(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return folder, train(config, folder, KillOnce())
+
+
+def test_the_results_of_a_stage_are_published_with_it(whole_run):
+    folder, _ = whole_run
+    results = checkpoint.read_progress(Path(stages.stage_uri(str(folder), "deepfm"))).results
+    assert results["rows"] == 500
+    assert results["rows_seen"] == 2 * 1000
+    assert 0.5 < results["auc"] < 1
+    assert results["ne"] < 1
+
+
+def test_a_killed_worker_costs_time_but_not_one_bit(config, whole_run, tmp_path):
+    marker = tmp_path / "killed"
+    resumed = train(config, tmp_path / "run", KillOnce(marker))
+    assert marker.exists()
+    assert resumed == whole_run[1]
+
+
+def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing():
+    with pytest.raises(Refusal, match="5 CPUs missing"):
+        trainer.check_placement(ClusterConfig(num_workers=8))
+    with pytest.raises(Refusal, match="1 GPU missing"):
+        trainer.check_placement(ClusterConfig(num_workers=1, use_gpu=True))
+    trainer.check_placement(ClusterConfig(num_workers=2, cpus_per_worker=1.5))
