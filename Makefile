@@ -2,7 +2,6 @@
 PYTHON ?= python3
 # Where pip finds torch without gigabytes of CUDA packages; `make install TORCH_INDEX=` takes torch's default build.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-DEMO := data/demo
 
 .PHONY: install demo test lint format schemas clean
 
@@ -16,8 +15,8 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	.venv/bin/nightjar generate $(DEMO)/logs --days 8 --rows-per-day 50000 --seed 7
-	.venv/bin/nightjar train --config jobs/configs/demo.yaml --set data.logs_uri=$(DEMO)/logs
+	.venv/bin/nightjar generate data/demo/logs --days 8 --rows-per-day 50000 --seed 7
+	.venv/bin/nightjar train --config jobs/configs/demo.yaml
 
 test: install
 	.venv/bin/pytest -q -m 'not gpu'
@@ -36,4 +35,4 @@ schemas: install
 	.venv/bin/python -m schemas
 
 clean:
-	rm -rf .venv .nightjar $(DEMO)
+	rm -rf .venv .nightjar data

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from jobs import evaluate, generate, score, train, ui
-from schemas.refusal import Refusal
+from schemas.refusal import Failure, Refusal
 
 app = typer.Typer(
     name="nightjar",
@@ -29,6 +29,9 @@ def main() -> None:
     except Refusal as refusal:
         print(f"nightjar: refused\n{refusal}", file=sys.stderr)
         sys.exit(2)
+    except Failure as failure:
+        print(f"nightjar: {failure}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("nightjar: interrupted", file=sys.stderr)
         sys.exit(130)

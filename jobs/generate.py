@@ -22,5 +22,5 @@ def generate(
     rows = sum(day.rows for day in truth.days)
     print(f"{rows:,} rows of {len(truth.days)} days in {out}")
     for day in truth.days:
-        best = f"best possible NE {day.ne:.4f}  AUC {day.auc:.4f}"
+        best = "one class only" if day.ne is None else f"best possible NE {day.ne:.4f}  AUC {day.auc:.4f}"
         print(f"  {day.date}  {day.rows:>9,} rows  CTR {day.click_rate:.3f}  {best}")

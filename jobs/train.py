@@ -1,10 +1,13 @@
 """`nightjar train`: one retrain, from the log to a registered model."""
 
 import json
+import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shutil import which
 
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +42,7 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
     if as_json:
         print(json.dumps(asdict(summary)))
     else:
-        print_next(summary, config, loaded)
+        print_next(summary, config, set_ or [], loaded)
 
 
 def print_summary(summary: Summary, console: Console) -> None:
@@ -59,10 +62,12 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(f"{summary.model_uri} ({summary.best_stage}) is {summary.alias}: {summary.verdict}", highlight=False)
 
 
-def print_next(summary: Summary, config_path: Path, config: TrainConfig) -> None:
-    name = config.mlflow.registered_model
-    score = ["nightjar", "score", "--config", str(config_path), "--set", f"data.logs_uri={config.data.logs_uri}"]
-    score += ["--model", f"models:/{name}@{summary.alias}", "--date", summary.held_out_days[-1], "--out", "data/scores"]
-    print("\nNext, see the runs, then write the day's click probabilities:")
-    print("  " + shlex.join(["nightjar", "ui", "--work", config.work_uri]))
-    print("  " + shlex.join(score))
+def print_next(summary: Summary, config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:
+    """The next two commands, as they can be typed here."""
+    program = "nightjar" if which("nightjar") else shlex.quote(os.path.relpath(sys.argv[0]))
+    sets = "".join(f" --set {shlex.quote(override)}" for override in overrides)
+    model = f"models:/{config.mlflow.registered_model}@{summary.alias}"
+    day = summary.held_out_days[-1]
+    print("\nNext, look at the runs; then write a day's click probabilities:\n")
+    print(f"  {program} ui --work {shlex.quote(config.work_uri)}")
+    print(f"  {program} score --config {config_path}{sets} --model {model} --date {day} --out data/scores")

@@ -1,9 +1,9 @@
 """TrainConfig and how it is loaded: YAML, checked, with `--set a.b=c` on top."""
 
 import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, Discriminator, Field, PositiveFloat, PositiveInt, Tag, model_validator
 
 from schemas.features import FROZEN, FeatureSpec
 
@@ -39,13 +39,20 @@ class RandomSplit(BaseModel):
     seed: int = Field(default=0, ge=0, description="Another seed holds out other rows.")
 
 
+def _split_by(split: Any) -> str:
+    """Which split is meant: by date, where nothing says otherwise."""
+    return str(split.get("by", "date") if isinstance(split, dict) else split.by)
+
+
 class DataConfig(BaseModel):
     """Where the click log lies and how its rows are divided."""
 
     model_config = FROZEN
     logs_uri: str = Field(description="Folder of `date=YYYY-MM-DD/` partitions, any fsspec URI.")
     features: FeatureSpec = Field(description="The columns; in YAML also a path, relative to the config's folder.")
-    split: Annotated[DateSplit | RandomSplit, Field(discriminator="by")] = DateSplit()
+    split: Annotated[
+        Annotated[DateSplit, Tag("date")] | Annotated[RandomSplit, Tag("random")], Discriminator(_split_by)
+    ] = DateSplit()
     rows_per_part: PositiveInt = Field(default=1_000_000, description="Rows of a file of the encoded store, at most.")
 
 

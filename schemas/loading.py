@@ -154,6 +154,15 @@ def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: in
             remedy=f"did you mean {close[0]!r}?" if close else "remove the key",
         )
     value = detail.get("input")
+    if detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        context = detail["ctx"]
+        tag = context["discriminator"].strip("'()_")
+        return Refusal(
+            found=f"{tag}: {context['tag']}" if "tag" in context else f"no key {tag!r}",
+            expected=f"{tag} to be one of {context['expected_tags']}" if "tag" in context else f"a key {tag!r}",
+            where=f"{where}: {key}",
+            remedy="the configs in jobs/configs have one of each",
+        )
     found = "nothing" if detail["type"] == "missing" else repr(value) if not isinstance(value, dict) else "these keys"
     return Refusal(
         found=found[:200] + more,

@@ -1,4 +1,8 @@
-"""The one exception for input that the user must change."""
+"""The two exceptions that end in a message and not in a traceback."""
+
+
+class Failure(RuntimeError):
+    """What was begun could not be finished, said in words: the command line prints it and exits 1."""
 
 
 class Refusal(ValueError):

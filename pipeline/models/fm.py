@@ -15,6 +15,11 @@ class FM(nn.Module):
         super().__init__()
         self.w0 = nn.Parameter(torch.zeros(()))
 
+    @property
+    def bias(self) -> nn.Parameter:
+        """What is added to every logit; of one element."""
+        return self.w0
+
     def forward(self, rows_BFD: Tensor) -> Tensor:
         """[B, F, D] rows [w | v] -> logits [B]"""
         # The backward of one split is one cat; that of two slices fills and adds two tensors, half as long again.

@@ -19,6 +19,11 @@ class FNN(nn.Module):
         self.w0 = nn.Parameter(torch.zeros(()))
         self.mlp = MLP(1 + num_fields * (1 + dimension), mlp, seed)
 
+    @property
+    def bias(self) -> nn.Parameter:
+        """What is added to every logit: not w0, which is an input here. Of one element."""
+        return self.mlp.bias
+
     def forward(self, rows_BFD: Tensor) -> Tensor:
         """[B, F, D] rows [w | v] -> logits [B]"""
         w0_B1 = self.w0.expand(len(rows_BFD), 1)

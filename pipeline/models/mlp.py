@@ -36,6 +36,13 @@ class MLP(nn.Module):
         layers.append(_linear(num_inputs, 1, config, "linear", generator))
         self.layers = nn.Sequential(*layers)
 
+    @property
+    def bias(self) -> nn.Parameter:
+        """Of the output unit: what is added to every logit. [1]"""
+        output = self.layers[-1]
+        assert isinstance(output, nn.Linear)
+        return output.bias
+
     def forward(self, x: Tensor) -> Tensor:
         """[B, num_inputs] -> logits [B]"""
         logits_B1: Tensor = self.layers(x)

@@ -44,7 +44,7 @@ def reach(config: MLflowConfig, work_uri: str) -> tuple[str, str]:
             return uri, str(client.create_experiment(config.experiment, artifacts, PRIMARY_METRIC))
     except Exception as error:
         raise Refusal(
-            found=redacted(first_line(error)),
+            found=redacted(first_line(_root_of(error))),
             expected=f"MLflow to answer, with an experiment {config.experiment!r} or leave to create it",
             where=redacted(uri),
             remedy="start the server or correct mlflow.tracking_uri; without one, runs go to the work folder",
@@ -109,5 +109,11 @@ def redacted(text: str) -> str:
     return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
-def first_line(error: Exception) -> str:
+def _root_of(error: BaseException) -> BaseException:
+    """What it began with: of a failed request, the system's own word and not its wrappers'."""
+    cause = error.__cause__ or error.__context__
+    return error if cause is None else _root_of(cause)
+
+
+def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,6 +1,7 @@
 """How a stage starts: from its own checkpoint, else from an earlier stage, else from scratch."""
 
 import tempfile
+from math import log
 from pathlib import Path
 
 import torch
@@ -26,11 +27,12 @@ def start(
     config: TrainConfig,
     num_ids: int,
     run_uri: str,
+    base_rate: float,
     device: torch.device,
     own_checkpoint: Path | None,
 ) -> StageState:
     """The state that the stage trains on from here."""
-    state = from_scratch(stage, config, num_ids, device)
+    state = from_scratch(stage, config, num_ids, base_rate, device)
     if own_checkpoint is not None:
         checkpoint.restore(state, own_checkpoint)
     elif stage.init_from is not None:
@@ -39,9 +41,14 @@ def start(
     return state
 
 
-def from_scratch(stage: StageConfig, config: TrainConfig, num_ids: int, device: torch.device = CPU) -> StageState:
+def from_scratch(
+    stage: StageConfig, config: TrainConfig, num_ids: int, base_rate: float = 0.5, device: torch.device = CPU
+) -> StageState:
+    """A fresh table and model. Its bias gives the training rows' base rate: no step is spent on learning the mean."""
     num_fields = len(config.data.features.fields)
     model = models.build(stage.model, num_fields, config.table.dimension, stage.mlp, config.seed).to(device)
+    with torch.no_grad():
+        model.bias.fill_(log(base_rate / (1 - base_rate)))
     table = Table.create(num_ids, config.table, config.seed).to(device)
     return StageState(table, model, build_optimizer(model.parameters(), stage.optimizer), Progress(stage.name))
 

@@ -14,19 +14,16 @@ from pipeline.training import worker
 from pipeline.training.board import Announce, Board, watched
 from pipeline.training.worker import Job
 from schemas.config import ClusterConfig
-from schemas.refusal import Refusal
+from schemas.refusal import Failure, Refusal
 
 READER_CPUS = 1.0  # Ray Data needs a CPU of its own to read while the workers hold theirs, else it waits for ever
-
-
-class TrainingFailed(RuntimeError):
-    """The Ray Train job gave up: its first failure, in words."""
 
 
 def fit(job: Job, show: Callable[[str, int, int, float], None]) -> None:
     """Train all stages, showing (stage, step, steps, rows/s) as they go.
 
-    Ray Train keeps its own records in the run's folder too, and resumes from them what was interrupted.
+    Ray Train keeps its own records in the run's folder too, and resumes from them what was interrupted. Raises Failure
+    when a rank fails more often than the config allows.
     """
     config = job.config
     storage_uri, _, run_name = job.run_uri.rpartition("/")
@@ -54,7 +51,7 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> None:
         with watched(board, show):
             trainer.fit()
     except ray.train.TrainingFailedError as error:
-        raise TrainingFailed(_reason(error)) from error
+        raise Failure(f"training failed: {_reason(error)}") from error
 
 
 def check_placement(cluster: ClusterConfig) -> None:

@@ -98,12 +98,12 @@ def _tell(job: Job, stage: StageConfig, metrics: Mapping[str, float], step: int,
 def _start(job: Job, stage: StageConfig) -> StageState:
     saved = ray.train.get_checkpoint()
     device = ray.train.torch.get_device()
-    num_ids = job.store.num_ids
+    num_ids, base_rate = job.store.num_ids, job.store.num_positives("train") / job.store.num_rows("train")
     if saved is not None:
         with saved.as_directory() as folder:
             if checkpoint.read_progress(Path(folder)).stage == stage.name:
-                return stages.start(stage, job.config, num_ids, job.run_uri, device, Path(folder))
-    return stages.start(stage, job.config, num_ids, job.run_uri, device, None)
+                return stages.start(stage, job.config, num_ids, job.run_uri, base_rate, device, Path(folder))
+    return stages.start(stage, job.config, num_ids, job.run_uri, base_rate, device, None)
 
 
 def _batches(job: Job, stage: StageConfig, rank: Rank, done_steps: int) -> Iterator[Batch]:

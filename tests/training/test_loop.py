@@ -77,7 +77,7 @@ def test_a_restored_stage_goes_on_with_the_same_bits(config, rows, tmp_path, pos
     interrupted = stages.from_scratch(stage, config, NUM_IDS)
     train(interrupted, rows.slice(0, 64), stage)
     checkpoint.save(interrupted, tmp_path)
-    resumed = stages.start(stage, config, NUM_IDS, "", stages.CPU, tmp_path)
+    resumed = stages.start(stage, config, NUM_IDS, "", 0.5, stages.CPU, tmp_path)
     train(resumed, rows.slice(64, 160), stage)
     assert resumed.progress.step == whole.progress.step
     assert_same_bits(resumed, whole)

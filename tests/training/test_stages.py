@@ -21,7 +21,7 @@ def fm_uri(config, rows, tmp_path) -> str:
 
 
 def test_a_stage_starts_with_the_rows_accumulators_and_bias_of_the_one_it_names(config, fm_uri):
-    state = stages.start(config.stages[1], config, NUM_IDS, fm_uri, stages.CPU, None)
+    state = stages.start(config.stages[1], config, NUM_IDS, fm_uri, 0.5, stages.CPU, None)
     saved = checkpoint.load_tensors(Path(stages.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows, saved["table.rows"])
     assert torch.equal(state.table.accumulators, saved["table.accumulators"])
@@ -30,7 +30,7 @@ def test_a_stage_starts_with_the_rows_accumulators_and_bias_of_the_one_it_names(
 
 
 def test_deepfm_with_a_zero_head_starts_as_the_fm_it_comes_from(config, rows, fm_uri):
-    deepfm = stages.start(config.stages[1], config, NUM_IDS, fm_uri, stages.CPU, None)
+    deepfm = stages.start(config.stages[1], config, NUM_IDS, fm_uri, 0.5, stages.CPU, None)
     with torch.no_grad():
         for parameter in deepfm.model.mlp.parameters():
             parameter.zero_()
@@ -43,7 +43,7 @@ def test_deepfm_with_a_zero_head_starts_as_the_fm_it_comes_from(config, rows, fm
 
 
 def test_a_larger_table_keeps_its_new_rows_fresh(config, fm_uri, tmp_path):
-    larger = stages.start(config.stages[1], config, NUM_IDS + 5, fm_uri, stages.CPU, None)
+    larger = stages.start(config.stages[1], config, NUM_IDS + 5, fm_uri, 0.5, stages.CPU, None)
     fresh = Table.create(NUM_IDS + 5, config.table, config.seed)
     assert torch.equal(larger.table.rows[NUM_IDS:], fresh.rows[NUM_IDS:])
     assert not torch.equal(larger.table.rows[:NUM_IDS], fresh.rows[:NUM_IDS])
@@ -69,3 +69,12 @@ def test_every_optimizer_survives_its_checkpoint(config, rows, tmp_path, name):
         np.array_equal(one.detach(), other.detach())
         for one, other in zip(states[0].model.parameters(), states[1].model.parameters(), strict=True)
     )
+
+
+@pytest.mark.parametrize("model", ["fm", "dnn", "fnn", "deepfm"])
+def test_every_model_starts_at_the_base_rate(config, rows, model):
+    stage = config.stages[1].model_copy(update={"model": model, "mlp": config.stages[1].mlp})
+    flat = config.model_copy(update={"table": config.table.model_copy(update={"init_deviation": 1e-9})})
+    state = stages.from_scratch(stage, flat, NUM_IDS, base_rate=0.03)
+    ((_, logits_B),) = loop.predict(state, batches_of(rows, len(rows)))
+    torch.testing.assert_close(logits_B.sigmoid(), torch.full_like(logits_B, 0.03))

@@ -1,0 +1,168 @@
+"""Every way that input can be wrong ends in one message, exit 2 and no traceback, before anything is trained."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import yaml
+from click_logs import SPEC, click_rows, write_day
+
+from jobs.__main__ import main
+
+FIRST, LAST = date(2026, 11, 1), date(2026, 11, 3)
+
+
+@dataclass
+class Session:
+    """A folder with a good log and config, and the command run on them."""
+
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch
+
+    def refused(self, *arguments: str) -> dict[str, str]:
+        """Run a command that must be refused; found, expected, where and remedy of the message."""
+        self.monkeypatch.setattr(sys, "argv", ["nightjar", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        stdout, stderr = self.capsys.readouterr()
+        assert stopped.value.code == 2, stderr
+        assert "Traceback" not in stdout + stderr
+        assert not (self.folder / "work" / "runs").exists(), "nothing was trained"
+        message = stderr[stderr.index("nightjar: refused") :].splitlines()[1:]
+        return {line.split()[0]: line.split(maxsplit=1)[1] for line in message if line and line[0] != " "}
+
+    def train_refused(self, *overrides: str) -> dict[str, str]:
+        sets = [word for override in overrides for word in ("--set", override)]
+        return self.refused("train", "--config", str(self.folder / "train.yaml"), *sets)
+
+
+@pytest.fixture
+def session(
+    logs_uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Session:
+    monkeypatch.setitem(os.environ, "MLFLOW_TRACKING_URI", "")
+    config = {
+        "work_uri": str(tmp_path / "work"),
+        "data": {"logs_uri": logs_uri, "features": "features.yaml"},
+        "stages": [{"name": "fm", "model": "fm", "batch_size": 4}],
+    }
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "features.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(SPEC))))
+    return Session(tmp_path, capsys, monkeypatch)
+
+
+Damage = Callable[[Path], object]
+
+
+def rewrite(column: str, values: list[object], kind: pa.DataType, day: date = FIRST) -> Damage:
+    """Write a day again with another column in the place of one."""
+
+    def damage(logs: Path) -> None:
+        rows = click_rows()
+        write_day(logs, day, rows.set_column(rows.column_names.index(column), column, pa.array(values, kind)))
+
+    return damage
+
+
+def truncate(logs: Path) -> None:
+    path = logs / f"date={FIRST}/part-0.parquet"
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def empty(logs: Path) -> None:
+    (logs / f"date={FIRST}/part-0.parquet").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "found", "where"),
+    [
+        (lambda logs: write_day(logs, FIRST, click_rows().drop_columns(["age"])), "no column 'age'", "part-0.parquet"),
+        (
+            lambda logs: write_day(logs, FIRST, click_rows().rename_columns({"views": "view"})),
+            "renamed to 'view'",
+            "part-0.parquet",
+        ),
+        (rewrite("age", ["old"] * 8, pa.string()), "column 'age' of type string", "part-0.parquet"),
+        (empty, "a day without files", f"date={FIRST}"),
+        (lambda logs: write_day(logs, FIRST, click_rows().slice(0, 0)), "no rows", f"date={FIRST}"),
+        (truncate, "not whole Parquet", "part-0.parquet"),
+        (lambda logs: (logs / f"date={FIRST}/b.parquet").write_text("text"), "not whole Parquet", "b.parquet"),
+    ],
+    ids=["missing", "renamed", "type", "no-files", "no-rows", "truncated", "not-parquet"],
+)
+def test_a_log_that_its_footers_give_away_is_refused_before_ray_starts(session, damage, found, where):
+    damage(session.folder / "logs")
+    message = session.train_refused()
+    assert found in message["found"]
+    assert where in message["where"]
+    assert set(message) == {"found", "expected", "where", "remedy"}
+    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("override", "found", "remedy"),
+    [
+        ("data.split.test_dates=[2026-12-24]", "no day 2026-12-24", "correct the dates"),
+        ("data.split={by: date, train_from: 2026-11-09}", "no training day", "train_from"),
+        ("stages.fm.epoch=2", "unknown key 'epoch'", "did you mean 'epochs'?"),
+        ("cluster.num_workers=two", "'two'", "correct the value"),
+        ("data.logs_uri=/nowhere", "no date=YYYY-MM-DD folder", "set data.logs_uri"),
+        ("mlflow.tracking_uri=http://127.0.0.1:9", "refused", "start the server"),
+        ("mlflow.tracking_uri=file:///tmp/mlruns", "file:///tmp/mlruns", "server"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused(session, override, found, remedy):
+    message = session.train_refused(override)
+    assert found in message["found"]
+    assert remedy in message["remedy"]
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(session):
+    path = session.folder / "train.yaml"
+    path.write_text(path.read_text() + "seed: 1\nseed: 2\n")
+    message = session.train_refused()
+    assert "'seed' stands twice" in message["found"]
+    assert message["where"].endswith(f"line {len(path.read_text().splitlines())}")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_model_that_is_not_there_is_refused(session):
+    config = str(session.folder / "train.yaml")
+    message = session.refused("evaluate", "--config", config, "--model", "models:/ctr@champion")
+    assert "registered model" in message["expected"]
+    assert message["where"] == "models:/ctr@champion"
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    ("damage", "found", "where"),
+    [
+        (rewrite("click", [2] + [0] * 7, pa.int8()), "2 (1 such rows)", "column 'click'"),
+        (rewrite("price", [float("nan")] * 8, pa.float64()), "nan (4 such rows)", "column 'price'"),
+        (rewrite("price", [float("inf")] * 8, pa.float64(), LAST), "inf (4 such rows)", f"date={LAST}"),
+        (rewrite("click", [0] * 8, pa.int8(), LAST), "8 held-out rows, 0 of them clicks", str(LAST)),
+    ],
+    ids=["label", "nan", "infinite", "one-class"],
+)
+def test_bad_values_are_refused_before_training(session, damage, found, where):
+    damage(session.folder / "logs")
+    message = session.train_refused()
+    assert found in message["found"]
+    assert where in message["where"]
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("cluster")
+def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing(session):
+    assert "5 CPUs missing" in session.train_refused("cluster.num_workers=4", "cluster.cpus_per_worker=2")["found"]

@@ -1,0 +1,139 @@
+"""The command as a user would type it, from a synthetic log to scores, each in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from click_logs import SPEC, write_random_log
+from mlflow import MlflowClient
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+VERBS = ["generate", "train", "evaluate", "score", "ui"]
+
+
+def nightjar(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "jobs", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=280)
+
+
+def last_object(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a log of three days and the config of a plan of two stages."""
+    folder = tmp_path_factory.mktemp("commands")
+    write_random_log(folder / "logs", num_days=3, rows_per_day=1000)
+    config = {
+        "data": {"logs_uri": "logs", "features": SPEC},
+        "stages": [
+            {"name": "fm", "model": "fm", "batch_size": 64},
+            {"name": "fnn", "model": "fnn", "init_from": "fm", "batch_size": 64, "mlp": {"hidden": [16]}},
+        ],
+    }
+    (folder / "train.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> dict[str, Any]:
+    return last_object(nightjar("train", "--config", "train.yaml", "--json", cwd=folder))
+
+
+def test_training_tells_the_run_the_figures_and_the_registered_version(trained):
+    assert set(trained["stages"]) == {"fm", "fnn"}
+    for results in trained["stages"].values():
+        assert results["rows"] == 1000
+        assert results["rows_seen"] == 2000
+        assert results["rows_per_second"] > 0
+        assert 0.5 < results["auc"] < 1
+        assert 0 < results["ne"] < 1
+        assert "gauc" in results
+    assert trained["held_out_days"] == ["2026-11-03"]
+    assert (trained["model_uri"], trained["alias"]) == ("models:/ctr/1", "champion")
+
+
+def test_mlflow_holds_a_parent_and_a_child_a_stage_with_curves_figures_and_plots(folder, trained):
+    client = MlflowClient(f"sqlite:///{folder}/.nightjar/mlflow.db")
+    parent = client.get_run(trained["run_id"])
+    assert parent.info.status == "FINISHED"
+    children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{trained['run_id']}'")
+    assert {child.info.run_name for child in children} == {"fm", "fnn"}
+    for child in children:
+        assert child.info.status == "FINISHED"
+        assert child.data.metrics["test/ne"] == pytest.approx(trained["stages"][child.info.run_name]["ne"])
+        curve = client.get_metric_history(child.info.run_id, "train/log_loss")
+        assert [point.step for point in curve] == sorted(point.step for point in curve)
+        assert len(curve) > 10
+    names = {artifact.path for artifact in client.list_artifacts(trained["run_id"])}
+    assert {"config.yaml", "features.json", "manifest.json"} <= names
+    plots = {artifact.path for artifact in client.list_artifacts(trained["run_id"], "plots")}
+    assert plots == {"plots/roc.png", "plots/calibration.png", "plots/precision_recall.png"}
+    assert str(client.get_model_version_by_alias("ctr", "champion").version) == "1"
+
+
+def test_evaluating_the_registered_model_gives_the_figures_of_its_training(folder, trained):
+    config = ("--config", "train.yaml", "--model", "models:/ctr@champion", "--json")
+    figures = last_object(nightjar("evaluate", *config, cwd=folder))
+    results = trained["stages"][trained["best_stage"]]
+    assert figures["dates"] == ["2026-11-03"]
+    for name in ("rows", "auc", "ne", "calibration", "gauc"):
+        assert figures[name] == pytest.approx(results[name], rel=1e-6), name
+
+
+def test_scores_have_a_row_key_a_probability_and_the_model_of_each_row(folder, trained):
+    arguments = ("--config", "train.yaml", "--model", trained["model_uri"], "--date", "2026-11-03", "--out", "scores")
+    done = nightjar("score", *arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    scores = pq.read_table(folder / "scores")
+    assert sorted(scores["row"].to_pylist()) == list(range(2000, 3000))
+    assert set(scores["model_version"].to_pylist()) == {"models:/ctr/1"}
+    assert all(0 < p < 1 for p in scores["probability"].to_pylist())
+    mean_p = sum(scores["probability"].to_pylist()) / 1000
+    results = trained["stages"][trained["best_stage"]]
+    assert mean_p == pytest.approx(results["calibration"] * results["base_rate"], rel=1e-5)
+
+    again = nightjar("score", *arguments, cwd=folder)
+    assert again.returncode == 2
+    assert "complete scores" in again.stderr
+
+
+def test_the_same_retrain_again_is_the_finished_one(folder, trained):
+    assert last_object(nightjar("train", "--config", "train.yaml", "--json", cwd=folder)) == trained
+
+
+def test_a_worse_candidate_does_not_become_champion(folder, trained):
+    worse = ("--set", "stages.fnn.optimizer.learning_rate=2e-4", "--set", "stages.fnn.rows.learning_rate=1e-3")
+    worse += ("--set", "stages.fm.rows.learning_rate=1e-3")
+    summary = last_object(nightjar("train", "--config", "train.yaml", "--json", *worse, cwd=folder))
+    assert (summary["model_uri"], summary["alias"]) == ("models:/ctr/2", "challenger")
+    assert "is not below the champion's" in summary["verdict"]
+    client = MlflowClient(f"sqlite:///{folder}/.nightjar/mlflow.db")
+    assert str(client.get_model_version_by_alias("ctr", "champion").version) == "1"
+
+
+def test_a_diverging_stage_fails_the_run_and_says_which(folder, trained):
+    wild = ("--set", "stages.fm.rows.learning_rate=1e30", "--set", "checkpoint.max_failures=0")
+    done = nightjar("train", "--config", "train.yaml", *wild, cwd=folder)
+    assert done.returncode == 1
+    assert "stage 'fm', step" in done.stderr
+    assert "Traceback" not in done.stderr
+    client = MlflowClient(f"sqlite:///{folder}/.nightjar/mlflow.db")
+    newest = client.search_runs(["1"], "tags.`nightjar.identity` != ''", order_by=["attributes.start_time DESC"])[0]
+    assert newest.info.status == "FAILED"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_shows_an_example(folder, verb):
+    done = nightjar(verb, "--help", cwd=folder)
+    assert done.returncode == 0
+    assert f"nightjar {verb}" in done.stdout
+    assert "Example" in done.stdout
