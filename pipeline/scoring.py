@@ -37,7 +37,8 @@ def evaluate(bundle: Bundle, manifest: Manifest, split: Split, test_days: Sequen
         return pa.table([[total.to_bytes()]], schema=SUMS_SCHEMA)
 
     judged = passes.map_parts(manifest.parts(rows_per_part), judge, SUMS_SCHEMA)
-    return sum((Sums.from_bytes(packed) for packed in judged.column("sums").to_pylist()), Sums.zero())
+    parts = (Sums.from_bytes(packed) for table in judged for packed in table.column("sums").to_pylist())
+    return sum(parts, Sums.zero())
 
 
 def score(bundle: Bundle, model_uri: str, manifest: Manifest, out_uri: str, rows_per_part: int) -> int:
@@ -67,9 +68,9 @@ def score(bundle: Bundle, model_uri: str, manifest: Manifest, out_uri: str, rows
         files.write_bytes(f"{out_uri}/date={part.day}/part-{part.index:04d}.parquet", buffer.getvalue())
         return pa.table([[len(scores)]], schema=WRITTEN_SCHEMA)
 
-    written = passes.map_parts(manifest.parts(rows_per_part), write, WRITTEN_SCHEMA)
+    written = list(passes.map_parts(manifest.parts(rows_per_part), write, WRITTEN_SCHEMA))
     files.write_bytes(f"{out_uri}/_SUCCESS", b"")
-    return sum(written.column("rows").to_pylist())
+    return sum(rows for table in written for rows in table.column("rows").to_pylist())
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray.data
 
 from pipeline.data import quality, store, vocabulary
@@ -23,7 +24,8 @@ from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
 from schemas.features import FeatureSpec
 from schemas.refusal import Refusal
 
-REFUSED = ""  # no field has this name: a count of it carries a refusal
+MERGE_COUNTS = 5_000_000  # counts that wait, at least, before they are added up
+TASKS_PER_CPU = 4
 WRITTEN_SCHEMA = pa.schema(
     [
         ("split", pa.string()),
@@ -39,26 +41,23 @@ def count_values(
     manifest: Manifest, spec: FeatureSpec, split: Split, test_days: Sequence[date], rows_per_part: int
 ) -> pa.Table:
     """How often each value occurs in the training rows. Raises Refusal for rows that break the contract."""
-    parts = manifest.parts(rows_per_part)
 
-    def count(batch: dict[str, np.ndarray]) -> pa.Table:
+    def count(part: Part) -> pa.Table:
         counts = [COUNTS_SCHEMA.empty_table()]
-        for part in (parts[i] for i in batch["part"]):
-            try:
-                for table, where in read_part(part, spec.columns):
-                    quality.check_rows(table, spec, where)
-                    training = table.filter(pa.array(~is_held_out(table, part.day, split, test_days)))
-                    counts.append(vocabulary.count(training, spec))
-            except Refusal as refusal:
-                counts.append(pa.table([[REFUSED], [_to_json(refusal)], [1]], schema=COUNTS_SCHEMA))
+        for table, where in read_part(part, spec.columns):
+            quality.check_rows(table, spec, where)
+            training = table.filter(pa.array(~is_held_out(table, part.day, split, test_days)))
+            counts.append(vocabulary.count(training, spec))
         return vocabulary.merge(pa.concat_tables(counts))
 
-    counted = _over_parts(parts, count).groupby(["field", "value"], num_partitions=_num_partitions()).sum("count")
-    table = _collect(counted, pa.schema([*list(COUNTS_SCHEMA)[:2], ("sum(count)", pa.int64())]))
-    table = table.rename_columns(COUNTS_SCHEMA.names)
-    refused = np.asarray(table.column("field")) == REFUSED
-    _raise_first(table.filter(pa.array(refused)).column("value").to_pylist())
-    return table.filter(pa.array(~refused))
+    # Added up here as they arrive: this process must hold the vocabulary in any case, and Ray's own groupby takes
+    # seconds to begin where this takes none.
+    total, waiting = COUNTS_SCHEMA.empty_table(), []
+    for counts in map_parts(manifest.parts(rows_per_part), count, COUNTS_SCHEMA):
+        waiting.append(counts)
+        if sum(map(len, waiting)) > max(MERGE_COUNTS, len(total)):
+            total, waiting = vocabulary.merge(pa.concat_tables([total, *waiting])), []
+    return vocabulary.merge(pa.concat_tables([total, *waiting]))
 
 
 def encode_rows(
@@ -77,12 +76,15 @@ def encode_rows(
         written = _encode_part(part, encoder, split, test_days, seed, store_uri)
         return pa.Table.from_pylist([asdict(stored) for stored in written], schema=WRITTEN_SCHEMA)
 
-    written = map_parts(manifest.parts(rows_per_part), encode, WRITTEN_SCHEMA).to_pylist()
-    return [StoredPart(**stored) for stored in written]
+    written = map_parts(manifest.parts(rows_per_part), encode, WRITTEN_SCHEMA)
+    return [StoredPart(**stored) for table in written for stored in table.to_pylist()]
 
 
-def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: pa.Schema) -> pa.Table:
-    """The tables of `work` over all parts, in one, in no particular order. Raises the first Refusal that it raised."""
+def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """What `work` makes of each part, on all nodes, as it arrives; tiny parts share a task.
+
+    Raises, after the last, the first Refusal by place, so that the same bad log gives the same message each time.
+    """
     with_refusal = schema.append(pa.field("refusal", pa.string()))
 
     def run(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
@@ -93,9 +95,16 @@ def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: p
             except Refusal as refusal:
                 yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=with_refusal)
 
-    table = _collect(_over_parts(parts, run), with_refusal)
-    _raise_first([refusal for refusal in table.column("refusal").to_pylist() if refusal])
-    return table.drop_columns(["refusal"])
+    num_tasks = min(len(parts), TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1))))
+    items = [{"part": i} for i in range(len(parts))]
+    dataset = ray.data.from_items(items, override_num_blocks=num_tasks).map_batches(run, batch_size=None)
+    refusals: list[str] = []
+    for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+        table = block.cast(with_refusal)
+        refusals += table.column("refusal").drop_null().to_pylist()
+        yield table.filter(pc.is_null(table.column("refusal"))).drop_columns(["refusal"])
+    if refusals:
+        raise Refusal(**json.loads(min(refusals)))
 
 
 def _encode_part(
@@ -119,27 +128,5 @@ def _encode_part(
     return written
 
 
-def _over_parts(parts: Sequence[Part], work: Callable[[dict[str, np.ndarray]], object]) -> ray.data.Dataset:
-    """Run `work` over all parts; tiny ones share a task, since starting one costs more than reading them."""
-    num_tasks = min(len(parts), 4 * _num_partitions())
-    items = [{"part": i} for i in range(len(parts))]
-    return ray.data.from_items(items, override_num_blocks=num_tasks).map_batches(work, batch_size=None)
-
-
-def _num_partitions() -> int:
-    return max(2, int(ray.cluster_resources().get("CPU", 1)))
-
-
-def _collect(dataset: ray.data.Dataset, schema: pa.Schema) -> pa.Table:
-    blocks = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
-    return pa.concat_tables([schema.empty_table(), *(block.cast(schema) for block in blocks)])
-
-
 def _to_json(refusal: Refusal) -> str:
     return json.dumps({key: getattr(refusal, key) for key in ("where", "found", "expected", "remedy")})
-
-
-def _raise_first(refusals: Sequence[str]) -> None:
-    """Raise the first by place, so that the same bad log gives the same message each time."""
-    if refusals:
-        raise Refusal(**json.loads(min(refusals)))

@@ -1,8 +1,6 @@
 """The shipped config on real data, against scikit-learn on the same rows."""
 
 import json
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click_logs import write_day
+from command import nightjar
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
@@ -26,16 +25,15 @@ NUMBERS = ["age", "balance", "campaign", "pdays", "previous"]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("cluster"),
     pytest.mark.skipif(not LOG.exists(), reason=f"the Bank Marketing log is not at {LOG}"),
 ]
 
 
 def train(work: Path, *overrides: str) -> dict[str, dict[str, float]]:
-    command = [sys.executable, "-m", "jobs", "train", "--config", "jobs/configs/bank_marketing.yaml", "--json"]
-    for override in (f"work_uri={work}", *overrides):
-        command += ["--set", override]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    sets = [word for override in (f"work_uri={work}", *overrides) for word in ("--set", override)]
+    done = nightjar("train", "--config", "jobs/configs/bank_marketing.yaml", "--json", *sets, cwd=ROOT)
+    assert done.exit_code == 0, done.stderr
     stages: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])["stages"]
     return stages
 

@@ -1,4 +1,4 @@
-"""The command as a user would type it, from a synthetic log to scores, each in a process of its own."""
+"""The command as a user would type it, from a log to scores, on a cluster of two nodes."""
 
 import json
 import subprocess
@@ -10,19 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click_logs import SPEC, write_random_log
+from command import Done, nightjar
 from mlflow import MlflowClient
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
-VERBS = ["generate", "train", "evaluate", "score", "ui"]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
 
 
-def nightjar(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "jobs", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=280)
-
-
-def last_object(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert done.returncode == 0, done.stderr
+def last_object(done: Done) -> dict[str, Any]:
+    assert done.exit_code == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -44,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(folder: Path) -> dict[str, Any]:
+def trained(folder: Path, cluster: None) -> dict[str, Any]:
     return last_object(nightjar("train", "--config", "train.yaml", "--json", cwd=folder))
 
 
@@ -92,7 +87,7 @@ def test_evaluating_the_registered_model_gives_the_figures_of_its_training(folde
 def test_scores_have_a_row_key_a_probability_and_the_model_of_each_row(folder, trained):
     arguments = ("--config", "train.yaml", "--model", trained["model_uri"], "--date", "2026-11-03", "--out", "scores")
     done = nightjar("score", *arguments, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     scores = pq.read_table(folder / "scores")
     assert sorted(scores["row"].to_pylist()) == list(range(2000, 3000))
     assert set(scores["model_version"].to_pylist()) == {"models:/ctr/1"}
@@ -102,7 +97,7 @@ def test_scores_have_a_row_key_a_probability_and_the_model_of_each_row(folder, t
     assert mean_p == pytest.approx(results["calibration"] * results["base_rate"], rel=1e-5)
 
     again = nightjar("score", *arguments, cwd=folder)
-    assert again.returncode == 2
+    assert again.exit_code == 2
     assert "complete scores" in again.stderr
 
 
@@ -123,7 +118,7 @@ def test_a_worse_candidate_does_not_become_champion(folder, trained):
 def test_a_diverging_stage_fails_the_run_and_says_which(folder, trained):
     wild = ("--set", "stages.fm.rows.learning_rate=1e30", "--set", "checkpoint.max_failures=0")
     done = nightjar("train", "--config", "train.yaml", *wild, cwd=folder)
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "stage 'fm', step" in done.stderr
     assert "Traceback" not in done.stderr
     client = MlflowClient(f"sqlite:///{folder}/.nightjar/mlflow.db")
@@ -131,9 +126,9 @@ def test_a_diverging_stage_fails_the_run_and_says_which(folder, trained):
     assert newest.info.status == "FAILED"
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_shows_an_example(folder, verb):
-    done = nightjar(verb, "--help", cwd=folder)
-    assert done.returncode == 0
-    assert f"nightjar {verb}" in done.stdout
-    assert "Example" in done.stdout
+def test_the_module_is_the_command(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs", "--help"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    for verb in ("generate", "train", "evaluate", "score", "ui"):
+        assert verb in done.stdout

@@ -1,0 +1,9 @@
+import pytest
+from command import nightjar
+
+
+@pytest.mark.parametrize("verb", ["generate", "train", "evaluate", "score", "ui"])
+def test_help_shows_an_example(tmp_path, verb):
+    done = nightjar(verb, "--help", cwd=tmp_path)
+    assert done.exit_code == 0
+    assert f"Example: `nightjar {verb}" in " ".join(done.stdout.split()) or f"nightjar {verb}" in done.stdout
