@@ -1,11 +1,15 @@
-"""`nightjar`: retrain click-through-rate models. `python -m jobs` is the same."""
+"""`nightjar`: retrain click-through-rate models. `python -m jobs` is the same.
 
+The verbs import the library when they run: torch, Ray and MLflow take seconds, which help and a refused config save.
+"""
+
+import signal
 import sys
 
 import typer
 
 from jobs import evaluate, generate, score, train, ui
-from schemas.refusal import Failure, Refusal
+from schemas.refusal import INTERRUPTED, Failure, Refusal
 
 app = typer.Typer(
     name="nightjar",
@@ -24,6 +28,8 @@ app.command("ui")(ui.ui)
 
 def main() -> None:
     """Exit 0 when the work is done, 1 when it failed, 2 when the input was refused before anything expensive began."""
+    # Typer would catch a KeyboardInterrupt and exit 1, as if the work had failed.
+    before = signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
     try:
         app()
     except Refusal as refusal:
@@ -32,9 +38,12 @@ def main() -> None:
     except Failure as failure:
         print(f"nightjar: {failure}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("nightjar: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stopped:
+        if stopped.code == INTERRUPTED:
+            print("nightjar: interrupted; the same command goes on from here", file=sys.stderr)
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":

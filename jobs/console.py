@@ -3,12 +3,13 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from pipeline.retrain import Event
+if TYPE_CHECKING:
+    from pipeline.retrain import Event
 
 
 class ProgressView:
@@ -41,18 +42,18 @@ class ProgressView:
         if self._bars:
             self._bars.stop()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: "Event") -> None:
         if self._bars:
             self._draw(self._bars, event)
         else:
             self._print(event)
 
-    def _draw(self, bars: Progress, event: Event) -> None:
+    def _draw(self, bars: Progress, event: "Event") -> None:
         if event.task not in self._tasks:
             self._tasks[event.task] = bars.add_task(event.task, total=event.total, note="")
         bars.update(self._tasks[event.task], completed=event.done, total=event.total, note=event.note)
 
-    def _print(self, event: Event) -> None:
+    def _print(self, event: "Event") -> None:
         if event.task not in self._started:
             self._started[event.task] = time.monotonic()
             print(f"{event.task} ...", file=sys.stderr, flush=True)

@@ -9,9 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
-from pipeline import cluster, scoring
-from pipeline.data import logs, split
-from pipeline.registry import tracking, versions
 from schemas.config import DateSplit, TrainConfig
 from schemas.loading import load
 
@@ -33,6 +30,10 @@ def evaluate(
     Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-08`
     """
     loaded = load(TrainConfig, config, set_ or [])
+    from pipeline import cluster, scoring
+    from pipeline.data import logs, split
+    from pipeline.registry import tracking, versions
+
     data = loaded.data
     days = logs.days_of(data.logs_uri, data.features)
     held_out = data.split

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline.data import synthetic
 from schemas.loading import absolute
 
 
@@ -18,6 +17,8 @@ def generate(
 
     Example: `nightjar generate data/logs --days 8 --rows-per-day 50000 --seed 7`
     """
+    from pipeline.data import synthetic
+
     truth = synthetic.generate(absolute(out), days, rows_per_day, seed)
     rows = sum(day.rows for day in truth.days)
     print(f"{rows:,} rows of {len(truth.days)} days in {out}")

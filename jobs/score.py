@@ -6,9 +6,6 @@ from typing import Annotated
 import typer
 
 from jobs.options import ConfigPath, ModelUri, Overrides
-from pipeline import cluster, scoring
-from pipeline.data import logs, split
-from pipeline.registry import tracking, versions
 from schemas.config import TrainConfig
 from schemas.loading import absolute, load
 
@@ -25,6 +22,10 @@ def score(
     Example: `nightjar score --config jobs/configs/demo.yaml --model models:/ctr@champion --date 2026-11-08 --out out`
     """
     loaded = load(TrainConfig, config, set_ or [])
+    from pipeline import cluster, scoring
+    from pipeline.data import logs, split
+    from pipeline.registry import tracking, versions
+
     data = loaded.data
     day = date.date()
     split.require([day], logs.days_of(data.logs_uri, data.features), data.logs_uri)

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from shutil import which
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from jobs.console import ProgressView
 from jobs.options import AsJson, ConfigPath, Overrides
-from pipeline.retrain import Summary, retrain
 from schemas.config import TrainConfig
 from schemas.loading import load
+
+if TYPE_CHECKING:
+    from pipeline.retrain import Summary
 
 COLUMNS = {
     "rows_seen": ("rows seen", "{:,.0f}"),
@@ -36,6 +39,8 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
     Example: `nightjar train --config jobs/configs/demo.yaml --set cluster.num_workers=2`
     """
     loaded = load(TrainConfig, config, set_ or [])
+    from pipeline.retrain import retrain
+
     with ProgressView() as show:
         summary = retrain(loaded, show)
     print_summary(summary, Console(stderr=as_json, width=None if sys.stdout.isatty() else 120))
@@ -45,7 +50,7 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
         print_next(summary, config, set_ or [], loaded)
 
 
-def print_summary(summary: Summary, console: Console) -> None:
+def print_summary(summary: "Summary", console: Console) -> None:
     days = summary.held_out_days
     held_out = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
     table = Table(title=f"Held-out rows of {held_out}", title_justify="left")
@@ -62,7 +67,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(f"{summary.model_uri} ({summary.best_stage}) is {summary.alias}: {summary.verdict}", highlight=False)
 
 
-def print_next(summary: Summary, config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:
+def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:
     """The next two commands, as they can be typed here."""
     program = "nightjar" if which("nightjar") else shlex.quote(os.path.relpath(sys.argv[0]))
     sets = "".join(f" --set {shlex.quote(override)}" for override in overrides)

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from pipeline.registry import server
 from schemas.config import MLflowConfig
 from schemas.loading import absolute
 
@@ -19,6 +18,8 @@ def ui(
 
     Example: `nightjar ui --port 5001`
     """
+    from pipeline.registry import server
+
     uri = server.resolve_uri(MLflowConfig(), work)
     command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
     command += ["--artifacts-destination", f"{absolute(work)}/mlartifacts"]

@@ -1,5 +1,7 @@
 """The two exceptions that end in a message and not in a traceback."""
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+
 
 class Failure(RuntimeError):
     """What was begun could not be finished, said in words: the command line prints it and exits 1."""

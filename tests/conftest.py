@@ -11,6 +11,7 @@ from schemas.features import FeatureSpec
 
 # Ray 2.59 and later turn token authentication on for local clusters, which a second node could then not join.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
 
 

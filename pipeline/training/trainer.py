@@ -1,5 +1,6 @@
 """Start the one Ray Train job of a run, after making sure that the cluster can hold it."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from pipeline.training import worker
 from pipeline.training.board import Announce, Board, watched
 from pipeline.training.worker import Job
 from schemas.config import ClusterConfig
-from schemas.refusal import Failure, Refusal
+from schemas.refusal import INTERRUPTED, Failure, Refusal
 
 READER_CPUS = 1.0  # Ray Data needs a CPU of its own to read while the workers hold theirs, else it waits for ever
 
@@ -50,6 +51,9 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> None:
     try:
         with watched(board, show):
             trainer.fit()
+    except SystemExit as stopped:
+        # Ray Train answers Ctrl-C with an orderly stop of its own and then leaves by 0 or 1.
+        sys.exit(INTERRUPTED if stopped.code in (0, 1) else stopped.code)
     except ray.train.TrainingFailedError as error:
         raise Failure(f"training failed: {_reason(error)}") from error
 

@@ -1,8 +1,12 @@
 """The command as a user would type it, from a log to scores, on a cluster of two nodes."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +136,52 @@ def test_the_module_is_the_command(folder):
     )
     for verb in ("generate", "train", "evaluate", "score", "ui"):
         assert verb in done.stdout
+
+
+def test_ctrl_c_kills_the_run_and_the_same_command_goes_on(folder):
+    command = [sys.executable, "-m", "jobs", "train", "--config", "train.yaml", "--json"]
+    for override in ("work_uri=interrupted", "stages.fnn.epochs=200"):
+        command += ["--set", override]
+    train = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in train.stderr or ():
+        if line.startswith("train fnn"):
+            train.send_signal(signal.SIGINT)
+            break
+    _, rest = train.communicate(timeout=60)
+    assert train.returncode == 130
+    assert "interrupted; the same command goes on" in rest
+    assert "Traceback" not in rest
+    client = MlflowClient(f"sqlite:///{folder}/interrupted/mlflow.db")
+    assert {run.info.status for run in client.search_runs(["1"])} == {"KILLED"}
+    (run_folder,) = (folder / "interrupted" / "runs").iterdir()
+    assert (run_folder / "stages" / "fm" / "_SUCCESS").exists(), "the finished stage is kept"
+
+
+def test_the_pages_are_served_to_this_machine_only(folder, trained):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "jobs", "ui", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        client = MlflowClient(f"http://127.0.0.1:{port}")
+        wait_for(f"http://127.0.0.1:{port}/health")
+        assert client.get_run(trained["run_id"]).data.metrics["test/ne"] < 1
+        listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+        addresses = {line.split()[1].split(":")[0] for line in listening.splitlines() if f":{port:04X} 0" in line}
+        assert addresses == {"0100007F"}, "127.0.0.1 and no other"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def wait_for(url: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
