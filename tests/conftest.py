@@ -1,4 +1,5 @@
 import os
+import socket
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,22 @@ from schemas.features import FeatureSpec
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+# Known before Ray starts, whose workers have the environment they were started with.
+S3_PORT = _free_port()
+os.environ |= {
+    "AWS_ENDPOINT_URL": f"http://127.0.0.1:{S3_PORT}",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 
 
 @pytest.fixture
@@ -48,3 +65,16 @@ def cluster() -> Iterator[None]:
     yield
     ray.shutdown()
     nodes.shutdown()
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """An empty bucket behind a server that speaks S3, as a URI."""
+    import fsspec
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", S3_PORT, verbose=False)
+    server.start()
+    fsspec.filesystem("s3").mkdir("clicks")
+    yield "s3://clicks"
+    server.stop()

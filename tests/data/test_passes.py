@@ -1,13 +1,13 @@
 from datetime import date
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
-import ray
 from click_logs import click_rows, write_day
 
-from pipeline.data import feed, logs, passes, store, vocabulary
+from pipeline.data import feed, files, logs, passes, store, vocabulary
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import Manifest
 from pipeline.data.rows import Rows
@@ -27,18 +27,18 @@ def find(logs_uri: str, spec: FeatureSpec) -> Manifest:
 
 
 def encode(
-    logs_uri: str, spec: FeatureSpec, store_uri: Path, split: DateSplit | RandomSplit
+    logs_uri: str, spec: FeatureSpec, store_uri: str, split: DateSplit | RandomSplit
 ) -> tuple[Store, Vocabulary]:
     manifest = find(logs_uri, spec)
     vocab = vocabulary.build(spec, passes.count_values(manifest, spec, split, HELD_OUT, 8))
-    parts = passes.encode_rows(manifest, vocab, split, HELD_OUT, 8, 0, str(store_uri))
-    return store.complete(str(store_uri), vocab.num_ids, parts), vocab
+    parts = passes.encode_rows(manifest, vocab, split, HELD_OUT, 8, 0, store_uri)
+    return store.complete(store_uri, vocab.num_ids, parts), vocab
 
 
 def test_nothing_of_the_held_out_day_reaches_vocabulary_or_training(logs_uri, spec, tmp_path):
     strangers = click_rows(16).set_column(1, "user", pa.array([f"new{i}" for i in range(8)]))
     write_day(Path(logs_uri), HELD_OUT[0], strangers)
-    encoded, vocab = encode(logs_uri, spec, tmp_path / "store", BY_DATE)
+    encoded, vocab = encode(logs_uri, spec, str(tmp_path / "store"), BY_DATE)
     assert not [value for value in vocab.values["value"].to_pylist() if value.startswith("new")]
     assert {part.day for part in encoded.of_split("train")} == {date(2026, 11, 1), date(2026, 11, 2)}
     assert {part.day for part in encoded.of_split("test")} == set(HELD_OUT)
@@ -60,7 +60,7 @@ def as_multiset(rows: Rows) -> list[tuple[int, ...]]:
 
 
 def test_encode_alone_is_encode_inside_ray_data(logs_uri, spec, tmp_path):
-    encoded, vocab = encode(logs_uri, spec, tmp_path / "store", BY_DATE)
+    encoded, vocab = encode(logs_uri, spec, str(tmp_path / "store"), BY_DATE)
     inside = Rows.concatenate(list(feed.local_windows(encoded, "train", len(spec.fields), 0, 1)))
     alone = Encoder(vocab).encode(pa.concat_tables([click_rows(), click_rows(8)]))
     assert as_multiset(inside) == as_multiset(alone)
@@ -68,7 +68,7 @@ def test_encode_alone_is_encode_inside_ray_data(logs_uri, spec, tmp_path):
 
 def test_a_random_split_divides_each_row_once_and_the_same_way_each_time(logs_uri, spec, tmp_path):
     by_key = RandomSplit(by="random", row_key="row", test_share=0.5)
-    stores = [encode(logs_uri, spec, tmp_path / name, by_key)[0] for name in ("one", "two")]
+    stores = [encode(logs_uri, spec, str(tmp_path / name), by_key)[0] for name in ("one", "two")]
     assert stores[0].num_rows("train") + stores[0].num_rows("test") == 24
     assert 0 < stores[0].num_rows("test") < 24
     assert set(stores[0].parts) == set(stores[1].parts)
@@ -77,13 +77,15 @@ def test_a_random_split_divides_each_row_once_and_the_same_way_each_time(logs_ur
 
 
 def test_the_ranks_shares_of_the_held_out_rows_are_all_of_them(logs_uri, spec, tmp_path):
-    encoded, _ = encode(logs_uri, spec, tmp_path / "store", RandomSplit(by="random", row_key="row", test_share=0.5))
+    encoded, _ = encode(
+        logs_uri, spec, str(tmp_path / "store"), RandomSplit(by="random", row_key="row", test_share=0.5)
+    )
     shares = [list(feed.local_windows(encoded, "test", len(spec.fields), rank, 3)) for rank in range(3)]
     assert sum(len(rows) for share in shares for rows in share) == encoded.num_rows("test")
 
 
 def test_an_epoch_feeds_every_training_row_once_in_the_same_order(logs_uri, spec, tmp_path):
-    encoded, _ = encode(logs_uri, spec, tmp_path / "store", BY_DATE)
+    encoded, _ = encode(logs_uri, spec, str(tmp_path / "store"), BY_DATE)
     dataset = feed.dataset(encoded, "train")
     epochs = [
         Rows.concatenate(list(feed.windows(dataset.iterator(), len(spec.fields), window_rows=5))) for _ in range(2)
@@ -101,5 +103,14 @@ def test_a_bad_row_is_refused_by_its_place_and_the_first_place_wins(logs_uri, sp
     assert "date=2026-11-01/part-0.parquet, row group 1, column 'click'" in refusal.value.where
 
 
-def test_work_is_spread_over_the_nodes():
-    assert len([node for node in ray.nodes() if node["Alive"]]) == 2
+def test_a_log_on_s3_is_counted_encoded_and_fed_as_one_on_disk(logs_uri, spec, tmp_path, bucket):
+    fsspec.filesystem("s3").put(logs_uri, f"{bucket}/logs", recursive=True)
+    on_disk, vocab = encode(logs_uri, spec, str(tmp_path / "store"), BY_DATE)
+    on_s3, vocab_of_s3 = encode(f"{bucket}/logs", spec, f"{bucket}/store", BY_DATE)
+    assert vocab_of_s3.fingerprint == vocab.fingerprint
+    assert set(on_s3.parts) == set(on_disk.parts)
+    assert store.open_store(on_s3.uri) is not None
+    for part in on_disk.parts:
+        assert files.read_bytes(f"{on_s3.uri}/{part.path}") == files.read_bytes(f"{on_disk.uri}/{part.path}")
+    fed = Rows.concatenate(list(feed.windows(feed.dataset(on_s3, "train").iterator(), len(spec.fields))))
+    assert len(fed) == 16
