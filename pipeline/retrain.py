@@ -16,7 +16,7 @@ from pipeline.data.logs import Manifest
 from pipeline.data.store import Store
 from pipeline.evaluation import gate, plots
 from pipeline.evaluation.gate import Verdict
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.metrics import Metrics, Sums
 from pipeline.registry import tracking, versions
 from pipeline.registry.bundle import write_bundle
 from pipeline.registry.tracking import Retrain, Tracking
@@ -85,7 +85,7 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
         name = f"{inputs.test_days[-1]} {inputs.identity[:6]}"
         with recorder.retrain(inputs.identity, name, config, inputs.manifest.to_json()) as run:
             trainer.fit(Job(config, encoded, run_uri, run.log), _steps_to(show))
-            summary = _conclude(config, inputs, encoded, run_uri, recorder, run, show)
+            summary = _conclude(_Trained(config, inputs, encoded, run_uri, recorder, run), show)
     files.write_bytes(f"{run_uri}/summary.json", json.dumps(asdict(summary)).encode())
     return summary
 
@@ -129,20 +129,25 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show) -> Store:
     return encoded
 
 
-def _conclude(
-    config: TrainConfig,
-    inputs: Inputs,
-    encoded: Store,
-    run_uri: str,
-    recorder: Tracking,
-    run: Retrain,
-    show: Show,
-) -> Summary:
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A retrain whose stages are all published under `run_uri`."""
+
+    config: TrainConfig
+    inputs: Inputs
+    store: Store
+    run_uri: str
+    recorder: Tracking
+    run: Retrain
+
+
+def _conclude(trained: _Trained, show: Show) -> Summary:
     """Record the stages' figures, register the best stage's model, and let the gate decide about it."""
+    run = trained.run
     results: dict[str, dict[str, float]] = {}
     sums: dict[str, Sums] = {}
-    for stage in config.stages:
-        uri = stage_uri(run_uri, stage.name)
+    for stage in trained.config.stages:
+        uri = stage_uri(trained.run_uri, stage.name)
         results[stage.name] = json.loads(files.read_bytes(f"{uri}/{checkpoint.PROGRESS}"))["progress"]["results"]
         sums[stage.name] = Sums.from_bytes(files.read_bytes(f"{uri}/{worker.HELD_OUT_SUMS}"))
         run.finish_stage(stage.name, results[stage.name])
@@ -156,61 +161,54 @@ def _conclude(
         }
     )
     show(Event("register", 0, 1))
-    version, verdict = _register(config, inputs, encoded, run_uri, recorder, run, best, sums[best])
+    verdict = gate.decide(sums[best].metrics(), _champions_metrics(trained))
+    version = _register(trained, best, verdict)
     alias = versions.CHAMPION if verdict.promote else versions.CHALLENGER
     show(Event("register", 1, 1, f"{version.uri} is {alias}"))
     return Summary(
         run_id=run.run_id,
-        identity=inputs.identity,
-        tracking_uri=recorder.uri,
-        held_out_days=tuple(map(str, inputs.test_days)),
+        identity=trained.inputs.identity,
+        tracking_uri=trained.recorder.uri,
+        held_out_days=tuple(map(str, trained.inputs.test_days)),
         stages=results,
         best_stage=best,
-        best_possible_ne=_best_possible_ne(config, inputs),
+        best_possible_ne=_best_possible_ne(trained.config, trained.inputs),
         model_uri=version.uri,
         alias=alias,
         verdict=verdict.reason,
     )
 
 
-def _register(
-    config: TrainConfig,
-    inputs: Inputs,
-    encoded: Store,
-    run_uri: str,
-    recorder: Tracking,
-    run: Retrain,
-    best: str,
-    sums: Sums,
-) -> tuple[Version, Verdict]:
-    champion = versions.champion(recorder, config.mlflow.registered_model)
-    defended = None
-    if champion is not None:
-        bundle = versions.load_bundle(recorder, champion.uri)
-        manifest = inputs.manifest.of_days(inputs.test_days)
-        data = config.data
-        defended = scoring.evaluate(bundle, manifest, data.split, inputs.test_days, data.rows_per_part).metrics()
-    verdict = gate.decide(sums.metrics(), defended)
+def _champions_metrics(trained: _Trained) -> Metrics | None:
+    """The champion's, on the same held-out rows; None where there is no champion."""
+    champion = versions.champion(trained.recorder, trained.config.mlflow.registered_model)
+    if champion is None:
+        return None
+    data, test_days = trained.config.data, trained.inputs.test_days
+    manifest = trained.inputs.manifest.of_days(test_days)
+    bundle = versions.load_bundle(trained.recorder, champion.uri)
+    return scoring.evaluate(bundle, manifest, data.split, test_days, data.rows_per_part).metrics()
+
+
+def _register(trained: _Trained, best: str, verdict: Verdict) -> Version:
+    config = trained.config
     with tempfile.TemporaryDirectory() as folder:
-        stage_folder = Path(folder, "stage")
+        stage_folder, bundle_folder = Path(folder, "stage"), Path(folder, "bundle")
         stage_folder.mkdir()
-        files.fetch(stage_uri(run_uri, best), stage_folder)
         write_bundle(
-            Path(folder, "bundle"),
+            bundle_folder,
             config=config,
             stage=next(stage for stage in config.stages if stage.name == best),
-            vocabulary=store.read_vocabulary(encoded.uri, config.data.features),
-            stage_folder=stage_folder,
-            identity=inputs.identity,
-            training_days=inputs.train_days,
+            vocabulary=store.read_vocabulary(trained.store.uri, config.data.features),
+            stage_folder=files.fetch(stage_uri(trained.run_uri, best), stage_folder),
+            identity=trained.inputs.identity,
+            training_days=trained.inputs.train_days,
         )
-        tags = {"verdict": verdict.reason}
-        version = versions.register(
-            recorder, Path(folder, "bundle"), run.stages[best], config.mlflow.registered_model, tags
-        )
+        name, tags = config.mlflow.registered_model, {"verdict": verdict.reason}
+        version = versions.register(trained.recorder, bundle_folder, trained.run.stages[best], name, tags)
     if verdict.promote:
-        versions.promote(recorder, version)
-    return version, verdict
+        versions.promote(trained.recorder, version)
+    return version
 
 
 def _best_possible_ne(config: TrainConfig, inputs: Inputs) -> float | None:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
-PRIMARY_METRIC = {"mlflow.experiment.primaryMetric.name": "test/ne"}
+# What the pages compare runs by, and that they are about training and not about language models.
+EXPERIMENT_TAGS = {
+    "mlflow.experiment.primaryMetric.name": "test/ne",
+    "mlflow.experimentKind": "custom_model_development",
+}
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -41,7 +45,7 @@ def reach(config: MLflowConfig, work_uri: str) -> tuple[str, str]:
                 return uri, str(experiment.experiment_id)
             # A server has a place for artifacts of its own; a database that is used directly has none.
             artifacts = None if uri.startswith("http") else f"{absolute(work_uri)}/mlartifacts"
-            return uri, str(client.create_experiment(config.experiment, artifacts, PRIMARY_METRIC))
+            return uri, str(client.create_experiment(config.experiment, artifacts, EXPERIMENT_TAGS))
     except Exception as error:
         raise Refusal(
             found=redacted(first_line(_root_of(error))),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray.data
 import ray.train
 import ray.train.torch
 import torch
@@ -52,7 +53,13 @@ class Rank:
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-self.num_rows // self.batch_size)
+        return len(_starts(self.num_rows, self.batch_size))
+
+
+def _starts(num_rows: int, batch_size: int) -> range:
+    """Where the batches start. A last one of a single row is left out: batch norm has no variance of it."""
+    is_lone = batch_size > 1 and num_rows % batch_size == 1
+    return range(0, num_rows - is_lone, batch_size)
 
 
 def run(settings: dict[str, Any]) -> None:
@@ -67,12 +74,14 @@ def _run_stage(job: Job, stage: StageConfig) -> None:
     context = ray.train.get_context()
     ranks = context.get_world_size()
     rank = Rank(context.get_world_rank(), ranks, stage.batch_size // ranks, job.store.num_rows("train") // ranks)
-    state = _start(job, stage)
+    device = ray.train.torch.get_device()
+    state = _start(job, stage, device)
     net: nn.Module = DistributedDataParallel(state.model) if ranks > 1 else state.model
     num_steps = stage.epochs * rank.steps_per_epoch
     curves = Curves(num_steps, lambda metrics, step: _tell(job, stage, metrics, step, num_steps))
 
-    batches = feed.in_background(_batches(job, stage, rank, state.progress.step))
+    shard = ray.train.get_dataset_shard("train")
+    batches = feed.in_background(_batches(job, stage, rank, shard, device, state.progress.step))
     gather_rows = exchange.gather_rows if ranks > 1 else loop.alone
     dropout_seed = (job.config.seed, rank.index)
     for step in loop.train(state, net, batches, stage, num_steps, rank.batch_size, gather_rows, dropout_seed):
@@ -82,7 +91,7 @@ def _run_stage(job: Job, stage: StageConfig) -> None:
             _save(state, rank)
 
     num_fields = len(job.config.data.features.fields)
-    sums = exchange.add_up(held_out_sums(state, job.store, num_fields, rank.index, rank.count))
+    sums = exchange.add_up(_held_out_sums(state, job.store, num_fields, rank.index, rank.count))
     if rank.index == 0:
         _publish(job, stage, state, sums, ranks)
     # Every rank waits here: the next stage may start from what rank 0 has just published.
@@ -95,9 +104,8 @@ def _tell(job: Job, stage: StageConfig, metrics: Mapping[str, float], step: int,
         job.announce(stage.name, step, num_steps, metrics["perf/rows_per_second"])
 
 
-def _start(job: Job, stage: StageConfig) -> StageState:
+def _start(job: Job, stage: StageConfig, device: torch.device) -> StageState:
     saved = ray.train.get_checkpoint()
-    device = ray.train.torch.get_device()
     num_ids, base_rate = job.store.num_ids, job.store.num_positives("train") / job.store.num_rows("train")
     if saved is not None:
         with saved.as_directory() as folder:
@@ -106,28 +114,28 @@ def _start(job: Job, stage: StageConfig) -> StageState:
     return stages.start(stage, job.config, num_ids, job.run_uri, base_rate, device, None)
 
 
-def _batches(job: Job, stage: StageConfig, rank: Rank, done_steps: int) -> Iterator[Batch]:
+def _batches(
+    job: Job, stage: StageConfig, rank: Rank, shard: ray.data.DataIterator, device: torch.device, done_steps: int
+) -> Iterator[Batch]:
     """The batches that are still to be trained on, over all epochs.
 
     A window of rows is shuffled by a generator of its own, seeded by its place, so that a resumed run draws what an
-    uninterrupted one would. A last batch of a single row is left out: batch norm has no variance of it.
+    uninterrupted one would.
     """
-    shard = ray.train.get_dataset_shard("train")
     num_fields = len(job.config.data.features.fields)
-    steps_per_window = max(1, feed.WINDOW_ROWS // rank.batch_size)
+    window_rows = max(1, feed.WINDOW_ROWS // rank.batch_size) * rank.batch_size
     first_epoch, skip = divmod(done_steps, rank.steps_per_epoch)
     stage_index = job.config.stages.index(stage)
     for epoch in range(first_epoch, stage.epochs):
-        for index, rows in enumerate(feed.windows(shard, num_fields, steps_per_window * rank.batch_size)):
-            seed = [job.config.seed, stage_index, epoch, index, rank.index]
-            starts = range(0, len(rows), rank.batch_size)
+        for index, rows in enumerate(feed.windows(shard, num_fields, window_rows)):
+            starts = _starts(len(rows), rank.batch_size)
             if skip >= len(starts):
                 skip -= len(starts)
                 continue
-            rows = rows.take(np.random.default_rng(seed).permutation(len(rows)))
+            seed = [job.config.seed, stage_index, epoch, index, rank.index]
+            shuffled = rows.take(np.random.default_rng(seed).permutation(len(rows)))
             for start in starts[skip:]:
-                if start + 1 < len(rows):
-                    yield Batch.of(rows, start, start + rank.batch_size).to(ray.train.torch.get_device())
+                yield Batch.of(shuffled, start, start + rank.batch_size).to(device)
             skip = 0
 
 
@@ -141,7 +149,7 @@ def _save(state: StageState, rank: Rank) -> None:
         ray.train.report({"stage": state.progress.stage, "step": state.progress.step}, checkpoint=saved)
 
 
-def held_out_sums(state: StageState, store: Store, num_fields: int, rank: int, num_ranks: int) -> Sums:
+def _held_out_sums(state: StageState, store: Store, num_fields: int, rank: int, num_ranks: int) -> Sums:
     """What the model makes of this rank's share of the held-out rows; the shares together are all of them."""
     device = state.table.rows.device
     total = Sums.zero()
