@@ -140,12 +140,10 @@ def _position(elements: list[Any], part: str, override: str) -> int:
 
 
 def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: int, where: str) -> Refusal:
-    # Tags of unions stand in pydantic's locations, but not in the file; they name no key there.
-    key = ".".join(str(part) for part in detail["loc"]) or "(top)"
+    key, known = _place(config_class, detail["loc"])
     more = f" (and {num_errors - 1} more)" if num_errors > 1 else ""
     if detail["type"] == "extra_forbidden":
         name = str(detail["loc"][-1])
-        known = sorted(_keys_beside(config_class, detail))
         close = get_close_matches(name, known, n=1)
         return Refusal(
             found=f"unknown key {name!r}{more}",
@@ -172,18 +170,22 @@ def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: in
     )
 
 
-def _keys_beside(config_class: type[BaseModel], detail: ErrorDetails) -> set[str]:
-    """Keys that are allowed where the unknown one stands."""
+def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The dotted key of pydantic's location, as it stands in the file, and the keys that are allowed beside it."""
     models: list[type[BaseModel]] = [config_class]
-    for part in detail["loc"][:-1]:
-        # A position of a list and the tag of a union lead to no other field: they narrow nothing or one of the models.
+    key: list[str] = []
+    for part in location[:-1]:
         tagged = [model for model in models if _has_tag(model, part)]
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
         if fields:
             models = [nested for annotation in fields for nested in _models_in(annotation)]
         elif tagged:
+            # The tag of a union: it says which model is meant, and is no key of the file.
             models = tagged
-    return {key for model in models for key in model.model_fields}
+            continue
+        key.append(str(part))
+    known = sorted({name for model in models for name in model.model_fields})
+    return ".".join([*key, *map(str, location[-1:])]) or "(top)", known
 
 
 def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
