@@ -10,6 +10,7 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -53,7 +54,7 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
 def print_summary(summary: "Summary", console: Console) -> None:
     days = summary.held_out_days
     held_out = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
-    table = Table(title=f"Held-out rows of {held_out}", title_justify="left")
+    table = Table(title=f"Held-out rows of {held_out}", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("model")
     for heading, _ in COLUMNS.values():
         table.add_column(heading, justify="right")
