@@ -25,7 +25,7 @@ class Curves:
 
 
 def _point(steps: list[Step]) -> dict[str, float]:
-    """NE is of the rows before they were learned: in the first epoch, a progressive validation."""
+    """NE is of the rows before their step: from scratch and in the first epoch, a progressive validation."""
     weight = sum(float(step.weight_sum) for step in steps)
     clicks = sum(float(step.click_sum) for step in steps)
     seconds = max(sum(step.seconds for step in steps), 1e-9)

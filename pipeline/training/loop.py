@@ -25,7 +25,7 @@ class Diverged(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of one rank did; log losses are of the rows before they were learned (progressive validation)."""
+    """What one step of one rank did; losses are of the rows as the step found them."""
 
     num_rows: int
     log_loss_sum: Tensor
