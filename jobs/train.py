@@ -37,7 +37,7 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
 
     It becomes `champion` if its normalized entropy (NE) is below the champion's on the same rows.
 
-    Example: `nightjar train --config jobs/configs/demo.yaml --set cluster.num_workers=2`
+    Example: `nightjar train --config jobs/configs/demo.yaml --set stages.fnn.epochs=2`
     """
     loaded = load(TrainConfig, config, set_ or [])
     from pipeline.retrain import retrain

@@ -16,7 +16,7 @@ def test_the_tracking_uri_is_the_configs_else_the_environments_else_in_the_work_
     assert server.resolve_uri(MLflowConfig(tracking_uri="postgresql://db"), "work") == "postgresql://db"
     assert server.resolve_uri(MLflowConfig(), "work") == "https://mlflow"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert server.resolve_uri(MLflowConfig(), "work") == f"sqlite:///{tmp_path}/work/mlflow.db"
+    assert server.resolve_uri(MLflowConfig(), "here") == f"sqlite:///{tmp_path}/here/mlflow.db"
     assert server.resolve_uri(MLflowConfig(tracking_uri="sqlite:///a.db"), "work") == f"sqlite:///{tmp_path}/a.db"
 
 
