@@ -29,8 +29,10 @@ def score(
     data = loaded.data
     day = date.date()
     split.require([day], logs.days_of(data.logs_uri, data.features), data.logs_uri)
-    bundle = versions.load_bundle(tracking.connect(loaded.mlflow, loaded.work_uri), model)
+    recorder = tracking.connect(loaded.mlflow, loaded.work_uri)
+    version = versions.pinned(recorder, model)
+    bundle = versions.load_bundle(recorder, version)
     manifest = logs.find(data.logs_uri, [day], bundle.spec, labelled=False)
     with cluster.connected(loaded.cluster):
-        rows = scoring.score(bundle, model, manifest, absolute(out), data.rows_per_part)
-    print(f"{rows:,} rows of {day} scored with {model}, in {out}")
+        rows = scoring.score(bundle, version, manifest, absolute(out), data.rows_per_part)
+    print(f"{rows:,} rows of {day} scored with {version}, in {out}")

@@ -55,6 +55,15 @@ class DataConfig(BaseModel):
     ] = DateSplit()
     rows_per_part: PositiveInt = Field(default=1_000_000, description="Rows of a file of the encoded store, at most.")
 
+    @model_validator(mode="after")
+    def _the_split_goes_by_a_column_that_is_read(self) -> Self:
+        if isinstance(self.split, RandomSplit) and self.split.row_key not in self.features.columns:
+            raise ValueError(
+                f"split.row_key {self.split.row_key!r} is no column that the feature spec reads; "
+                f"name it as row_key there, beside: {', '.join(self.features.columns)}"
+            )
+        return self
+
 
 class TableConfig(BaseModel):
     """The embedding table: a row [w | v] of 1 + dimension floats for every id, updated by row-wise Adagrad."""

@@ -89,10 +89,11 @@ def champion(tracking: Tracking, name: str) -> Version | None:
     return None if number is None else _version(tracking.client.get_model_version(name, number))
 
 
-def of_run(tracking: Tracking, run_id: str) -> Version | None:
-    """The newest version that was registered from the run."""
-    found = tracking.client.search_model_versions(f"run_id = '{run_id}'", order_by=["version_number DESC"])
-    return _version(found[0]) if found else None
+def pinned(tracking: Tracking, model_uri: str) -> str:
+    """`models:/name@alias` as the version it names now, which the alias will not always; other URIs as they are."""
+    name, at, alias = model_uri.removeprefix("models:/").partition("@")
+    number = _aliases(tracking.client, name).get(alias) if at else None
+    return model_uri if number is None else f"models:/{name}/{number}"
 
 
 def load_bundle(tracking: Tracking, model_uri: str) -> Bundle:

@@ -27,7 +27,6 @@ class Progress:
     step: int = 0
     rows_seen: int = 0
     seconds: float = 0.0
-    finished: bool = False
     results: dict[str, float] = field(default_factory=dict)
 
 

@@ -164,7 +164,6 @@ def _held_out_sums(state: StageState, store: Store, num_fields: int, rank: int, 
 def _publish(job: Job, stage: StageConfig, state: StageState, sums: Sums, ranks: int) -> None:
     metrics: Metrics = sums.metrics()
     progress = state.progress
-    progress.finished = True
     progress.results = {
         **metrics.as_dict(),
         "rows_seen": float(progress.rows_seen * ranks),

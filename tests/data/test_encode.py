@@ -106,3 +106,12 @@ def test_every_id_lies_in_the_table(rows, vocabulary):
 
 def test_no_rows_encode_to_no_rows(rows, vocabulary):
     assert len(Encoder(vocabulary).encode(rows.slice(0, 0))) == 0
+
+
+def test_labels_weights_and_groups_are_carried_along(rows, spec):
+    weighted = spec.model_copy(update={"weight": "price"})
+    encoded = Encoder(build(weighted, count(rows, weighted))).encode(rows.slice(0, 7))
+    assert encoded.labels.tolist() == [1, 0, 0, 0, 0, 1, 0]
+    assert encoded.row_weights.tolist() == [1, 2, 3, 4, 1, 2, 3]
+    assert len(set(encoded.groups.tolist())) == 4, "ann, bob, cat and the users without a name"
+    assert encoded.groups[0] == encoded.groups[1] == encoded.groups[3]

@@ -89,7 +89,8 @@ def test_evaluating_the_registered_model_gives_the_figures_of_its_training(folde
 
 
 def test_scores_have_a_row_key_a_probability_and_the_model_of_each_row(folder, trained):
-    arguments = ("--config", "train.yaml", "--model", trained["model_uri"], "--date", "2026-11-03", "--out", "scores")
+    model = "models:/ctr@champion"
+    arguments = ("--config", "train.yaml", "--model", model, "--date", "2026-11-03", "--out", "scores")
     done = nightjar("score", *arguments, cwd=folder)
     assert done.exit_code == 0, done.stderr
     scores = pq.read_table(folder / "scores")

@@ -61,11 +61,11 @@ def test_promotion_moves_the_champion_and_remembers_the_one_before(tracked, regi
     assert versions.champion(tracked, name) == second
 
 
-def test_the_version_of_a_run_is_found_again(tracked, run, bundle_folder, request):
-    assert versions.of_run(tracked, run.stages["fm"]) is None
-    for _ in range(2):
-        newest = versions.register(tracked, bundle_folder, run.stages["fm"], request.node.name, {})
-    assert versions.of_run(tracked, run.stages["fm"]) == newest
+def test_an_alias_is_pinned_to_the_version_it_names_now(tracked, register):
+    version = register()
+    assert versions.pinned(tracked, f"models:/{version.name}@challenger") == version.uri
+    for other in (version.uri, f"models:/{version.name}@nobody", "runs:/1/fm", "folder"):
+        assert versions.pinned(tracked, other) == other
 
 
 def test_a_bundle_is_loaded_by_alias_version_model_run_and_folder(tracked, run, register, bundle_folder, random_log):

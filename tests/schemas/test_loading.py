@@ -61,6 +61,7 @@ def test_the_last_override_of_a_key_wins(config_path):
         (CONFIG, ["stages.dnn.epochs=1"], "'dnn'", "as the config does"),
         (CONFIG, ["table.dimensoin=3"], "unknown key 'dimensoin'", "did you mean 'dimension'?"),
         (CONFIG, ["cluster.num_workers=3"], "these keys", "JSON Schemas"),
+        (CONFIG, ["data.split={by: random, row_key: call}"], "these keys", "JSON Schemas"),
     ],
 )
 def test_a_wrong_config_is_refused_with_a_remedy(config_path, yaml, overrides, found, remedy):
