@@ -66,11 +66,21 @@ class DataConfig(BaseModel):
 
 
 class TableConfig(BaseModel):
-    """The embedding table: a row [w | v] of 1 + dimension floats for every id, updated by row-wise Adagrad."""
+    """The embedding table: a row [w | v] of 1 + dimension floats for every id, and where its rows live."""
 
     model_config = FROZEN
     dimension: PositiveInt = Field(default=16, description="K, the length of v.")
     init_deviation: PositiveFloat = Field(default=0.01, description="Standard deviation of v at the start; w is 0.")
+    placement: Literal["replicated", "row_sharded"] = Field(
+        default="replicated",
+        description="replicated: each worker holds all rows. row_sharded: worker i of m holds ids i, i + m, ... of "
+        "them: the way to train a table that no worker could hold.",
+    )
+    wire: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="What rows and their gradients travel as between workers; bfloat16 halves the traffic and rounds "
+        "to 8 bits.",
+    )
 
 
 class ConstantSchedule(BaseModel):
@@ -121,13 +131,43 @@ class OptimizerConfig(BaseModel):
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled in `adamw`, else L2 in the gradient.")
 
 
-class RowOptimizerConfig(BaseModel):
-    """How the table's rows are updated: row-wise Adagrad, one accumulator a row."""
+class RowClipConfig(BaseModel):
+    """CowClip (Zheng et al. 2022): a row's gradient is at most count * max(ratio * |row|, floor) long.
+
+    `count` is how often the batch holds the row's id. It lets batches grow without a smaller learning rate of the rows.
+    """
 
     model_config = FROZEN
-    learning_rate: PositiveFloat = 0.1
+    ratio: PositiveFloat = 1.0
+    floor: PositiveFloat = 1e-5
+
+
+class RowOptimizerConfig(BaseModel):
+    """How the table's rows are updated: row by row, with one accumulator each, and only those that a batch touches."""
+
+    model_config = FROZEN
+    name: Literal["adagrad", "adam"] = Field(
+        default="adagrad", description="Row-wise; `adam` also keeps a first moment as large as the table."
+    )
+    learning_rate: PositiveFloat = Field(default=0.1, description="About 0.1 for adagrad, 0.001 for adam.")
     epsilon: PositiveFloat = 1e-8
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="Of `adam` alone: decay of the first moment.")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="Of `adam` alone: decay of the second moment.")
     l2: float = Field(default=0.0, ge=0, description="lambda of lambda/2 |row|^2 over the rows that a batch touches.")
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="Of the whole table: each step multiplies all its rows by 1 - learning rate * weight_decay.",
+    )
+    clip: RowClipConfig | None = Field(default=None, description="Clip each row's gradient as CowClip does; none: not.")
+
+    @model_validator(mode="after")
+    def _a_step_decays_less_than_all(self) -> Self:
+        if self.learning_rate * self.weight_decay >= 1:
+            raise ValueError(
+                f"learning_rate {self.learning_rate:g} times weight_decay {self.weight_decay:g} is not below 1"
+            )
+        return self
 
 
 class MLPConfig(BaseModel):
@@ -173,6 +213,12 @@ class ClusterConfig(BaseModel):
     num_workers: PositiveInt = Field(default=1, description="Training ranks.")
     cpus_per_worker: PositiveFloat = 1.0
     use_gpu: bool = Field(default=False, description="One GPU a worker, over nccl; else CPU, over gloo.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="Of the layers' matrix products while training; auto: bfloat16 where the hardware multiplies it. "
+        "Parameters, the table and all scoring are float32.",
+    )
+    compile: bool = Field(default=False, description="torch.compile the layers: a minute at the start, needs g++.")
 
 
 class MLflowConfig(BaseModel):

@@ -1,7 +1,7 @@
 """Batches of a few rows, two states held against each other, and a rank's whole training for tests that spawn."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,11 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.data.batch import Batch
 from pipeline.data.rows import Rows
 from pipeline.evaluation.metrics import Sums
+from pipeline.models.table import WHOLE, Shard
 from pipeline.training import checkpoint, exchange, loop, stages
 from pipeline.training.checkpoint import StageState
-from schemas.config import TrainConfig
+from pipeline.training.placement import Alone, RowSharded, place
+from schemas.config import StageConfig, TrainConfig
 
 NUM_IDS, NUM_RANKS = 40, 2
 
@@ -30,17 +32,45 @@ def assert_same_bits(one: StageState, other: StageState) -> None:
         assert torch.equal(value, other.model.state_dict()[name]), name
 
 
-def rank_main(rank: int, port: int, config: TrainConfig, rows: Rows, out: Path) -> None:
+def train_alone(state: StageState, batches: Iterable[Batch], stage: StageConfig, num_steps: int) -> list[loop.Step]:
+    """As the one rank."""
+    placement = Alone(state.table)
+    prepared = map(placement.prepare, batches)
+    return list(loop.train(state, state.model, placement, prepared, stage, num_steps, stage.batch_size))
+
+
+def rank_main(rank: int, port: int, cases: dict[str, tuple[TrainConfig, Rows]], out: Path) -> None:
+    """Train each case's second stage as one of NUM_RANKS, score with them, and save the rank's part in out/case."""
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=NUM_RANKS)
     torch.set_num_threads(1)
+    group = dist.new_group(backend="gloo")
+    for name, (config, rows) in cases.items():
+        folder = out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            _train_and_score(rank, group, config, rows, folder)
+        except loop.Diverged as diverged:
+            (folder / f"diverged-{rank}").write_text(str(diverged))
+    dist.destroy_process_group()
+
+
+def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, rows: Rows, folder: Path) -> None:
     stage = config.stages[1]
-    state = stages.from_scratch(stage, config, NUM_IDS)
+    is_sharded = config.table.placement == "row_sharded"
+    state = stages.from_scratch(stage, config, NUM_IDS, shard=Shard(rank, NUM_RANKS) if is_sharded else WHOLE)
+    placement = place(state.table, NUM_IDS, config.table, group)
     net = DistributedDataParallel(state.model)
     share = rows.take(np.flatnonzero((np.arange(len(rows)) // 8) % NUM_RANKS == rank))
-    list(loop.train(state, net, batches_of(share, 8), stage, 10, 8, exchange.gather_rows))
-    total = exchange.add_up(Sums.of(np.zeros(len(share)), share.labels))
-    assert total.metrics().rows == len(rows)
-    (out / str(rank)).mkdir()
-    checkpoint.save(state, out / str(rank))
-    dist.destroy_process_group()
+    list(loop.train(state, net, placement, map(placement.prepare, batches_of(share, 8)), stage, 10, 8))
+    own = rows if rank == 0 else rows.slice(0, 40)  # of rank 0's five batches rank 1 has two
+    predictions = (
+        loop.predict_together(state, placement, batches_of(own, 32), rows.num_fields)
+        if isinstance(placement, RowSharded)
+        else loop.predict(state, batches_of(own, 32))
+    )
+    np.save(folder / f"logits-{rank}.npy", torch.cat([logits_B for _, logits_B in predictions]).numpy())
+    assert exchange.add_up(Sums.of(np.zeros(len(share)), share.labels)).metrics().rows == len(rows)
+    folder = folder / ("state" if is_sharded else str(rank))
+    folder.mkdir(exist_ok=True)
+    checkpoint.save(state, folder)

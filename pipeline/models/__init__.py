@@ -1,4 +1,4 @@
-"""The models, one file a paper, and the table whose rows they all read: [B, F, 1 + K] rows [w | v] -> logits [B].
+"""The models, one file a paper, and the table whose rows they all read: Lookup -> logits [B].
 
 Each has a scalar parameter w0, the global bias, which a stage takes over from an earlier one together with the rows.
 """

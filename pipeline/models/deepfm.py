@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from pipeline.models.fm import FM
-from pipeline.models.mlp import MLP
+from pipeline.models.lookup import Lookup
+from pipeline.models.mlp import MLP, layers_dtype
 from schemas.config import MLPConfig
 
 
@@ -14,8 +15,8 @@ class DeepFM(FM):
         super().__init__()
         self.mlp = MLP(num_fields * dimension, mlp, seed)
 
-    def forward(self, rows_BFD: Tensor) -> Tensor:
-        """[B, F, D] rows [w | v] -> logits [B]"""
-        v_BFK = rows_BFD[:, :, 1:]
+    def forward(self, lookup: Lookup) -> Tensor:
+        """-> logits [B]"""
+        v_BFK = lookup.cells(layers_dtype(lookup.rows_UD), first=1)
         deep_B: Tensor = self.mlp(v_BFK.flatten(start_dim=1))
-        return super().forward(rows_BFD) + deep_B
+        return super().forward(lookup) + deep_B

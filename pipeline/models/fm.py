@@ -1,7 +1,13 @@
 """Factorization machine (Rendle 2010)."""
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from pipeline.models.lookup import Lookup
 
 
 class FM(nn.Module):
@@ -20,11 +26,13 @@ class FM(nn.Module):
         """What is added to every logit; of one element."""
         return self.w0
 
-    def forward(self, rows_BFD: Tensor) -> Tensor:
-        """[B, F, D] rows [w | v] -> logits [B]"""
-        # The backward of one split is one cat; that of two slices fills and adds two tensors, half as long again.
-        w_BF1, v_BFK = torch.split(rows_BFD, [1, rows_BFD.shape[2] - 1], dim=2)
-        return self.w0 + w_BF1.sum(dim=(1, 2)) + pairwise_interactions(v_BFK)
+    def forward(self, lookup: Lookup) -> Tensor:
+        """-> logits [B]"""
+        if lookup.plan is not None and lookup.is_plain:
+            terms_B: Tensor = _Terms.apply(lookup.rows_UD, lookup)  # type: ignore[no-untyped-call]
+            return self.w0 + terms_B
+        rows_BFD = lookup.cells()
+        return self.w0 + rows_BFD[:, :, 0].sum(dim=1) + pairwise_interactions(rows_BFD[:, :, 1:])
 
 
 def pairwise_interactions(v_BFK: Tensor) -> Tensor:
@@ -32,3 +40,33 @@ def pairwise_interactions(v_BFK: Tensor) -> Tensor:
     square_of_sum_BK = v_BFK.sum(dim=1).square()
     sum_of_squares_BK = v_BFK.square().sum(dim=1)
     return 0.5 * (square_of_sum_BK - sum_of_squares_BK).sum(dim=1)
+
+
+class _Terms(torch.autograd.Function):
+    """The same without w0, in closed form, where every cell holds one id: no tensor has as many rows as cells.
+
+    With s = sum over f of v_f and dz the gradient of a logit, row [w | v] gets the sum over its occurrences of
+    dz [1 | s - v] (Rendle 2010, eq. 4): that of dz [1 | s], less the sum of dz times [0 | v].
+    """
+
+    @staticmethod
+    def forward(context: Any, rows_UD: Tensor, lookup: Lookup) -> Tensor:
+        rows_UD = rows_UD.detach()
+        index_N, num_fields = lookup.index_N, lookup.batch.num_fields
+        starts_B = torch.arange(0, len(index_N), num_fields, dtype=index_N.dtype, device=index_N.device)
+        squares_U1 = rows_UD[:, 1:].square().sum(dim=1, keepdim=True)
+        sums_BX = F.embedding_bag(index_N, torch.cat([rows_UD, squares_U1], dim=1), starts_B, mode="sum")
+        context.lookup, context.rows_UD, context.sums_BX = lookup, rows_UD, sums_BX
+        s_BK, sum_of_squares_B = sums_BX[:, 1:-1], sums_BX[:, -1]
+        return sums_BX[:, 0] + 0.5 * (s_BK.square().sum(dim=1) - sum_of_squares_B)
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, dz_B: Tensor) -> tuple[Tensor, None]:
+        plan, rows_UD = context.lookup.plan, context.rows_UD
+        terms_BD = context.sums_BX[:, :-1] * dz_B[:, None]
+        terms_BD[:, 0] = dz_B
+        examples_N = plan.order_N // context.lookup.batch.num_fields
+        grad_UD = F.embedding_bag(examples_N, terms_BD, plan.starts_U, mode="sum")
+        grad_UD[:, 1:].addcmul_(rows_UD[:, 1:], grad_UD[:, :1], value=-1.0)
+        return grad_UD, None

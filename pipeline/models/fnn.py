@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.mlp import MLP
+from pipeline.models.lookup import Lookup
+from pipeline.models.mlp import MLP, layers_dtype
 from schemas.config import MLPConfig
 
 
@@ -24,9 +25,10 @@ class FNN(nn.Module):
         """What is added to every logit: not w0, which is an input here. Of one element."""
         return self.mlp.bias
 
-    def forward(self, rows_BFD: Tensor) -> Tensor:
-        """[B, F, D] rows [w | v] -> logits [B]"""
-        w0_B1 = self.w0.expand(len(rows_BFD), 1)
+    def forward(self, lookup: Lookup) -> Tensor:
+        """-> logits [B]"""
+        rows_BFD = lookup.cells(layers_dtype(lookup.rows_UD))
+        w0_B1 = self.w0.to(rows_BFD.dtype).expand(len(rows_BFD), 1)
         z = torch.cat([w0_B1, rows_BFD.flatten(start_dim=1)], dim=1)
         logits_B: Tensor = self.mlp(z)
         return logits_B

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Generator, Tensor, nn
 
 from schemas.config import MLPConfig
@@ -47,6 +48,12 @@ class MLP(nn.Module):
         """[B, num_inputs] -> logits [B]"""
         logits_B1: Tensor = self.layers(x)
         return logits_B1.squeeze(dim=1)
+
+
+def layers_dtype(rows: Tensor) -> torch.dtype:
+    """What the layers compute in, which autocast may have chosen."""
+    device = rows.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else rows.dtype
 
 
 def _linear(

@@ -159,8 +159,8 @@ class Bundle:
         rows = self.encoder.encode(table)
         logits_R = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), EVALUATION_ROWS):
-            rows_BFD = self.table.lookup(Batch.of(rows, start, start + EVALUATION_ROWS))
-            logits_R[start : start + EVALUATION_ROWS] = self.model(rows_BFD).numpy()
+            lookup = self.table.read(Batch.of(rows, start, start + EVALUATION_ROWS))
+            logits_R[start : start + EVALUATION_ROWS] = self.model(lookup).numpy()
         return logits_R
 
     def probabilities(self, table: pa.Table) -> NDArray[np.float32]:

@@ -1,7 +1,13 @@
-"""A stage's whole state as one folder: tensors in safetensors, the rest in JSON; never a pickle."""
+"""A stage's whole state as one folder: tensors in safetensors, the rest in JSON; never a pickle.
+
+state.safetensors            the model's tensors and the optimizer's
+table-0-of-1.safetensors     the table, or one such file for each rank that holds a shard of it
+progress.json                how far it is
+"""
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +19,7 @@ from torch import Tensor
 
 from pipeline.data import files
 from pipeline.models import CTRModel
-from pipeline.models.table import Table
+from pipeline.models.table import Shard, Table
 
 TENSORS = "state.safetensors"
 PROGRESS = "progress.json"
@@ -21,13 +27,14 @@ PROGRESS = "progress.json"
 
 @dataclass(slots=True)
 class Progress:
-    """Where a stage stands; `step` counts over all epochs, `seconds` only time spent in steps."""
+    """Where a stage stands; `step` counts over all epochs, `rows_seen` over all ranks, `seconds` only time in steps."""
 
     stage: str
     step: int = 0
     rows_seen: int = 0
     seconds: float = 0.0
     results: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -41,9 +48,24 @@ class StageState:
 
 
 def save(state: StageState, folder: Path) -> None:
-    """Write the state into an existing local folder."""
-    tensors = {"table.rows": state.table.rows, "table.accumulators": state.table.accumulators}
-    tensors |= {f"model.{name}": value for name, value in state.model.state_dict().items()}
+    """Write this rank's part into an existing local folder: its shard of the table, and on rank 0 all the rest.
+
+    Where the table is not sharded, rank 0 alone is to save.
+    """
+    save_table(state.table, folder)
+    if state.table.shard.index == 0:
+        _save_dense(state, folder)
+
+
+def save_table(table: Table, folder: Path) -> None:
+    tensors = {"rows": table.rows, "accumulators": table.accumulators}
+    if table.moments is not None:
+        tensors["moments"] = table.moments
+    save_file({name: values.cpu() for name, values in tensors.items()}, folder / _table_file(table.shard))
+
+
+def _save_dense(state: StageState, folder: Path) -> None:
+    tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
     scalars: dict[str, Any] = {}
     for position, slots in state.optimizer.state_dict()["state"].items():
         for name, value in slots.items():
@@ -52,15 +74,18 @@ def save(state: StageState, folder: Path) -> None:
             elif value is not None:
                 scalars[f"{position}.{name}"] = value
     save_file({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, folder / TENSORS)
-    progress = {"progress": asdict(state.progress), "optimizer": scalars}
+    progress = {
+        "progress": asdict(state.progress),
+        "optimizer": scalars,
+        "table": {"scale": state.table.scale, "num_shards": state.table.shard.count},
+    }
     (folder / PROGRESS).write_text(json.dumps(progress, indent=1), encoding="utf-8")
 
 
 def restore(state: StageState, folder: Path) -> None:
-    """Overwrite `state` with the saved one of the same stage, optimizer included."""
-    tensors = load_tensors(folder)
-    saved = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-    load_table(state.table, tensors)
+    """Overwrite `state` with the saved one of the same stage, optimizer included, of whatever number of ranks."""
+    saved, tensors = _read(folder), load_dense(folder)
+    load_table(state.table, folder)
     state.model.load_state_dict(_under("model.", tensors))
     slots: dict[int, dict[str, Any]] = {}
     for key, value in {**_under("optimizer.", tensors), **saved["optimizer"]}.items():
@@ -70,23 +95,53 @@ def restore(state: StageState, folder: Path) -> None:
     state.progress = Progress(**saved["progress"])
 
 
-def load_table(table: Table, tensors: dict[str, Tensor]) -> None:
-    """Copy saved rows and accumulators into the table's first rows; ids added since keep their fresh rows."""
-    known = len(tensors["table.rows"])
-    table.rows[:known] = tensors["table.rows"]
-    table.accumulators[:known] = tensors["table.accumulators"]
+def load_table(table: Table, folder: Path, names: Sequence[str] = ("rows", "accumulators", "moments")) -> None:
+    """Copy what is saved of the ids that `table` holds, from however many shards; later ids keep their fresh rows."""
+    saved = _read(folder)["table"]
+    table.scale = saved["scale"]
+    for shard in _shards(saved):
+        if shard.count == table.shard.count and shard.index != table.shard.index:
+            continue
+        tensors = load_file(folder / _table_file(shard))
+        ids = torch.arange(len(tensors["rows"])) * shard.count + shard.index
+        is_own = ids % table.shard.count == table.shard.index
+        places = ids[is_own] // table.shard.count
+        for name in names:
+            target = getattr(table, name)
+            if target is not None:
+                target[places.to(target.device)] = tensors[name][is_own].to(target.device)
 
 
-def load_tensors(folder: Path) -> dict[str, Tensor]:
+def load_dense(folder: Path) -> dict[str, Tensor]:
+    """The model's tensors under `model.`, the optimizer's under `optimizer.`."""
     return dict(load_file(folder / TENSORS))
 
 
+def load_tensors(folder: Path) -> dict[str, Tensor]:
+    """The model's tensors under `model.`, and the whole table's `table.rows` and `table.accumulators`."""
+    tables = [load_file(folder / _table_file(shard)) for shard in _shards(_read(folder)["table"])]
+    tensors = {name: value for name, value in load_dense(folder).items() if name.startswith("model.")}
+    for name in ("rows", "accumulators"):
+        tensors[f"table.{name}"] = _interleaved([table[name] for table in tables])
+    return tensors
+
+
+def _interleaved(parts: list[Tensor]) -> Tensor:
+    if len(parts) == 1:
+        return parts[0]
+    whole = parts[0].new_empty(sum(map(len, parts)), *parts[0].shape[1:])
+    for index, part in enumerate(parts):
+        whole[index :: len(parts)] = part
+    return whole
+
+
 def read_progress(folder: Path) -> Progress:
-    return Progress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["progress"])
+    return Progress(**_read(folder)["progress"])
 
 
-def publish(state: StageState, extra: dict[str, bytes], uri: str) -> None:
-    """Save a finished stage at `uri`, any fsspec URI, `_SUCCESS` last; what an earlier attempt left is overwritten."""
+def put(state: StageState, extra: dict[str, bytes], uri: str) -> None:
+    """Save this rank's part of a finished stage at `uri`, any fsspec URI, over what an earlier attempt left."""
+    assert state.table.scale == 1.0, "settle the table before it is published"
     fs, path = fsspec.core.url_to_fs(uri)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -96,11 +151,28 @@ def publish(state: StageState, extra: dict[str, bytes], uri: str) -> None:
         fs.makedirs(path, exist_ok=True)
         for file in sorted(folder.iterdir()):
             fs.put_file(str(file), f"{path}/{file.name}")
+
+
+def publish(uri: str) -> None:
+    """Say that all ranks have put their parts there."""
     files.write_bytes(f"{uri}/_SUCCESS", b"")
 
 
 def is_published(uri: str) -> bool:
     return files.exists(f"{uri}/_SUCCESS")
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    saved: dict[str, Any] = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+    return saved
+
+
+def _shards(saved: dict[str, Any]) -> list[Shard]:
+    return [Shard(index, saved["num_shards"]) for index in range(saved["num_shards"])]
+
+
+def _table_file(shard: Shard) -> str:
+    return f"table-{shard.index}-of-{shard.count}.safetensors"
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

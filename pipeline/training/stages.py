@@ -8,7 +8,7 @@ import torch
 
 from pipeline import models
 from pipeline.data import files
-from pipeline.models.table import Table
+from pipeline.models.table import WHOLE, Shard, Table
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer
@@ -30,35 +30,42 @@ def start(
     base_rate: float,
     device: torch.device,
     own_checkpoint: Path | None,
+    shard: Shard = WHOLE,
 ) -> StageState:
-    """The state that the stage trains on from here."""
-    state = from_scratch(stage, config, num_ids, base_rate, device)
+    """The state that the stage trains on from here, with this rank's shard of the table."""
+    state = from_scratch(stage, config, num_ids, base_rate, device, shard)
     if own_checkpoint is not None:
         checkpoint.restore(state, own_checkpoint)
     elif stage.init_from is not None:
         with tempfile.TemporaryDirectory() as folder:
-            transfer(state, files.fetch(stage_uri(run_uri, stage.init_from), Path(folder)))
+            earlier = next(one for one in config.stages if one.name == stage.init_from)
+            folder_of_earlier = files.fetch(stage_uri(run_uri, stage.init_from), Path(folder))
+            transfer(state, folder_of_earlier, earlier.rows.name == stage.rows.name == "adagrad")
     return state
 
 
 def from_scratch(
-    stage: StageConfig, config: TrainConfig, num_ids: int, base_rate: float = 0.5, device: torch.device = CPU
+    stage: StageConfig,
+    config: TrainConfig,
+    num_ids: int,
+    base_rate: float = 0.5,
+    device: torch.device = CPU,
+    shard: Shard = WHOLE,
 ) -> StageState:
     """A fresh table and model. Its bias gives the training rows' base rate: no step is spent on learning the mean."""
     num_fields = len(config.data.features.fields)
     model = models.build(stage.model, num_fields, config.table.dimension, stage.mlp, config.seed).to(device)
     with torch.no_grad():
         model.bias.fill_(log(base_rate / (1 - base_rate)))
-    table = Table.create(num_ids, config.table, config.seed).to(device)
+    table = Table.create(num_ids, config.table, config.seed, stage.rows.name, shard).to(device)
     return StageState(table, model, build_optimizer(model.parameters(), stage.optimizer), Progress(stage.name))
 
 
-def transfer(state: StageState, earlier: Path) -> None:
-    """Start from an earlier stage: its rows and their accumulators, and its global bias.
+def transfer(state: StageState, earlier: Path, keeps_accumulators: bool) -> None:
+    """Start from an earlier stage: its rows, its global bias and, where both are Adagrad's, the rows' accumulators.
 
     Kept accumulators are a learning rate for each row: what the earlier stage has seen often moves little.
     """
-    tensors = checkpoint.load_tensors(earlier)
-    checkpoint.load_table(state.table, tensors)
+    checkpoint.load_table(state.table, earlier, ("rows", "accumulators") if keeps_accumulators else ("rows",))
     with torch.no_grad():
-        state.model.w0.copy_(tensors["model.w0"])
+        state.model.w0.copy_(checkpoint.load_dense(earlier)["model.w0"])

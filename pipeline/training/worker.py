@@ -2,7 +2,9 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,22 @@ import ray.data
 import ray.train
 import ray.train.torch
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data import feed
 from pipeline.data.batch import Batch
 from pipeline.data.store import Store
-from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.metrics import Sums
+from pipeline.models.deepfm import DeepFM
+from pipeline.models.fnn import FNN
+from pipeline.models.table import WHOLE, Shard
 from pipeline.training import checkpoint, exchange, loop, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.curves import Curves
+from pipeline.training.placement import Placement, RowSharded, place
+from pipeline.training.precision import resolve
 from schemas.config import StageConfig, TrainConfig
 
 HELD_OUT_SUMS = "held_out.npz"
@@ -62,38 +70,53 @@ def _starts(num_rows: int, batch_size: int) -> range:
     return range(0, num_rows - is_lone, batch_size)
 
 
-def run(settings: dict[str, Any]) -> None:
-    """One rank's part of the plan; restarted after a failure, it goes on from the last checkpoint."""
+def run(settings: dict[str, Any]) -> str | None:
+    """One rank's part of the plan; restarted after a failure, it goes on from the last checkpoint.
+
+    Returns why training had to stop, on every rank, where another attempt would stop there too; None when all stages
+    are published.
+    """
     job: Job = settings["job"]
-    for stage in job.config.stages:
-        if not checkpoint.is_published(stages.stage_uri(job.run_uri, stage.name)):
-            _run_stage(job, stage)
+    # Of gloo on a GPU too: what it is told are ids, on the host, by the thread that prepares batches.
+    group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+    try:
+        for stage in job.config.stages:
+            if not checkpoint.is_published(stages.stage_uri(job.run_uri, stage.name)):
+                _run_stage(job, stage, group)
+    except loop.Diverged as diverged:
+        return str(diverged)
+    return None
 
 
-def _run_stage(job: Job, stage: StageConfig) -> None:
+def _run_stage(job: Job, stage: StageConfig, group: dist.ProcessGroup | None) -> None:
     context = ray.train.get_context()
     ranks = context.get_world_size()
     rank = Rank(context.get_world_rank(), ranks, stage.batch_size // ranks, job.store.num_rows("train") // ranks)
-    device = ray.train.torch.get_device()
-    state = _start(job, stage, device)
+    device, cluster = ray.train.torch.get_device(), job.config.cluster
+    is_sharded = job.config.table.placement == "row_sharded" and ranks > 1
+    state = _start(job, stage, device, Shard(rank.index, ranks) if is_sharded else WHOLE)
+    placement = place(state.table, job.store.num_ids, job.config.table, group)
+    if cluster.compile and isinstance(state.model, FNN | DeepFM):
+        state.model.mlp.compile()
     net: nn.Module = DistributedDataParallel(state.model) if ranks > 1 else state.model
+    precision = resolve(cluster.precision, device)
     num_steps = stage.epochs * rank.steps_per_epoch
     curves = Curves(num_steps, lambda metrics, step: _tell(job, stage, metrics, step, num_steps))
 
     shard = ray.train.get_dataset_shard("train")
-    batches = feed.in_background(_batches(job, stage, rank, shard, device, state.progress.step))
-    gather_rows = exchange.gather_rows if ranks > 1 else loop.alone
+    batches = _batches(job, stage, rank, shard, state.progress.step)
+    prepared = feed.in_background(map(placement.prepare, batches))
     dropout_seed = (job.config.seed, rank.index)
-    for step in loop.train(state, net, batches, stage, num_steps, rank.batch_size, gather_rows, dropout_seed):
+    for step in loop.train(state, net, placement, prepared, stage, num_steps, rank.batch_size, precision, dropout_seed):
         if rank.index == 0:
             curves.add(step, state.progress.step)
         if state.progress.step % job.config.checkpoint.every_steps == 0 and state.progress.step < num_steps:
+            loop.require_finite(state, stage)
             _save(state, rank)
 
-    num_fields = len(job.config.data.features.fields)
-    sums = exchange.add_up(_held_out_sums(state, job.store, num_fields, rank.index, rank.count))
-    if rank.index == 0:
-        _publish(job, stage, state, sums, ranks)
+    sums = exchange.add_up(_held_out_sums(state, placement, job, rank))
+    state.progress.settings = {"precision": precision, "placement": type(placement).__name__}
+    _publish(state, sums, stages.stage_uri(job.run_uri, stage.name), rank)
     # Every rank waits here: the next stage may start from what rank 0 has just published.
     ray.train.report({"stage": stage.name, "step": state.progress.step})
 
@@ -104,18 +127,16 @@ def _tell(job: Job, stage: StageConfig, metrics: Mapping[str, float], step: int,
         job.announce(stage.name, step, num_steps, metrics["perf/rows_per_second"])
 
 
-def _start(job: Job, stage: StageConfig, device: torch.device) -> StageState:
+def _start(job: Job, stage: StageConfig, device: torch.device, shard: Shard) -> StageState:
     saved = ray.train.get_checkpoint()
     num_ids, base_rate = job.store.num_ids, job.store.num_positives("train") / job.store.num_rows("train")
-    if saved is not None:
-        with saved.as_directory() as folder:
-            if checkpoint.read_progress(Path(folder)).stage == stage.name:
-                return stages.start(stage, job.config, num_ids, job.run_uri, base_rate, device, Path(folder))
-    return stages.start(stage, job.config, num_ids, job.run_uri, base_rate, device, None)
+    with nullcontext() if saved is None else saved.as_directory() as name:
+        own = Path(name) if name and checkpoint.read_progress(Path(name)).stage == stage.name else None
+        return stages.start(stage, job.config, num_ids, job.run_uri, base_rate, device, own, shard)
 
 
 def _batches(
-    job: Job, stage: StageConfig, rank: Rank, shard: ray.data.DataIterator, device: torch.device, done_steps: int
+    job: Job, stage: StageConfig, rank: Rank, shard: ray.data.DataIterator, done_steps: int
 ) -> Iterator[Batch]:
     """The batches that are still to be trained on, over all epochs.
 
@@ -135,39 +156,56 @@ def _batches(
             seed = [job.config.seed, stage_index, epoch, index, rank.index]
             shuffled = rows.take(np.random.default_rng(seed).permutation(len(rows)))
             for start in starts[skip:]:
-                yield Batch.of(shuffled, start, start + rank.batch_size).to(device)
+                yield Batch.of(shuffled, start, start + rank.batch_size)
             skip = 0
 
 
 def _save(state: StageState, rank: Rank) -> None:
-    """A checkpoint of the stage, by rank 0; a barrier for all."""
+    """A checkpoint of the stage, each rank's shard or rank 0's whole; a barrier for all."""
     with tempfile.TemporaryDirectory() as folder:
         saved = None
-        if rank.index == 0:
+        if _has_a_part(state, rank):
             checkpoint.save(state, Path(folder))
             saved = ray.train.Checkpoint.from_directory(folder)
         ray.train.report({"stage": state.progress.stage, "step": state.progress.step}, checkpoint=saved)
 
 
-def _held_out_sums(state: StageState, store: Store, num_fields: int, rank: int, num_ranks: int) -> Sums:
+def _held_out_sums(state: StageState, placement: Placement, job: Job, rank: Rank) -> Sums:
     """What the model makes of this rank's share of the held-out rows; the shares together are all of them."""
-    device = state.table.rows.device
+    num_fields = len(job.config.data.features.fields)
+    windows = feed.local_windows(job.store, "test", num_fields, rank.index, rank.count)
+    size = loop.EVALUATION_ROWS
+    shares, again = tee(rows.slice(start, start + size) for rows in windows for start in range(0, len(rows), size))
+    batches = (Batch.of(rows, 0, len(rows)) for rows in again)
+    predictions = (
+        loop.predict_together(state, placement, batches, num_fields)
+        if isinstance(placement, RowSharded)
+        else loop.predict(state, (batch.to(state.table.rows.device) for batch in batches))
+    )
     total = Sums.zero()
-    for rows in feed.local_windows(store, "test", num_fields, rank, num_ranks):
-        starts = range(0, len(rows), loop.EVALUATION_ROWS)
-        batches = (Batch.of(rows, start, start + loop.EVALUATION_ROWS).to(device) for start in starts)
-        logits = torch.cat([logits_B for _, logits_B in loop.predict(state, batches)])
-        total += Sums.of(logits.cpu().numpy(), rows.labels, rows.row_weights, rows.groups)
+    for rows, (_, logits_B) in zip(shares, predictions, strict=False):
+        total += Sums.of(logits_B.cpu().numpy(), rows.labels, rows.row_weights, rows.groups)
+    for _ in predictions:  # a rank whose share has ended goes on answering those that still score
+        pass
     return total
 
 
-def _publish(job: Job, stage: StageConfig, state: StageState, sums: Sums, ranks: int) -> None:
-    metrics: Metrics = sums.metrics()
+def _publish(state: StageState, sums: Sums, uri: str, rank: Rank) -> None:
+    """Every rank's part, then _SUCCESS; a barrier for all."""
     progress = state.progress
     progress.results = {
-        **metrics.as_dict(),
-        "rows_seen": float(progress.rows_seen * ranks),
-        "rows_per_second": progress.rows_seen * ranks / max(progress.seconds, 1e-9),
+        **sums.metrics().as_dict(),
+        "rows_seen": float(progress.rows_seen),
+        "rows_per_second": progress.rows_seen / max(progress.seconds, 1e-9),
         "seconds": progress.seconds,
     }
-    checkpoint.publish(state, {HELD_OUT_SUMS: sums.to_bytes()}, stages.stage_uri(job.run_uri, stage.name))
+    if _has_a_part(state, rank):
+        checkpoint.put(state, {HELD_OUT_SUMS: sums.to_bytes()} if rank.index == 0 else {}, uri)
+    if rank.count > 1:
+        dist.barrier()
+    if rank.index == 0:
+        checkpoint.publish(uri)
+
+
+def _has_a_part(state: StageState, rank: Rank) -> bool:
+    return rank.index == 0 or state.table.shard.count > 1

@@ -1,4 +1,5 @@
 import torch
+from lookups import lookup_of
 from torch import Tensor
 
 from pipeline.models.deepfm import DeepFM
@@ -16,7 +17,7 @@ def test_deepfm_by_hand():
     with torch.no_grad():
         deepfm.w0.fill_(0.5)
         deepfm.mlp.layers[0].weight.copy_(torch.tensor([[1.0, 10.0, 100.0, 1000.0]]))
-    assert deepfm(torch.tensor([[[1.0, 3.0, 4.0], [2.0, 5.0, 6.0]]])).tolist() == [42.5 + 6543]
+    assert deepfm(lookup_of(torch.tensor([[[1.0, 3.0, 4.0], [2.0, 5.0, 6.0]]]))).tolist() == [42.5 + 6543]
 
 
 def test_deepfm_with_a_zero_head_is_its_fm():
@@ -27,17 +28,17 @@ def test_deepfm_with_a_zero_head_is_its_fm():
         for parameter in deepfm.mlp.layers[-1].parameters():
             parameter.zero_()
     rows_BFD = random_rows(6, 4, 3)
-    assert torch.equal(deepfm(rows_BFD), fm(rows_BFD))
+    assert torch.equal(deepfm(lookup_of(rows_BFD)), fm(lookup_of(rows_BFD)))
 
 
 def test_deepfm_is_the_sum_of_its_two_parts():
     deepfm, rows_BFD = DeepFM(4, 3, MLPConfig(), seed=0), random_rows(6, 4, 3)
     deep_B = deepfm.mlp(rows_BFD[:, :, 1:].reshape(6, 12))
-    torch.testing.assert_close(deepfm(rows_BFD), FM()(rows_BFD) + deep_B)
+    torch.testing.assert_close(deepfm(lookup_of(rows_BFD)), FM()(lookup_of(rows_BFD)) + deep_B)
 
 
 def test_the_deep_part_does_not_see_w():
     deepfm, rows_BFD = DeepFM(2, 3, MLPConfig(hidden=(5,)), seed=0), random_rows(3, 2, 3).requires_grad_()
-    deepfm(rows_BFD).sum().backward()
+    deepfm(lookup_of(rows_BFD, is_planned=True)).sum().backward()
     assert rows_BFD.grad is not None
     assert rows_BFD.grad[:, :, 0].tolist() == [[1, 1]] * 3

@@ -2,6 +2,7 @@ from typing import get_args
 
 import pytest
 import torch
+from lookups import lookup_of
 from torch import nn
 
 from pipeline.models import MODELS, build
@@ -19,7 +20,7 @@ def test_dnn_is_fnn_weight_by_weight():
     assert all(torch.equal(value, weights[name]) for name, value in dnn.state_dict().items())
 
     rows_BFD = torch.randn(5, 3, 3, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(dnn.eval()(rows_BFD), fnn.eval()(rows_BFD))
+    assert torch.equal(dnn.eval()(lookup_of(rows_BFD)), fnn.eval()(lookup_of(rows_BFD)))
 
 
 def test_every_name_of_the_config_has_its_model():
@@ -33,4 +34,4 @@ def test_every_model_has_a_scalar_w0_of_zero_and_one_logit_a_row(name: ModelName
     assert model.w0.shape == ()
     assert model.w0.item() == 0
     assert "w0" in model.state_dict()
-    assert model(torch.ones(5, 3, 3)).shape == (5,)
+    assert model(lookup_of(torch.ones(5, 3, 3))).shape == (5,)

@@ -2,9 +2,11 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lookups import lookup_of
 
 from pipeline.data.batch import Batch
 from pipeline.models.fm import FM, pairwise_interactions
+from pipeline.models.lookup import Lookup, make_plan
 from pipeline.models.table import Table
 
 
@@ -20,7 +22,7 @@ def test_fm_of_one_row_by_hand():
     rows = [[1.0, 9.0, 9.0], [2.0, 0.0, 1.0], [3.0, 2.0, 3.0], [4.0, 9.0, 9.0]]
     table = Table(torch.tensor(rows), torch.zeros(4))
     batch = Batch(ids_N=torch.tensor([1, 2], dtype=torch.int32), labels_B=torch.ones(1), num_fields=2)
-    assert fm_with(0.5)(table.lookup(batch)).tolist() == [8.5]
+    assert fm_with(0.5)(table.read(batch)).tolist() == [8.5]
 
 
 def test_three_fields_interact_in_three_pairs():
@@ -31,12 +33,12 @@ def test_three_fields_interact_in_three_pairs():
 
 def test_one_field_has_no_interaction():
     rows_BFD = torch.tensor([[[2.0, 3.0, 4.0]]])
-    assert fm_with(1)(rows_BFD).tolist() == [3]
+    assert fm_with(1)(lookup_of(rows_BFD)).tolist() == [3]
 
 
 def test_an_empty_field_adds_nothing():
     rows_BFD = torch.tensor([[[2.0, 3.0], [1.0, 5.0], [0.0, 0.0]]])
-    assert fm_with(0)(rows_BFD).tolist() == [2 + 1 + 15]
+    assert fm_with(0)(lookup_of(rows_BFD)).tolist() == [2 + 1 + 15]
 
 
 @settings(max_examples=30, deadline=None)
@@ -51,8 +53,30 @@ def test_gradients_are_those_of_the_equation():
     # d/dw0 = d/dw_f = 1, d/dv_f = the sum of the other fields' v.
     rows_BFD = torch.tensor([[[9.0, 1.0], [9.0, 2.0], [9.0, 4.0]]], requires_grad=True)
     fm = fm_with(0)
-    fm(rows_BFD).sum().backward()
+    fm(lookup_of(rows_BFD, is_planned=True)).sum().backward()
     assert rows_BFD.grad is not None
     assert rows_BFD.grad.tolist() == [[[1, 6], [1, 5], [1, 3]]]
     assert fm.w0.grad is not None
     assert fm.w0.grad.item() == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.integers(1, 9), st.integers(0, 999))
+def test_the_closed_form_is_the_equation_and_its_gradient(
+    num_rows: int, num_fields: int, dimension: int, num_ids: int, seed: int
+):
+    rng = np.random.default_rng(seed)
+    ids_N = torch.from_numpy(rng.integers(0, num_ids, num_rows * num_fields).astype(np.int32))
+    batch = Batch(ids_N=ids_N, labels_B=torch.zeros(num_rows), num_fields=num_fields)
+    grouped = make_plan(ids_N)
+    rows_UD = torch.from_numpy(rng.normal(size=(len(grouped.unique_U), 1 + dimension))).requires_grad_()
+    weights_B = torch.from_numpy(rng.normal(size=num_rows))
+
+    logits_B = fm_with(0.5)(Lookup(rows_UD, grouped.index_N, batch, grouped))
+    (grad_UD,) = torch.autograd.grad((logits_B * weights_B).sum(), rows_UD)
+
+    rows_BFD = rows_UD[grouped.index_N].view(num_rows, num_fields, -1)
+    expected_B = 0.5 + rows_BFD[:, :, 0].sum(dim=1) + pairwise_interactions(rows_BFD[:, :, 1:])
+    (expected_UD,) = torch.autograd.grad((expected_B * weights_B).sum(), rows_UD)
+    torch.testing.assert_close(logits_B, expected_B)
+    torch.testing.assert_close(grad_UD, expected_UD)

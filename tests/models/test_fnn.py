@@ -1,4 +1,5 @@
 import torch
+from lookups import lookup_of
 
 from pipeline.models.fnn import FNN
 from schemas.config import MLPConfig
@@ -10,7 +11,7 @@ def test_the_input_is_w0_then_each_fields_row_in_turn():
     with torch.no_grad():
         fnn.w0.fill_(7)
         fnn.mlp.layers[0].weight.copy_(torch.tensor([[1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6]]))
-    assert fnn(torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])).tolist() == [6543217]
+    assert fnn(lookup_of(torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]))).tolist() == [6543217]
 
 
 def test_the_first_layer_has_one_input_for_w0_and_one_plus_k_for_each_field():
@@ -22,7 +23,7 @@ def test_the_first_layer_has_one_input_for_w0_and_one_plus_k_for_each_field():
 def test_w0_and_all_of_the_rows_are_trained():
     fnn = FNN(num_fields=3, dimension=2, mlp=MLPConfig(hidden=(5,), activation="tanh"), seed=0)
     rows_BFD = torch.full((4, 3, 3), 0.1, requires_grad=True)
-    logits_B = fnn(rows_BFD)
+    logits_B = fnn(lookup_of(rows_BFD, is_planned=True))
     assert logits_B.shape == (4,)
     logits_B.sum().backward()
     assert fnn.w0.grad is not None
@@ -33,4 +34,4 @@ def test_w0_and_all_of_the_rows_are_trained():
 
 def test_an_empty_batch_has_no_logits():
     fnn = FNN(num_fields=3, dimension=2, mlp=MLPConfig(), seed=0)
-    assert fnn(torch.zeros(0, 3, 3)).shape == (0,)
+    assert fnn(lookup_of(torch.zeros(0, 3, 3))).shape == (0,)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from lookups import lookup_of
 
 from pipeline.data import vocabulary
 from pipeline.registry.bundle import write_bundle
@@ -81,7 +82,7 @@ def state(config: TrainConfig) -> checkpoint.StageState:
     torch.manual_seed(0)
     state.table.rows.normal_()
     state.table.accumulators.uniform_()
-    state.model.train()(state.table.rows[: 9 * 16].reshape(16, 9, 5))
+    state.model.train()(lookup_of(state.table.rows[: 9 * 16].reshape(16, 9, 5)))
     state.progress.results = {"ne": 0.9, "auc": 0.7}
     return state
 

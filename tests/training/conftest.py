@@ -19,7 +19,7 @@ STAGES = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config() -> TrainConfig:
     return TrainConfig.model_validate(
         {
@@ -31,7 +31,7 @@ def config() -> TrainConfig:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows() -> Rows:
     """160 rows whose label is whether the first field's id is even."""
     ids = np.random.default_rng(0).integers(0, NUM_IDS, size=(160, NUM_FIELDS)).astype(np.int32)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from training_states import assert_same_bits, batches_of
+from training_states import assert_same_bits, batches_of, train_alone
 
 from pipeline.data.rows import Rows
 from pipeline.evaluation.metrics import Sums
@@ -15,7 +15,7 @@ NUM_IDS = 40
 
 
 def train(state: StageState, rows: Rows, stage: StageConfig, num_steps: int = 10) -> list[loop.Step]:
-    return list(loop.train(state, state.model, batches_of(rows), stage, num_steps, stage.batch_size))
+    return train_alone(state, batches_of(rows), stage, num_steps)
 
 
 def test_the_first_log_loss_is_that_of_knowing_nothing(config, rows):

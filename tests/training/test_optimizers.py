@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from lookups import lookup_of
 from torch import nn
 
 from pipeline.models import build
@@ -84,7 +85,7 @@ def test_every_parameter_of_a_model_is_trained(name: str, model_name: str):
     model = build(model_name, num_fields=3, dimension=2, mlp=MLPConfig(hidden=(4,), activation="tanh"), seed=0)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     optimizer = build_optimizer(model.parameters(), config_of(name))
-    model(torch.full((2, 3, 3), 0.5)).sum().backward()
+    model(lookup_of(torch.full((2, 3, 3), 0.5))).sum().backward()
     optimizer.step()
     assert all(not torch.equal(value, before[key]) for key, value in model.state_dict().items())
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_states import batches_of
+from training_states import batches_of, train_alone
 
 from pipeline.models.table import Table
 from pipeline.training import checkpoint, loop, stages
@@ -15,8 +15,10 @@ NUM_IDS = 40
 def fm_uri(config, rows, tmp_path) -> str:
     """A run's folder with a trained FM published in it."""
     state = stages.from_scratch(config.stages[0], config, NUM_IDS)
-    list(loop.train(state, state.model, batches_of(rows), config.stages[0], 10, 16))
-    checkpoint.publish(state, {"extra": b"1"}, stages.stage_uri(str(tmp_path), "fm"))
+    train_alone(state, batches_of(rows), config.stages[0], 10)
+    uri = stages.stage_uri(str(tmp_path), "fm")
+    checkpoint.put(state, {"extra": b"1"}, uri)
+    checkpoint.publish(uri)
     return str(tmp_path)
 
 
@@ -59,11 +61,11 @@ def test_every_optimizer_survives_its_checkpoint(config, rows, tmp_path, name):
     optimizer = config.stages[1].optimizer.model_copy(update={"name": name})
     stage = config.stages[1].model_copy(update={"optimizer": optimizer})
     states = [stages.from_scratch(stage, config, NUM_IDS) for _ in range(2)]
-    list(loop.train(states[0], states[0].model, batches_of(rows), stage, 20, 16))
+    train_alone(states[0], batches_of(rows), stage, 20)
     checkpoint.save(states[0], tmp_path)
     checkpoint.restore(states[1], tmp_path)
     for state in states:
-        list(loop.train(state, state.model, batches_of(rows), stage, 20, 16))
+        train_alone(state, batches_of(rows), stage, 20)
     assert torch.equal(states[0].table.rows, states[1].table.rows)
     assert all(
         np.array_equal(one.detach(), other.detach())

@@ -66,7 +66,9 @@ def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, bytes]
     assert steps[-1][0] == "deepfm"
     assert steps[-1][1] == steps[-1][2], "the last step is shown"
     return {
-        stage.name: Path(stages.stage_uri(str(run_uri), stage.name), checkpoint.TENSORS).read_bytes()
+        stage.name: b"".join(
+            file.read_bytes() for file in sorted(Path(stages.stage_uri(str(run_uri), stage.name)).glob("*.safetensors"))
+        )
         for stage in config.stages
     }
 
