@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from jobs import evaluate, generate, score, train, ui
+from jobs import bench, evaluate, generate, score, train, ui
 from schemas.refusal import INTERRUPTED, Failure, Refusal
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("score")(score.score)
 app.command("ui")(ui.ui)
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -82,6 +82,7 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     with cluster.connected(config.cluster):
         trainer.check_placement(config.cluster)
         encoded = encoded_store(config, inputs, show)
+        trainer.check_memory(config, encoded.num_ids)
         name = f"{inputs.test_days[-1]} {inputs.identity[:6]}"
         with recorder.retrain(inputs.identity, name, config, inputs.manifest.to_json()) as run:
             trainer.fit(Job(config, encoded, run_uri, run.log), _steps_to(show))
@@ -98,7 +99,9 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
     train_days, test_days = split.choose_days(days, data.split, data.logs_uri)
     manifest = logs.find(data.logs_uri, sorted({*train_days, *test_days}), data.features)
     show(Event("check the log", 1, 1, f"{manifest.num_rows:,} rows, {len(manifest.days)} days"))
-    what = config.model_dump_json(exclude={"work_uri": True, "mlflow": True, "cluster": {"address"}})
+    # Not by the cluster's size: what two workers began one may end, from their checkpoint.
+    of_cluster = {"address", "num_workers", "cpus_per_worker", "use_gpu"}
+    what = config.model_dump_json(exclude={"work_uri": True, "mlflow": True, "cluster": of_cluster})
     identity = _digest(what, manifest.fingerprint, _code_fingerprint())
     return Inputs(manifest, tuple(train_days), tuple(test_days), identity)
 
@@ -115,6 +118,7 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show) -> Store:
         counts = passes.count_values(manifest, data.features, data.split, test_days, data.rows_per_part)
         vocab = vocabulary.build(data.features, counts)
         show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids"))
+        trainer.check_memory(config, vocab.num_ids)  # before the longer pass, too
         show(Event("encode rows", 0, 1))
         files.remove(uri)
         store.write_vocabulary(uri, vocab)
@@ -148,9 +152,10 @@ def _conclude(trained: _Trained, show: Show) -> Summary:
     sums: dict[str, Sums] = {}
     for stage in trained.config.stages:
         uri = stage_uri(trained.run_uri, stage.name)
-        results[stage.name] = json.loads(files.read_bytes(f"{uri}/{checkpoint.PROGRESS}"))["progress"]["results"]
+        progress = json.loads(files.read_bytes(f"{uri}/{checkpoint.PROGRESS}"))["progress"]
+        results[stage.name] = progress["results"]
         sums[stage.name] = Sums.from_bytes(files.read_bytes(f"{uri}/{worker.HELD_OUT_SUMS}"))
-        run.finish_stage(stage.name, results[stage.name])
+        run.finish_stage(stage.name, results[stage.name], progress["settings"])
     best = min(results, key=lambda name: results[name]["ne"])
     run.log_best(best, results[best])
     run.log_figures(

@@ -218,6 +218,9 @@ class ClusterConfig(BaseModel):
         description="Of the layers' matrix products while training; auto: bfloat16 where the hardware multiplies it. "
         "Parameters, the table and all scoring are float32.",
     )
+    fused: bool = Field(
+        default=True, description="Train FM on a CPU by the fused kernels, where Numba is installed and they apply."
+    )
     compile: bool = Field(default=False, description="torch.compile the layers: a minute at the start, needs g++.")
 
 

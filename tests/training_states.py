@@ -16,6 +16,7 @@ from pipeline.models.table import WHOLE, Shard
 from pipeline.training import checkpoint, exchange, loop, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Alone, RowSharded, place
+from pipeline.training.step import AutogradStep, Diverged
 from schemas.config import StageConfig, TrainConfig
 
 NUM_IDS, NUM_RANKS = 40, 2
@@ -34,9 +35,8 @@ def assert_same_bits(one: StageState, other: StageState) -> None:
 
 def train_alone(state: StageState, batches: Iterable[Batch], stage: StageConfig, num_steps: int) -> list[loop.Step]:
     """As the one rank."""
-    placement = Alone(state.table)
-    prepared = map(placement.prepare, batches)
-    return list(loop.train(state, state.model, placement, prepared, stage, num_steps, stage.batch_size))
+    step = AutogradStep(state, state.model, Alone(state.table), stage, stage.batch_size)
+    return list(loop.train(state, step, map(step.prepare, batches), stage, num_steps))
 
 
 def rank_main(rank: int, port: int, cases: dict[str, tuple[TrainConfig, Rows]], out: Path) -> None:
@@ -50,7 +50,7 @@ def rank_main(rank: int, port: int, cases: dict[str, tuple[TrainConfig, Rows]], 
         folder.mkdir(parents=True, exist_ok=True)
         try:
             _train_and_score(rank, group, config, rows, folder)
-        except loop.Diverged as diverged:
+        except Diverged as diverged:
             (folder / f"diverged-{rank}").write_text(str(diverged))
     dist.destroy_process_group()
 
@@ -62,7 +62,8 @@ def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, r
     placement = place(state.table, NUM_IDS, config.table, group)
     net = DistributedDataParallel(state.model)
     share = rows.take(np.flatnonzero((np.arange(len(rows)) // 8) % NUM_RANKS == rank))
-    list(loop.train(state, net, placement, map(placement.prepare, batches_of(share, 8)), stage, 10, 8))
+    step = AutogradStep(state, net, placement, stage, 8)
+    list(loop.train(state, step, map(step.prepare, batches_of(share, 8)), stage, 10))
     own = rows if rank == 0 else rows.slice(0, 40)  # of rank 0's five batches rank 1 has two
     predictions = (
         loop.predict_together(state, placement, batches_of(own, 32), rows.num_fields)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray.data
+from ray.data import ExecutionOptions, ExecutionResources
 
 from pipeline.data.rows import Rows
 from pipeline.data.store import SplitName, Store, to_rows
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 ROWS_PER_READ = 262_144  # small parts are read together by one task, up to about this many rows
 WINDOW_ROWS = 65_536  # rows that a rank holds and shuffles at a time
+BLOCK_BYTES = 16 * 2**20  # about a window: blocks of Ray's 128 MB come later, and are copied together and held twice
+READ_AHEAD_BYTES = 128 * 2**20  # for each rank, of what is read and not yet trained on
 
 
 def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
@@ -34,7 +37,19 @@ def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
                     yield pa.Table.from_batches([record_batch])
 
     items = [{"read": i} for i in range(len(reads))]
-    return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(read, batch_size=None)
+    rows = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(read, batch_size=None)
+    rows.context.target_max_block_size = BLOCK_BYTES
+    return rows
+
+
+def execution_options(num_ranks: int) -> ExecutionOptions:
+    """In order, so that a resumed run is fed what an uninterrupted one would have been, and not far ahead.
+
+    Ray would fill a share of its object store with what is read, all of which a rank has mapped sooner or later: its
+    memory would grow with the rows up to gigabytes.
+    """
+    limits = ExecutionResources(object_store_memory=num_ranks * READ_AHEAD_BYTES)
+    return ExecutionOptions(preserve_order=True, resource_limits=limits)
 
 
 def windows(shard: ray.data.DataIterator, num_fields: int, window_rows: int = WINDOW_ROWS) -> Iterator[Rows]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 IDENTITY = "nightjar.identity"
 STAGE = "nightjar.stage"
 PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"  # shown as the run's description
 TOTALS = ("rows_seen", "rows_per_second", "seconds")  # what a stage's results hold besides its metrics
 # Limits of MLflow's API.
 MAX_PARAMS, MAX_METRICS, MAX_PARAM_CHARACTERS = 100, 1000, 6000
@@ -57,7 +58,8 @@ class Tracking:
     def retrain(self, identity: str, name: str, config: TrainConfig, manifest_json: str) -> "Iterator[Retrain]":
         """Open the runs of a retrain: FINISHED at the end, FAILED on an exception, KILLED on Ctrl-C or SIGTERM.
 
-        What a killed driver left running under the same identity is ended first, as KILLED.
+        Why it failed becomes the description of its run. What a killed driver left running under the same identity is
+        ended first, as KILLED.
         """
         for stale in self._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status = 'RUNNING'"):
             children = self._search(f"tags.`{PARENT}` = '{stale.info.run_id}'")
@@ -69,7 +71,7 @@ class Tracking:
                 retrain._begin(config, manifest_json)
                 yield retrain
         except BaseException as error:
-            retrain._give_up("FAILED" if isinstance(error, Exception) else "KILLED")
+            retrain._give_up(error)
             raise
         retrain._end("FINISHED")
 
@@ -153,9 +155,11 @@ class Retrain:
         """What rank 0 logs the curves with."""
         return RunLog(self.tracking.uri, self.stages)
 
-    def finish_stage(self, stage: str, results: Mapping[str, float]) -> None:
-        """Log the final figures of a stage and end its run."""
+    def finish_stage(self, stage: str, results: Mapping[str, float], settings: Mapping[str, str] | None = None) -> None:
+        """Log a stage's final figures and, as tags, what its workers chose on the machine they found; end its run."""
         self._log_final(self.stages[stage], results)
+        for name, value in (settings or {}).items():
+            self.tracking.client.set_tag(self.stages[stage], f"nightjar.{name}", value)
         self.tracking.client.set_terminated(self.stages[stage], "FINISHED")
         self._ended.add(stage)
 
@@ -201,11 +205,13 @@ class Retrain:
                 self.tracking.client.set_terminated(run_id, status)
         self.tracking.client.set_terminated(self.run_id, status)
 
-    def _give_up(self, status: str) -> None:
+    def _give_up(self, why: BaseException) -> None:
         """End after an exception, which MLflow's own must not replace."""
         try:
             with server.impatience():
-                self._end(status)
+                if isinstance(why, Exception):
+                    self.set_tag(NOTE, server.redacted(server.first_line(why)))
+                self._end("FAILED" if isinstance(why, Exception) else "KILLED")
         except Exception as error:
             logger.warning("MLflow still shows run %s as running: %s", self.run_id, server.first_line(error))
 

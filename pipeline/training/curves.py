@@ -26,16 +26,16 @@ class Curves:
 
 def _point(steps: list[Step]) -> dict[str, float]:
     """NE is of the rows before their step: from scratch and in the first epoch, a progressive validation."""
-    weight = sum(float(step.weight_sum) for step in steps)
-    clicks = sum(float(step.click_sum) for step in steps)
+    weight = sum(float(step.losses.weight) for step in steps)
+    clicks = sum(float(step.losses.clicks) for step in steps)
     seconds = max(sum(step.seconds for step in steps), 1e-9)
     point = {
         "train/learning_rate_factor": steps[-1].learning_rate_factor,
-        "perf/rows_per_second": sum(step.num_rows for step in steps) / seconds,
+        "perf/rows_per_second": sum(step.losses.num_rows for step in steps) / seconds,
         "perf/data_wait": sum(step.wait_seconds for step in steps) / seconds,
     }
     if weight > 0:
-        point["train/log_loss"] = sum(float(step.log_loss_sum) for step in steps) / weight
+        point["train/log_loss"] = sum(float(step.losses.log_loss) for step in steps) / weight
         rate = clicks / weight
         if 0 < rate < 1:
             point["train/ne"] = point["train/log_loss"] / -(rate * log(rate) + (1 - rate) * log(1 - rate))

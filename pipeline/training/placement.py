@@ -105,9 +105,9 @@ class Replicated:
         longest = max(prepared.received)
         padded = torch.zeros(longest, grad_UD.shape[1], dtype=self._wire, device=grad_UD.device)
         padded[: len(grad_UD)] = grad_UD
-        gathered = padded.new_empty(self.num_ranks * longest, grad_UD.shape[1])
-        dist.all_gather_into_tensor(_bytes(gathered), _bytes(padded))
-        grads = [grads[:size] for grads, size in zip(gathered.split(longest), prepared.received, strict=True)]
+        gathered = [torch.empty_like(padded) for _ in prepared.received]
+        dist.all_gather([_bytes(grads) for grads in gathered], _bytes(padded))
+        grads = [grads[:size] for grads, size in zip(gathered, prepared.received, strict=True)]
         mean_UD = prepared.update.sum_occurrences(torch.cat(grads).float()) / self.num_ranks
         rows_UD = self.table.pull(prepared.update.unique_U)
         self.table.update(prepared.update, rows_UD, mean_UD, config, rate, step)
@@ -190,15 +190,14 @@ def _plan_of_ranks(ids_and_counts: Tensor) -> Plan:
 
 def _gather(values: Tensor, group: dist.ProcessGroup | None) -> list[Tensor]:
     """Each rank's `values` [L, ...] of a CPU, whose L differ; the collective wants equal ones."""
-    num_ranks = dist.get_world_size()
-    lengths = torch.empty(num_ranks, dtype=torch.int64)
-    dist.all_gather_into_tensor(lengths, torch.tensor([len(values)]), group=group)
-    longest = int(lengths.max())
-    padded = values.new_zeros(longest, *values.shape[1:])
+    lengths = [torch.empty(1, dtype=torch.int64) for _ in range(dist.get_world_size())]
+    dist.all_gather(lengths, torch.tensor([len(values)]), group=group)
+    sizes = [int(length) for length in lengths]
+    padded = values.new_zeros(max(sizes), *values.shape[1:])
     padded[: len(values)] = values
-    gathered = values.new_empty(num_ranks * longest, *values.shape[1:])
-    dist.all_gather_into_tensor(gathered, padded, group=group)
-    return [of_rank[:length] for of_rank, length in zip(gathered.split(longest), lengths.tolist(), strict=True)]
+    gathered = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(gathered, padded, group=group)
+    return [of_rank[:size] for of_rank, size in zip(gathered, sizes, strict=True)]
 
 
 def _all_to_all_sizes(sent: Sequence[int], group: dist.ProcessGroup | None) -> list[int]:

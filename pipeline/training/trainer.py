@@ -1,22 +1,29 @@
 """Start the one Ray Train job of a run, after making sure that the cluster can hold it."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import ray
 import ray.train
 from ray.data import ExecutionOptions
 from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.data import feed
-from pipeline.training import worker
+from pipeline.training import memory, worker
 from pipeline.training.board import Announce, Board, watched
+from pipeline.training.memory import Node
 from pipeline.training.worker import Job
-from schemas.config import ClusterConfig
+from schemas.config import ClusterConfig, TrainConfig
 from schemas.refusal import INTERRUPTED, Failure, Refusal
 
+# Ray Train's controller takes one report of each rank a poll, and a rank waits with its next one for that: at Ray's own
+# interval of 2 s four short stages would wait for eight.
+POLL_SECONDS = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.25")
 READER_CPUS = 1.0  # Ray Data needs a CPU of its own to read while the workers hold theirs, else it waits for ever
 
 
@@ -24,10 +31,12 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> None:
     """Train all stages, showing (stage, step, steps, rows/s) as they go.
 
     Ray Train keeps its own records in the run's folder too, and resumes from them what was interrupted. Raises Failure
-    when a rank fails more often than the config allows.
+    when a rank fails more often than the config allows, or when training diverges: at once, and asked again, it starts
+    from the last checkpoint to say the same.
     """
     config = job.config
     storage_uri, _, run_name = job.run_uri.rpartition("/")
+    os.environ.setdefault(*POLL_SECONDS)
     board = ray.remote(num_cpus=0)(Board).remote()
     trainer = TorchTrainer(
         worker.run,
@@ -50,12 +59,14 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> None:
     )
     try:
         with watched(board, show):
-            trainer.fit()
+            why_stopped = trainer.fit().return_value
     except SystemExit as stopped:
         # Ray Train answers Ctrl-C with an orderly stop of its own and then leaves by 0 or 1.
         sys.exit(INTERRUPTED if stopped.code in (0, 1) else stopped.code)
     except ray.train.TrainingFailedError as error:
         raise Failure(f"training failed: {_reason(error)}") from error
+    if why_stopped is not None:
+        raise Failure(f"training stopped: {why_stopped}; the same command would stop there again")
 
 
 def check_placement(cluster: ClusterConfig) -> None:
@@ -74,6 +85,38 @@ def check_placement(cluster: ClusterConfig) -> None:
             where="cluster.num_workers, cluster.cpus_per_worker, cluster.use_gpu",
             remedy="lower them, or add nodes to the Ray cluster",
         )
+
+
+def check_memory(config: TrainConfig, num_ids: int) -> None:
+    """Refuse a table that no placement of the ranks has memory for."""
+    need = memory.need(
+        num_ids,
+        config.table.dimension,
+        config.cluster.num_workers,
+        is_sharded=config.table.placement == "row_sharded",
+        has_moments=any(stage.rows.name == "adam" for stage in config.stages),
+    )
+    ray_nodes = [node for node in ray.nodes() if node["Alive"]]
+    # What Ray gives out is what was free when it started, which costs nothing to look at. Where it falls short, other
+    # programs may have held the rest: the nodes are asked what they have in all.
+    if memory.num_missing(need, [_node(node, config.cluster, _free_bytes(node)) for node in ray_nodes]):
+        memory.check(need, [_node(node, config.cluster, total) for node, total in _with_total_bytes(ray_nodes)])
+
+
+def _node(node: dict[str, Any], cluster: ClusterConfig, total_bytes: int) -> Node:
+    have, need = node["Resources"], _worker_resources(cluster)
+    places = min(have.get(name, 0.0) // amount for name, amount in need.items())
+    return Node(node["NodeManagerAddress"], total_bytes, int(places))
+
+
+def _free_bytes(node: dict[str, Any]) -> int:
+    return int(sum(node["Resources"].get(name, 0.0) for name in ("memory", "object_store_memory")))
+
+
+def _with_total_bytes(nodes: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
+    ask = ray.remote(num_cpus=0)(memory.total_bytes)
+    on_node = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    return list(zip(nodes, ray.get([ask.options(scheduling_strategy=node).remote() for node in on_node]), strict=True))
 
 
 def _worker_resources(cluster: ClusterConfig) -> dict[str, float]:

@@ -29,7 +29,9 @@ from pipeline.training.checkpoint import StageState
 from pipeline.training.curves import Curves
 from pipeline.training.placement import Placement, RowSharded, place
 from pipeline.training.precision import resolve
-from schemas.config import StageConfig, TrainConfig
+from pipeline.training.step import AutogradStep, Diverged, FusedStep, is_fusible, require_finite
+from schemas.config import ClusterConfig, StageConfig, TrainConfig
+from schemas.features import FeatureSpec
 
 HELD_OUT_SUMS = "held_out.npz"
 
@@ -83,7 +85,7 @@ def run(settings: dict[str, Any]) -> str | None:
         for stage in job.config.stages:
             if not checkpoint.is_published(stages.stage_uri(job.run_uri, stage.name)):
                 _run_stage(job, stage, group)
-    except loop.Diverged as diverged:
+    except Diverged as diverged:
         return str(diverged)
     return None
 
@@ -96,29 +98,45 @@ def _run_stage(job: Job, stage: StageConfig, group: dist.ProcessGroup | None) ->
     is_sharded = job.config.table.placement == "row_sharded" and ranks > 1
     state = _start(job, stage, device, Shard(rank.index, ranks) if is_sharded else WHOLE)
     placement = place(state.table, job.store.num_ids, job.config.table, group)
-    if cluster.compile and isinstance(state.model, FNN | DeepFM):
-        state.model.mlp.compile()
-    net: nn.Module = DistributedDataParallel(state.model) if ranks > 1 else state.model
     precision = resolve(cluster.precision, device)
+    is_fused = cluster.fused and is_fusible(state, placement, stage, _has_bags(job.config.data.features))
+    step = (
+        FusedStep(state, stage, rank.batch_size)
+        if is_fused
+        else AutogradStep(state, _net(state, cluster, ranks), placement, stage, rank.batch_size, precision)
+    )
     num_steps = stage.epochs * rank.steps_per_epoch
     curves = Curves(num_steps, lambda metrics, step: _tell(job, stage, metrics, step, num_steps))
 
     shard = ray.train.get_dataset_shard("train")
-    batches = _batches(job, stage, rank, shard, state.progress.step)
-    prepared = feed.in_background(map(placement.prepare, batches))
-    dropout_seed = (job.config.seed, rank.index)
-    for step in loop.train(state, net, placement, prepared, stage, num_steps, rank.batch_size, precision, dropout_seed):
+    prepared = feed.in_background(map(step.prepare, _batches(job, stage, rank, shard, state.progress.step)))
+    for done in loop.train(state, step, prepared, stage, num_steps, (job.config.seed, rank.index)):
         if rank.index == 0:
-            curves.add(step, state.progress.step)
+            curves.add(done, state.progress.step)
         if state.progress.step % job.config.checkpoint.every_steps == 0 and state.progress.step < num_steps:
-            loop.require_finite(state, stage)
+            require_finite(state, stage)
             _save(state, rank)
 
     sums = exchange.add_up(_held_out_sums(state, placement, job, rank))
-    state.progress.settings = {"precision": precision, "placement": type(placement).__name__}
+    state.progress.settings = {
+        "kernel": "fused" if is_fused else "torch",
+        "precision": precision,
+        "placement": type(placement).__name__,
+        "threads": str(torch.get_num_threads()),
+    }
     _publish(state, sums, stages.stage_uri(job.run_uri, stage.name), rank)
     # Every rank waits here: the next stage may start from what rank 0 has just published.
     ray.train.report({"stage": stage.name, "step": state.progress.step})
+
+
+def _net(state: StageState, cluster: ClusterConfig, ranks: int) -> nn.Module:
+    if cluster.compile and isinstance(state.model, FNN | DeepFM):
+        state.model.mlp.compile()
+    return DistributedDataParallel(state.model) if ranks > 1 else state.model
+
+
+def _has_bags(features: FeatureSpec) -> bool:
+    return any(field.kind == "multi_valued" for field in features.fields)
 
 
 def _tell(job: Job, stage: StageConfig, metrics: Mapping[str, float], step: int, num_steps: int) -> None:

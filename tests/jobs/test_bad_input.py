@@ -156,3 +156,14 @@ def test_bad_values_are_refused_before_training(session, damage, found, where):
 @pytest.mark.usefixtures("cluster")
 def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing(session):
     assert "5 CPUs missing" in session.train_refused("cluster.num_workers=4", "cluster.cpus_per_worker=2")["found"]
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("cluster")
+def test_a_table_that_no_node_has_memory_for_is_refused_before_rows_are_encoded(session):
+    message = session.train_refused("table.dimension=1000000000000")
+    assert "ids x 1,000,000,000,001 floats" in message["found"]
+    assert "no memory for 1 of them" in message["found"]
+    assert "table.dimension" in message["remedy"]
+    assert not (session.folder / "work" / "encoded").exists(), "nothing was encoded"

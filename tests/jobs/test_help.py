@@ -1,10 +1,14 @@
 import pytest
 from command import nightjar
 
+VERBS = ["generate", "train", "evaluate", "score", "ui", "bench", "bench step", "bench feed", "bench job"]
 
-@pytest.mark.parametrize("verb", ["generate", "train", "evaluate", "score", "ui"])
+
+@pytest.mark.parametrize(
+    "verb", ["generate", "train", "evaluate", "score", "ui", "bench", "bench step", "bench feed", "bench job"]
+)
 def test_help_shows_an_example(tmp_path, verb):
-    done = nightjar(verb, "--help", cwd=tmp_path)
+    done = nightjar(*verb.split(), "--help", cwd=tmp_path)
     assert done.exit_code == 0
     _, _, example = done.stdout.partition("Example:")
     assert f"nightjar {verb}" in example

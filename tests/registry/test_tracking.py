@@ -66,7 +66,7 @@ def test_a_finished_retrain_is_one_parent_and_a_child_a_stage(tracked, retrain, 
         run.log("fm", {"train/ne": 1.5}, 10)
         assert statuses(run)["fm"] == "RUNNING"
         for stage in ("fm", "deepfm"):
-            run.finish_stage(stage, {"ne": 0.9, "gauc": float("nan"), "seconds": 3.0})
+            run.finish_stage(stage, {"ne": 0.9, "gauc": float("nan"), "seconds": 3.0}, {"kernel": "fused"})
         run.log_best("deepfm", {"ne": 0.9})
         run.log_figures({"roc": Figure()})
     assert statuses(run) == {"parent": "FINISHED", "fm": "FINISHED", "deepfm": "FINISHED"}
@@ -78,6 +78,7 @@ def test_a_finished_retrain_is_one_parent_and_a_child_a_stage(tracked, retrain, 
     assert parent.data.metrics == {"test/ne": 0.9}
     assert child.data.tags["mlflow.parentRunId"] == run.run_id
     assert child.data.params["model"] == "fm"
+    assert child.data.tags["nightjar.kernel"] == "fused"
     assert child.data.metrics == {"train/ne": 1.5, "test/ne": 0.9, "total/seconds": 3.0}
     names = {artifact.path for artifact in tracked.client.list_artifacts(run.run_id)}
     assert names == {"config.yaml", "features.json", "manifest.json", "plots"}
@@ -112,6 +113,7 @@ def test_a_failure_fails_the_runs_that_it_interrupts(tracked, retrain, request):
     run, error = interrupted(retrain(), lambda: 1 / 0)
     assert error == "ZeroDivisionError('division by zero')"
     assert statuses(run) == {"parent": "FAILED", "fm": "FINISHED", "deepfm": "FAILED"}
+    assert tracked.client.get_run(run.run_id).data.tags["mlflow.note.content"] == "division by zero"
     assert tracked.find_finished(request.node.name) is None
 
 

@@ -9,6 +9,7 @@ from pipeline.data.rows import Rows
 from pipeline.evaluation.metrics import Sums
 from pipeline.training import checkpoint, loop, stages
 from pipeline.training.checkpoint import StageState
+from pipeline.training.step import Diverged
 from schemas.config import StageConfig, TrainConfig
 
 NUM_IDS = 40
@@ -22,7 +23,7 @@ def test_the_first_log_loss_is_that_of_knowing_nothing(config, rows):
     flat = config.model_copy(update={"table": config.table.model_copy(update={"init_deviation": 1e-9})})
     state = stages.from_scratch(config.stages[0], flat, NUM_IDS)
     first = train(state, rows.slice(0, 16), config.stages[0])[0]
-    assert float(first.log_loss_sum / first.weight_sum) == pytest.approx(math.log(2), abs=1e-6)
+    assert float(first.losses.log_loss / first.losses.weight) == pytest.approx(math.log(2), abs=1e-6)
 
 
 def test_it_learns_what_one_field_tells(config, rows):
@@ -48,7 +49,7 @@ def test_a_step_changes_only_the_rows_its_batch_touches(config, rows):
 def test_steps_rows_and_learning_rate_are_counted(config, rows):
     state = stages.from_scratch(config.stages[0], config, NUM_IDS)
     steps = train(state, rows.slice(0, 40), config.stages[0], num_steps=3)
-    assert [step.num_rows for step in steps] == [16, 16, 8]
+    assert [step.losses.num_rows for step in steps] == [16, 16, 8]
     assert (state.progress.step, state.progress.rows_seen) == (3, 40)
     assert [step.learning_rate_factor for step in steps] == pytest.approx([1, 2 / 3, 1 / 3])
     assert state.optimizer.param_groups[0]["lr"] == config.stages[0].optimizer.learning_rate, "the base rate is kept"
@@ -99,7 +100,7 @@ def test_a_loss_that_is_no_number_stops_before_anything_is_updated(config, rows)
     state = stages.from_scratch(stage, config, NUM_IDS)
     state.table.rows[:] = float("nan")
     accumulators = state.table.accumulators.clone()
-    with pytest.raises(loop.Diverged, match="stage 'fm', step 0"):
+    with pytest.raises(Diverged, match="stage 'fm', step 0"):
         train(state, rows, stage)
     assert torch.equal(state.table.accumulators, accumulators)
 

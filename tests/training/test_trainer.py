@@ -8,11 +8,12 @@ import pytest
 from click_logs import SPEC, write_random_log
 
 from pipeline.data.store import Store
-from pipeline.retrain import encoded_store, find_inputs
+from pipeline.registry import tracking
+from pipeline.retrain import encoded_store, find_inputs, retrain
 from pipeline.training import checkpoint, stages, trainer
 from pipeline.training.worker import Job
 from schemas.config import ClusterConfig, TrainConfig
-from schemas.refusal import Refusal
+from schemas.refusal import Failure, Refusal
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
 
@@ -101,3 +102,19 @@ def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing():
     with pytest.raises(Refusal, match="1 GPU missing"):
         trainer.check_placement(ClusterConfig(num_workers=1, use_gpu=True))
     trainer.check_placement(ClusterConfig(num_workers=2, cpus_per_worker=1.5))
+
+
+def test_a_stage_that_diverges_is_not_tried_again_and_fails_the_run(config, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    told = config.model_dump(mode="json") | {"work_uri": str(tmp_path / "work")}
+    told["stages"][1]["rows"]["learning_rate"] = 1e30
+    diverging = TrainConfig.model_validate(told)
+    for _ in ("at first", "asked again"):
+        with pytest.raises(Failure, match=r"stage 'deepfm', step \d+: the loss .* would stop there again"):
+            retrain(diverging, lambda _: None)
+    recorder = tracking.connect(diverging.mlflow, diverging.work_uri)
+    runs = recorder.client.search_runs([recorder.experiment_id])
+    assert [run.info.status for run in runs] == ["FAILED"] * 6
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 2
+    assert all("stage 'deepfm'" in run.data.tags["mlflow.note.content"] for run in parents)

@@ -1,0 +1,202 @@
+"""What one step does to a stage's state: by autograd, or to an FM on a CPU by the fused kernels."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import nan
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.data.batch import Batch
+from pipeline.models.lookup import Lookup
+from pipeline.models.table import check
+from pipeline.training.checkpoint import StageState
+from pipeline.training.placement import Alone, Placement, Prepared
+from pipeline.training.precision import Precision, matmuls_in
+from schemas.config import StageConfig
+
+
+class Diverged(ArithmeticError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Sums over the rows of one rank's batch, as the step found the state."""
+
+    num_rows: int
+    log_loss: Tensor
+    weight: Tensor
+    clicks: Tensor
+
+
+class TrainingStep(Protocol):
+    """Of one stage. Its loss is the sum over rows divided by the nominal batch size of a rank, not the actual."""
+
+    @property
+    def num_ranks(self) -> int:
+        """That take it together, each with a share of the batch."""
+
+    def prepare(self, batch: Batch) -> Any:
+        """What take wants of a batch and a loader's thread can make ahead. Raises ValueError for ids without a row."""
+
+    def take(self, prepared: Any, factor: float) -> Losses:
+        """Update the state, with both learning rates times `factor`. Raises Diverged, on every rank in the same step.
+
+        A CPU is then left as it was before the step; a GPU says so one step late, when it has the answer: to ask at
+        once is to wait for the step.
+        """
+
+    def finish(self) -> None:
+        """Raise Diverged if the last step did so."""
+
+
+class AutogradStep:
+    """Of any model, wherever the table's rows live."""
+
+    def __init__(
+        self,
+        state: StageState,
+        net: nn.Module,
+        placement: Placement,
+        stage: StageConfig,
+        rank_batch_size: int,
+        precision: Precision = "float32",
+    ) -> None:
+        """`net` is `state.model` or its DistributedDataParallel, `placement` that of `state.table`.
+
+        With several ranks DDP averages the dense gradients and the placement those of the table: one step over the
+        union of their batches.
+        """
+        self._state, self._net, self._placement, self._stage = state, net, placement, stage
+        self._rank_batch_size, self._precision = rank_batch_size, precision
+        self._asked: tuple[Tensor, torch.cuda.Event, int, int] | None = None
+
+    @property
+    def num_ranks(self) -> int:
+        return self._placement.num_ranks
+
+    def prepare(self, batch: Batch) -> Prepared:
+        return self._placement.prepare(batch)
+
+    def take(self, prepared: Prepared, factor: float) -> Losses:
+        batch, plan = prepared.batch, prepared.plan
+        rows_UD = self._placement.pull(prepared).requires_grad_()
+        with matmuls_in(self._precision, rows_UD.device):
+            logits_B = self._net(Lookup(rows_UD, plan.index_N, batch, plan)).float()
+            weights_B = _weights(batch)
+            loss_sum = F.binary_cross_entropy_with_logits(logits_B, batch.labels_B, weights_B, reduction="sum")
+            # An infinite loss can have finite gradients. As nan they reach every rank, and all refuse the step.
+            is_finite = torch.isfinite(loss_sum.detach())
+            (loss_sum * torch.where(is_finite, 1 / self._rank_batch_size, nan)).backward()
+        self._require_finite(batch)
+        assert rows_UD.grad is not None
+        self._state.optimizer.step()
+        self._state.optimizer.zero_grad()
+        with torch.no_grad():
+            config, step = self._stage.rows, self._state.progress.step
+            rate = config.learning_rate * factor
+            self._placement.push(prepared, rows_UD.detach(), rows_UD.grad, config, rate, step)
+        return Losses(batch.num_rows, loss_sum.detach(), weights_B.sum(), (batch.labels_B * weights_B).sum())
+
+    def finish(self) -> None:
+        if self._asked is not None:
+            answer, event, step, num_rows = self._asked
+            self._asked = None
+            event.synchronize()
+            if not answer:
+                raise _diverged(self._stage, step, num_rows)
+
+    def _require_finite(self, batch: Batch) -> None:
+        """By the gradient of the bias, which is the sum of all logits' gradients, meaned over the ranks."""
+        gradient, step = self._state.model.bias.grad, self._state.progress.step
+        assert gradient is not None
+        if gradient.device.type == "cpu":
+            if not torch.isfinite(gradient):
+                raise _diverged(self._stage, step, batch.num_rows)
+            return
+        self.finish()
+        answer = torch.empty((), dtype=torch.bool, pin_memory=True)
+        answer.copy_(torch.isfinite(gradient).all(), non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self._asked = (answer, event, step, batch.num_rows)
+
+
+class FusedStep:
+    """Of an FM alone on a CPU, whose cells hold one id each, by row-wise Adagrad: see `pipeline.models.fused`."""
+
+    num_ranks = 1
+
+    def __init__(self, state: StageState, stage: StageConfig, rank_batch_size: int) -> None:
+        from pipeline.models import fused
+
+        self._state, self._stage, self._rank_batch_size = state, stage, rank_batch_size
+        self._rows, self._accumulators = state.table.rows.numpy(), state.table.accumulators.numpy()
+        self._kernels, self._sort = fused.kernels(self._rows.shape[1] - 1), fused.sort
+
+    def prepare(self, batch: Batch) -> tuple[Batch, np.ndarray]:
+        check(batch.ids_N, len(self._rows))
+        assert batch.offsets_C is None, "cells hold one id each"
+        return batch, self._sort(batch.ids_N.numpy(), len(self._rows))
+
+    def take(self, prepared: tuple[Batch, np.ndarray], factor: float) -> Losses:
+        batch, sorted_N = prepared
+        num_rows, num_fields = batch.num_rows, batch.num_fields
+        x_N = None if batch.weights_N is None else batch.weights_N.numpy()
+        s_BK = np.empty((num_rows, self._rows.shape[1] - 1), np.float32)
+        logits_B, w0 = torch.empty(num_rows), self._state.model.w0
+        self._kernels.score(self._rows, batch.ids_N.numpy(), x_N, w0.item(), num_fields, s_BK, logits_B.numpy())
+
+        weights_B = _weights(batch)
+        loss_sum = F.binary_cross_entropy_with_logits(logits_B, batch.labels_B, weights_B, reduction="sum")
+        if not torch.isfinite(loss_sum):
+            raise _diverged(self._stage, self._state.progress.step, num_rows)
+        dz_B = (logits_B.sigmoid() - batch.labels_B).mul_(weights_B).div_(self._rank_batch_size)
+        w0.grad = dz_B.sum()
+        self._state.optimizer.step()
+        self._state.optimizer.zero_grad()
+        config = self._stage.rows
+        self._kernels.update(
+            self._rows, self._accumulators, sorted_N, x_N, num_fields, s_BK, dz_B.numpy(),
+            config.learning_rate * factor, config.epsilon, config.l2,
+        )  # fmt: skip
+        return Losses(num_rows, loss_sum, weights_B.sum(), (batch.labels_B * weights_B).sum())
+
+    def finish(self) -> None:
+        """Every step has said so itself."""
+
+
+def is_fusible(state: StageState, placement: Placement, stage: StageConfig, has_bags: bool) -> bool:
+    """Whether FusedStep takes the same steps as AutogradStep would, on this machine."""
+    return (
+        stage.model == "fm"
+        and isinstance(placement, Alone)
+        and state.table.rows.device.type == "cpu"
+        and not has_bags
+        and stage.rows.name == "adagrad"
+        and stage.rows.clip is None
+        and stage.rows.weight_decay == 0
+        and find_spec("numba") is not None
+    )
+
+
+def require_finite(state: StageState, stage: StageConfig) -> None:
+    """Raise Diverged for a state that is not to be saved: a GPU's answer comes after the step it condemns."""
+    if not torch.isfinite(state.model.bias).all():
+        raise Diverged(f"stage {stage.name!r}, before step {state.progress.step}: the model's bias is no number")
+
+
+def _weights(batch: Batch) -> Tensor:
+    return torch.ones_like(batch.labels_B) if batch.row_weights_B is None else batch.row_weights_B
+
+
+def _diverged(stage: StageConfig, step: int, num_rows: int) -> Diverged:
+    return Diverged(
+        f"stage {stage.name!r}, step {step}: the loss of this batch of {num_rows:,} rows a rank is no number; "
+        f"a lower learning rate than rows.learning_rate={stage.rows.learning_rate} and "
+        f"optimizer.learning_rate={stage.optimizer.learning_rate} is the usual remedy"
+    )

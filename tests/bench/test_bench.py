@@ -1,0 +1,102 @@
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from command import nightjar
+
+TINY = ["--fields", "3", "--vocab", "60", "--batch-size", "16", "--hidden", "4", "--dimension", "2"]
+STEP_KEYS = {"rows_per_second", "step_seconds", "data_wait", "peak_memory_bytes", "table_bytes", "limits", "ratios"}
+
+
+def bench_alone(*arguments: str) -> dict[str, Any]:
+    """In a process of its own, which has no Ray cluster yet; its last line."""
+    command = [sys.executable, "-m", "jobs", "bench", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+def test_step_reports_rates_limits_and_ratios(tmp_path):
+    done = nightjar("bench", "step", "--model", "fnn", *TINY, "--seconds", "0.02", "--json", cwd=tmp_path)
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report.keys() >= STEP_KEYS
+    assert report["rows_per_second"] == pytest.approx(16 / report["step_seconds"])
+    assert report["step_seconds_p10"] <= report["step_seconds"] <= report["step_seconds_p90"]
+    assert 0 <= report["prepare_share"] < 1
+    assert report["settings"]["placement"] == "Alone"
+    assert all(rate > 0 for rate in [*report["limits"].values(), *report["ratios"].values()])
+    assert report["work"]["dense_flops_per_step"] == 16 * 6 * ((1 + 3 * 3) * 4 + 4)
+    assert "MLP: bf16" in done.stderr
+
+
+@pytest.mark.slow
+def test_step_runs_where_neither_ray_nor_mlflow_is_installed():
+    code = "import sys; sys.modules['ray'] = sys.modules['mlflow'] = None; import pipeline.bench.step"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found", "where"),
+    [
+        (["step", "--fields", "50", "--vocab", "10"], "10", "--vocab"),
+        (["step", "--vocab", str(2**31 + 1)], "2,147,483,649", "--vocab"),
+        (["step", "--batch-size", "10", "--ranks", "3"], "10", "--batch-size"),
+        (["step", "--batch-size=-4"], "-4", "--batch-size"),
+        (["step", "--fields", "0"], "0", "--fields"),
+        (["step", "--threads", "0"], "0", "--threads"),
+        (["step", "--ranks", "0", "--batch-per-rank"], "0", "--ranks"),
+        (["step", "--model", "lr"], "lr", "--model"),
+        (["step", "--placement", "by_row"], "by_row", "--placement"),
+        (["step", "--precision", "float16"], "float16", "--precision"),
+        (["step", "--hidden", "400,many"], "'400,many'", "--hidden"),
+        (["step", "--hidden", "400,0"], "0", "--hidden"),
+        (["step", "--seconds", "nan"], "nan", "--seconds"),
+        (["feed", "--rows", "0"], "0", "--rows"),
+        (["feed", "--fields", "9", "--vocab", "8"], "8", "--vocab"),
+        (["job", "--rows", "999", "--batch-size", "16"], "999", "--rows"),
+        (["job", "--rows", "8000"], "8,000", "--rows"),
+        (["job", "--model", "ffm"], "ffm", "--model"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(tmp_path, arguments, found, where):
+    done = nightjar("bench", *arguments, cwd=tmp_path)
+    assert done.exit_code == 2
+    message = dict(line.split(maxsplit=1) for line in done.stderr.splitlines()[-4:])
+    assert message["found"].startswith(found)
+    assert message["where"] == where
+
+
+@pytest.mark.slow
+def test_two_ranks_share_the_batch_or_take_one_each():
+    shared = bench_alone("step", *TINY, "--seconds", "0.05", "--ranks", "2")
+    by_row = ["--placement", "row_sharded"]
+    each = bench_alone("step", *TINY, "--seconds", "0.05", "--ranks", "2", "--batch-per-rank", *by_row)
+    assert shared["shape"]["batch_size"] == 16
+    assert shared["settings"]["placement"] == "Replicated"
+    assert each["shape"]["batch_size"] == 32
+    assert each["settings"]["placement"] == "RowSharded"
+    assert each["work"]["dense_flops_per_step"] == 2 * shared["work"]["dense_flops_per_step"]
+
+
+@pytest.mark.ray
+def test_feed_reports_a_pass_and_its_start():
+    report = bench_alone("feed", "--fields", "3", "--vocab", "60", "--rows", "70000")
+    assert report["rows"] == 70_000
+    for name in ("rows_per_second", "rows_per_second_after_start", "first_window_seconds", "first_pass_seconds"):
+        assert report[name] > 0, name
+    assert report["ratios"]["rows_to_decode"] > 0
+
+
+@pytest.mark.ray
+def test_job_is_held_against_its_steps():
+    report = bench_alone("job", "--model", "deepfm", *TINY, "--rows", "2000", "--seconds", "0.05")
+    assert report["rows_per_second"] > 0
+    assert 0 <= report["data_wait"] < 1
+    assert report["threads_of_rank"] == report["step"]["shape"]["threads"] == 1
+    assert report["ratios"]["rows_to_step"] == report["rows_per_second"] / report["step"]["rows_per_second"]
+    assert report["peak_memory_bytes"] > report["table_bytes"] == 60 * 4 * 4
+    assert report["step"].keys() >= STEP_KEYS

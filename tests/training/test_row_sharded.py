@@ -1,0 +1,108 @@
+"""Row-sharded training in a real Ray cluster: killed, resumed, and resumed by another number of ranks."""
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from click_logs import SPEC, write_random_log
+
+from pipeline.retrain import encoded_store, find_inputs
+from pipeline.training import checkpoint, stages, trainer
+from pipeline.training.worker import Job
+from schemas.config import TrainConfig
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """Two ranks that hold a half of the table each; a thousand rows to train on and five hundred held out."""
+    folder = tmp_path_factory.mktemp("sharded")
+    write_random_log(folder / "logs", num_days=3, rows_per_day=500)
+    return TrainConfig.model_validate(
+        {
+            "work_uri": str(folder / "work"),
+            "data": {"logs_uri": str(folder / "logs"), "features": SPEC},
+            "table": {"placement": "row_sharded"},
+            "stages": [
+                {"name": "fm", "model": "fm", "batch_size": 32},
+                {"name": "deepfm", "model": "deepfm", "init_from": "fm", "batch_size": 32, "mlp": {"hidden": [8]}},
+            ],
+            "checkpoint": {"every_steps": 10, "max_failures": 1},
+            "cluster": {"num_workers": 2},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class KillOnce:
+    """A metric log that kills its own process, rank 0, at one step of the last stage, as `marker` then tells."""
+
+    marker: Path | None = None
+
+    def __call__(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
+        if self.marker and stage == "deepfm" and step == 25 and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, dict[str, torch.Tensor]]:
+    """Stage -> its published tensors."""
+    store = encoded_store(config, find_inputs(config, lambda _: None), lambda _: None)
+    trainer.fit(Job(config, store, str(run_uri), log), lambda *_: None)
+    return {stage.name: checkpoint.load_tensors(published(run_uri, stage.name)) for stage in config.stages}
+
+
+def published(run_uri: Path, stage: str) -> Path:
+    return Path(stages.stage_uri(str(run_uri), stage))
+
+
+@pytest.fixture(scope="module")
+def whole_run(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict]]:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return folder, train(config, folder, KillOnce())
+
+
+def test_every_rank_publishes_its_shard(whole_run):
+    folder, _ = whole_run
+    names = {path.name for path in published(folder, "deepfm").iterdir()}
+    assert {"table-0-of-2.safetensors", "table-1-of-2.safetensors", "_SUCCESS"} < names
+
+
+def test_it_learns_what_replicated_ranks_learn(config, whole_run, tmp_path):
+    replicated = config.model_copy(update={"table": config.table.model_copy(update={"placement": "replicated"})})
+    expected, (folder, tensors) = train(replicated, tmp_path / "run", KillOnce()), whole_run
+    for name, values in expected["deepfm"].items():
+        torch.testing.assert_close(tensors["deepfm"][name], values, rtol=0.01, atol=1e-3)
+    results = checkpoint.read_progress(published(folder, "deepfm")).results
+    other = checkpoint.read_progress(published(tmp_path / "run", "deepfm")).results
+    assert results["rows"] == other["rows"] == 500
+    assert results["ne"] == pytest.approx(other["ne"], rel=1e-3)
+
+
+def test_a_killed_worker_costs_time_but_not_one_bit(config, whole_run, tmp_path):
+    marker = tmp_path / "killed"
+    resumed = train(config, tmp_path / "run", KillOnce(marker))
+    assert marker.exists()
+    for stage, tensors in whole_run[1].items():
+        for name, values in tensors.items():
+            assert torch.equal(resumed[stage][name], values), (stage, name)
+
+
+def test_a_run_goes_on_with_another_number_of_ranks(config, tmp_path):
+    marker, run_uri = tmp_path / "killed", tmp_path / "run"
+    no_retry = config.model_copy(update={"checkpoint": config.checkpoint.model_copy(update={"max_failures": 0})})
+    with pytest.raises(Exception, match="training failed"):
+        train(no_retry, run_uri, KillOnce(marker))
+    one_rank = config.model_copy(update={"cluster": config.cluster.model_copy(update={"num_workers": 1})})
+    train(one_rank, run_uri, KillOnce(marker))
+    progress = json.loads((published(run_uri, "deepfm") / checkpoint.PROGRESS).read_text())
+    assert progress["table"]["num_shards"] == 1
+    results = progress["progress"]["results"]
+    assert results["rows_seen"] == pytest.approx(1000, abs=32)
+    assert results["ne"] < 1
