@@ -81,7 +81,8 @@ def training(shape: Shape, batches: Iterator[Batch]) -> tuple[StageState, Iterat
     if config.table.placement == "row_sharded" and not is_alone:
         shard = Shard(dist.get_rank(), shape.num_ranks)
     state = stages.from_scratch(stage, config, shape.num_ids, CLICK_RATE, shard=shard)
-    placement = place(state.table, shape.num_ids, config.table, None if is_alone else dist.new_group(backend="gloo"))
+    ranks = None if is_alone else dist.new_group(backend="gloo")
+    placement = place(state.table, shape.num_ids, config.table, ranks, config.cluster.fused)
     step: TrainingStep
     precision = resolve(config.cluster.precision, state.table.rows.device)
     is_fused = config.cluster.fused and is_fusible(state, placement, stage, has_bags=False)

@@ -12,10 +12,13 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numba import njit, uint32, uint64
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pipeline.models.floats import REORDER, prefetch, vectors
+from pipeline.models.lookup import Plan
 
 PREFETCH_POSITIONS = 48
 POSITION_BITS = 32
@@ -54,6 +57,39 @@ def sort(ids: NDArray[np.int32], num_ids: int) -> Sorted:
         highs[digit] = place + uint32(1)
         result[place] = by_low[index]
     return result
+
+
+@njit(nogil=True, cache=True)
+def group(
+    ordered: Sorted,
+    unique: NDArray[np.int64],
+    starts: NDArray[np.int32],
+    order: NDArray[np.int32],
+    index: NDArray[np.int32],
+) -> int:
+    """Write the fields of a `lookup.Plan`, and return the number of distinct ids, of which two have that many."""
+    num_distinct: int = uint64(0)
+    for place in range(uint64(len(ordered))):
+        value, position = ordered[place] >> uint64(POSITION_BITS), uint64(uint32(ordered[place]))
+        if num_distinct == 0 or unique[num_distinct - uint64(1)] != value:
+            unique[num_distinct], starts[num_distinct] = value, place
+            num_distinct += uint64(1)
+        order[place] = position
+        index[position] = num_distinct - uint64(1)
+    return num_distinct
+
+
+def make_plan(ids_N: Tensor, num_ids: int) -> Plan:
+    """What `lookup.make_plan` makes, in a third of the time; of a CPU."""
+    num_positions = len(ids_N)
+    ordered = sort(ids_N.numpy(), num_ids)
+    unique, starts = np.empty(num_positions, np.int64), np.empty(num_positions, np.int32)
+    order, index = np.empty(num_positions, np.int32), np.empty(num_positions, np.int32)
+    num_distinct = group(ordered, unique, starts, order, index)
+    starts_U = torch.from_numpy(starts[:num_distinct])
+    counts_U = torch.diff(starts_U, append=starts_U.new_full((1,), num_positions)).long()
+    unique_U = torch.from_numpy(unique[:num_distinct])
+    return Plan(unique_U, torch.from_numpy(order), starts_U, torch.from_numpy(index), counts_U)
 
 
 class Kernels(NamedTuple):

@@ -4,8 +4,9 @@
 `pull` and `push` are a step's two exchanges. N ranks over their shares of a batch do what one does over all of it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Protocol
 
@@ -34,6 +35,23 @@ class Prepared:
     """Distinct ids from each rank."""
 
 
+Grouping = Callable[[Tensor, int], Plan]
+"""(ids_N, a number that they are all below) -> their plan."""
+
+
+def group_by_torch(ids_N: Tensor, num_ids: int) -> Plan:
+    return make_plan(ids_N)
+
+
+def grouping(is_fused: bool) -> Grouping:
+    """The one compiled by Numba, where it is wanted and Numba installed."""
+    if is_fused and find_spec("numba"):
+        from pipeline.models import fused
+
+        return fused.make_plan
+    return group_by_torch
+
+
 class Placement(Protocol):
     """Of one stage's table."""
 
@@ -58,13 +76,14 @@ class Alone:
     """One rank: all rows are here."""
 
     table: Table
+    group: Grouping = group_by_torch
     num_ranks: int = 1
 
     def prepare(self, batch: Batch) -> Prepared:
         check(batch.ids_N, len(self.table.rows))
         device = self.table.rows.device
         if device.type == "cpu":
-            plan = make_plan(batch.ids_N)
+            plan = self.group(batch.ids_N, len(self.table.rows))
             return Prepared(batch, plan, plan)
         batch = batch.pin_memory().to(device)
         plan = make_padded_plan(batch.ids_N)
@@ -82,17 +101,19 @@ class Alone:
 class Replicated:
     """Every rank holds all rows, and gathers what the others touched: all then update alike, to the same bits."""
 
-    def __init__(self, table: Table, config: TableConfig, group: dist.ProcessGroup | None) -> None:
-        """`group` is one of gloo for prepare alone: collectives of two threads must not meet in one group."""
-        self.table, self._wire, self._group = table, getattr(torch, config.wire), group
+    def __init__(
+        self, table: Table, config: TableConfig, ranks: dist.ProcessGroup | None, group: Grouping = group_by_torch
+    ) -> None:
+        """`ranks` is one of gloo for prepare alone: collectives of two threads must not meet in one group."""
+        self.table, self._wire, self._ranks, self._group = table, getattr(torch, config.wire), ranks, group
         self.num_ranks = dist.get_world_size()
 
     def prepare(self, batch: Batch) -> Prepared:
         check(batch.ids_N, len(self.table.rows))
-        plan = make_plan(batch.ids_N)
-        ids_and_counts = _gather(torch.stack([plan.unique_U, plan.counts_U], dim=1), self._group)
+        plan = self._group(batch.ids_N, len(self.table.rows))
+        ids_and_counts = _gather(torch.stack([plan.unique_U, plan.counts_U], dim=1), self._ranks)
         received = tuple(len(of_rank) for of_rank in ids_and_counts)
-        update = _plan_of_ranks(torch.cat(ids_and_counts))
+        update = _plan_of_ranks(torch.cat(ids_and_counts), self._group, len(self.table.rows))
         device = self.table.rows.device
         return Prepared(batch.to(device), plan.to(device), update.to(device), received=received)
 
@@ -116,9 +137,16 @@ class Replicated:
 class RowSharded:
     """Rank i of m holds the rows of ids i, i + m, ...; ranks ask each other for rows and send gradients back."""
 
-    def __init__(self, table: Table, num_ids: int, config: TableConfig, group: dist.ProcessGroup | None) -> None:
-        """`group` as Replicated's."""
-        self.table, self._wire, self._group = table, getattr(torch, config.wire), group
+    def __init__(
+        self,
+        table: Table,
+        num_ids: int,
+        config: TableConfig,
+        ranks: dist.ProcessGroup | None,
+        group: Grouping = group_by_torch,
+    ) -> None:
+        """`ranks` as Replicated's."""
+        self.table, self._wire, self._ranks, self._group = table, getattr(torch, config.wire), ranks, group
         self._num_ids, self.num_ranks = num_ids, dist.get_world_size()
         self._rows_per_rank = Shard(0, self.num_ranks).num_rows(num_ids)
 
@@ -127,15 +155,15 @@ class RowSharded:
         # Numbered in the order of owners, so that what goes to one rank lies together.
         owners_N = batch.ids_N % self.num_ranks
         places_N = owners_N * self._rows_per_rank + batch.ids_N // self.num_ranks
-        plan = make_plan(places_N)
+        plan = self._group(places_N, self._rows_per_rank * self.num_ranks)
         bounds = torch.arange(1, self.num_ranks) * self._rows_per_rank
         sent = _sizes(torch.searchsorted(plan.unique_U, bounds), len(plan.unique_U))
-        received = tuple(_all_to_all_sizes(sent, self._group))
+        received = tuple(_all_to_all_sizes(sent, self._ranks))
         rows_and_counts = torch.stack([plan.unique_U % self._rows_per_rank, plan.counts_U], dim=1)
         asked = rows_and_counts.new_empty(sum(received), 2)
-        dist.all_to_all_single(asked, rows_and_counts, list(received), list(sent), group=self._group)
+        dist.all_to_all_single(asked, rows_and_counts, list(received), list(sent), group=self._ranks)
         device = self.table.rows.device
-        update = _plan_of_ranks(asked)
+        update = _plan_of_ranks(asked, self._group, len(self.table.rows))
         return Prepared(batch.to(device), plan.to(device), update.to(device), sent, received)
 
     def pull(self, prepared: Prepared, exactly: bool = False) -> Tensor:
@@ -151,7 +179,7 @@ class RowSharded:
         nothing = Batch(ids_N=torch.empty(0, dtype=torch.int32), labels_B=torch.empty(0), num_fields=num_fields)
         while True:
             num_left = torch.tensor([batch is not None], dtype=torch.int64)
-            dist.all_reduce(num_left, group=self._group)
+            dist.all_reduce(num_left, group=self._ranks)
             if not num_left:
                 return
             yield nothing if batch is None else batch
@@ -172,19 +200,22 @@ class RowSharded:
         return result.float()
 
 
-def place(table: Table, num_ids: int, config: TableConfig, group: dist.ProcessGroup | None) -> Placement:
-    """Of a rank's table among its group; `group` is a second one, for `prepare`. None where there is one rank."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return Alone(table)
+def place(
+    table: Table, num_ids: int, config: TableConfig, ranks: dist.ProcessGroup | None, is_fused: bool = True
+) -> Placement:
+    """Of a rank's table; `ranks` are all ranks as a second group, for `prepare`. None where there is one rank."""
+    group = grouping(is_fused)
+    if ranks is None or dist.get_world_size() == 1:
+        return Alone(table, group)
     if config.placement == "row_sharded":
-        return RowSharded(table, num_ids, config, group)
-    return Replicated(table, config, group)
+        return RowSharded(table, num_ids, config, ranks, group)
+    return Replicated(table, config, ranks, group)
 
 
-def _plan_of_ranks(ids_and_counts: Tensor) -> Plan:
+def _plan_of_ranks(ids_and_counts: Tensor, group: Grouping, num_ids: int) -> Plan:
     """The plan of ids from all ranks, whose counts are the occurrences in all ranks' batches."""
-    plan = make_plan(ids_and_counts[:, 0].int())
-    counts_U = torch.zeros_like(plan.unique_U).index_add_(0, plan.index_N, ids_and_counts[:, 1])
+    plan = group(ids_and_counts[:, 0].int(), num_ids)
+    counts_U = torch.zeros_like(plan.unique_U).index_add_(0, plan.index_N.long(), ids_and_counts[:, 1])
     return plan.counting(counts_U)
 
 

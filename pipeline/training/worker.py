@@ -97,7 +97,7 @@ def _run_stage(job: Job, stage: StageConfig, group: dist.ProcessGroup | None) ->
     device, cluster = ray.train.torch.get_device(), job.config.cluster
     is_sharded = job.config.table.placement == "row_sharded" and ranks > 1
     state = _start(job, stage, device, Shard(rank.index, ranks) if is_sharded else WHOLE)
-    placement = place(state.table, job.store.num_ids, job.config.table, group)
+    placement = place(state.table, job.store.num_ids, job.config.table, group, cluster.fused)
     precision = resolve(cluster.precision, device)
     is_fused = cluster.fused and is_fusible(state, placement, stage, _has_bags(job.config.data.features))
     step = (

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from training_states import train_alone
 
 from pipeline.data.batch import Batch
+from pipeline.models.lookup import make_plan
 from pipeline.training import loop, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Alone
@@ -58,6 +59,15 @@ def test_ids_are_sorted_with_their_positions(num_ids: int):
     order = np.argsort(ids, kind="stable")
     assert (ordered & np.uint64(2**32 - 1)).tolist() == order.tolist()
     assert (ordered >> np.uint64(32)).tolist() == ids[order].tolist()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 50), st.integers(1, 300), st.integers(0, 999))
+def test_ids_are_grouped_as_by_torch(num_positions: int, num_ids: int, seed: int):
+    ids_N = torch.from_numpy(np.random.default_rng(seed).integers(0, num_ids, num_positions).astype(np.int32))
+    plan, expected = fused.make_plan(ids_N, num_ids), make_plan(ids_N)
+    for name in ("unique_U", "order_N", "starts_U", "index_N", "counts_U"):
+        assert getattr(plan, name).tolist() == getattr(expected, name).tolist(), name
 
 
 def test_the_same_batches_give_the_same_bits(config, rows):
