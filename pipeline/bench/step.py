@@ -23,9 +23,10 @@ from pipeline.bench.clicks import CLICK_RATE, zipf_rows
 from pipeline.bench.machine import Limits
 from pipeline.bench.shape import Shape
 from pipeline.bench.work import Work
+from pipeline.data.background import in_background
 from pipeline.data.batch import Batch
 from pipeline.models.table import WHOLE, Shard
-from pipeline.training import loop, stages
+from pipeline.training import loop, memory, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.loop import Step
 from pipeline.training.placement import place
@@ -91,7 +92,10 @@ def training(shape: Shape, batches: Iterator[Batch]) -> tuple[StageState, Iterat
     else:
         net = state.model if is_alone else DistributedDataParallel(state.model)
         step = AutogradStep(state, net, placement, stage, shape.rank_batch_size, precision)
-    steps = loop.train(state, step, map(step.prepare, batches), stage, sys.maxsize)
+    prepared = map(step.prepare, batches)
+    # Of one rank, in the step: its threads are those asked for. Of several, by a thread as in a job: preparing is where
+    # they tell each other ids, and would wait for each other.
+    steps = loop.train(state, step, prepared if is_alone else in_background(prepared), stage, sys.maxsize)
     kernel = "fused" if is_fused else "torch"
     return state, steps, {"kernel": kernel, "placement": type(placement).__name__, "precision": precision}
 
@@ -131,6 +135,7 @@ def report(shape: Shape, ranks: list[Measured]) -> dict[str, Any]:
 
 def _measure_rank(shape: Shape, rank: int, folder: Path, seconds: float) -> Measured:
     """Rounds of steps and limits, at the same time on every rank."""
+    memory.keep_freed()
     at_start = machine.peak_memory_bytes()
     size = shape.rank_batch_size
     seeds = range(rank * NUM_BATCHES, (rank + 1) * NUM_BATCHES)

@@ -1,9 +1,6 @@
 """From the store to a training rank: Ray Data reads the parts, `batches` slices a rank's share."""
 
-from collections.abc import Iterable, Iterator
-from queue import Queue
-from threading import Thread
-from typing import TypeVar, cast
+from collections.abc import Iterator
 
 import fsspec
 import numpy as np
@@ -15,11 +12,9 @@ from ray.data import ExecutionOptions, ExecutionResources
 from pipeline.data.rows import Rows
 from pipeline.data.store import SplitName, Store, to_rows
 
-T = TypeVar("T")
-
 ROWS_PER_READ = 262_144  # small parts are read together by one task, up to about this many rows
 WINDOW_ROWS = 65_536  # rows that a rank holds and shuffles at a time
-BLOCK_BYTES = 16 * 2**20  # about a window: blocks of Ray's 128 MB come later, and are copied together and held twice
+BLOCK_BYTES = 16 * 2**20  # a window or two: blocks of Ray's 128 MB come later, and are copied together and held twice
 READ_AHEAD_BYTES = 128 * 2**20  # for each rank, of what is read and not yet trained on
 
 
@@ -71,28 +66,6 @@ def local_windows(store: Store, split: SplitName, num_fields: int, rank: int, nu
                 if number % num_ranks == rank:
                     yield to_rows(file.read_row_group(group), num_fields)
                 number += 1
-
-
-def in_background(items: Iterable[T], depth: int = 4) -> Iterator[T]:
-    """The same items, prepared up to `depth` ahead by a thread; what it raises is raised here."""
-    ready: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
-
-    def prepare() -> None:
-        try:
-            for item in items:
-                ready.put((item, None))
-            ready.put((None, StopIteration()))
-        except BaseException as error:
-            ready.put((None, error))
-
-    Thread(target=prepare, daemon=True).start()
-    while True:
-        item, error = ready.get()
-        if isinstance(error, StopIteration):
-            return
-        if error is not None:
-            raise error
-        yield cast(T, item)
 
 
 def _group(parts: list[tuple[str, int]]) -> list[list[str]]:

@@ -1,6 +1,8 @@
-"""Whether the nodes of a cluster have the memory that the ranks' tables take, known before any rank allocates it."""
+"""The memory of ranks: whether the nodes have what their tables take, and how a rank goes about its own."""
 
+import ctypes
 import os
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 from schemas.refusal import Refusal
 
 FLOAT_BYTES = 4
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 # Torch, Ray, MLflow, a window of rows: what a rank with a tiny table was seen to have to itself. Checkpoints add
 # nothing: they are written from the table's own memory and read through mapped files.
 PROCESS_BYTES = 400 * 2**20
@@ -85,3 +88,15 @@ def total_bytes() -> int:
 
 def _gb(num_bytes: int) -> str:
     return f"{num_bytes / 1e9:,.1f} GB"
+
+
+def keep_freed() -> None:
+    """Have this process keep what it frees for what it allocates next, where the C library is GNU's.
+
+    A step frees and allocates the same tens of megabytes. Given back to the system and taken anew, they came as
+    thousands of page faults a step: a sixth of DeepFM's time and a third of FM's.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)  # as large as it takes: what is larger is still mapped by itself

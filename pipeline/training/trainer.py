@@ -8,7 +8,6 @@ from typing import Any
 
 import ray
 import ray.train
-from ray.data import ExecutionOptions
 from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -54,8 +53,7 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> None:
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
         datasets={"train": feed.dataset(job.store, "train")},
-        # Ordered, so that a resumed run is fed what an uninterrupted one would have been.
-        dataset_config=DataConfig(execution_options=ExecutionOptions(preserve_order=True)),
+        dataset_config=DataConfig(execution_options=feed.execution_options(config.cluster.num_workers)),
     )
     try:
         with watched(board, show):

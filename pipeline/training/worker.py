@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
@@ -18,13 +18,14 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data import feed
+from pipeline.data.background import in_background
 from pipeline.data.batch import Batch
 from pipeline.data.store import Store
 from pipeline.evaluation.metrics import Sums
 from pipeline.models.deepfm import DeepFM
 from pipeline.models.fnn import FNN
 from pipeline.models.table import WHOLE, Shard
-from pipeline.training import checkpoint, exchange, loop, stages
+from pipeline.training import checkpoint, exchange, loop, memory, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.curves import Curves
 from pipeline.training.placement import Placement, RowSharded, place
@@ -79,6 +80,7 @@ def run(settings: dict[str, Any]) -> str | None:
     are published.
     """
     job: Job = settings["job"]
+    memory.keep_freed()
     # Of gloo on a GPU too: what it is told are ids, on the host, by the thread that prepares batches.
     group = dist.new_group(backend="gloo") if dist.is_initialized() else None
     try:
@@ -96,7 +98,11 @@ def _run_stage(job: Job, stage: StageConfig, group: dist.ProcessGroup | None) ->
     rank = Rank(context.get_world_rank(), ranks, stage.batch_size // ranks, job.store.num_rows("train") // ranks)
     device, cluster = ray.train.torch.get_device(), job.config.cluster
     is_sharded = job.config.table.placement == "row_sharded" and ranks > 1
-    state = _start(job, stage, device, Shard(rank.index, ranks) if is_sharded else WHOLE)
+    with _own_checkpoint(stage) as own:
+        # Reading starts first: Ray Data takes as long to begin as the state takes to make.
+        done_steps = checkpoint.read_progress(own).step if own else 0
+        batches = in_background(_batches(job, stage, rank, ray.train.get_dataset_shard("train"), done_steps))
+        state = _start(job, stage, device, own, Shard(rank.index, ranks) if is_sharded else WHOLE)
     placement = place(state.table, job.store.num_ids, job.config.table, group, cluster.fused)
     precision = resolve(cluster.precision, device)
     is_fused = cluster.fused and is_fusible(state, placement, stage, _has_bags(job.config.data.features))
@@ -108,8 +114,7 @@ def _run_stage(job: Job, stage: StageConfig, group: dist.ProcessGroup | None) ->
     num_steps = stage.epochs * rank.steps_per_epoch
     curves = Curves(num_steps, lambda metrics, step: _tell(job, stage, metrics, step, num_steps))
 
-    shard = ray.train.get_dataset_shard("train")
-    prepared = feed.in_background(map(step.prepare, _batches(job, stage, rank, shard, state.progress.step)))
+    prepared = in_background(map(step.prepare, batches))
     for done in loop.train(state, step, prepared, stage, num_steps, (job.config.seed, rank.index)):
         if rank.index == 0:
             curves.add(done, state.progress.step)
@@ -145,12 +150,20 @@ def _tell(job: Job, stage: StageConfig, metrics: Mapping[str, float], step: int,
         job.announce(stage.name, step, num_steps, metrics["perf/rows_per_second"])
 
 
-def _start(job: Job, stage: StageConfig, device: torch.device, shard: Shard) -> StageState:
+@contextmanager
+def _own_checkpoint(stage: StageConfig) -> Iterator[Path | None]:
+    """The folder of the stage's last checkpoint; None where the last one is an earlier stage's, or there is none."""
     saved = ray.train.get_checkpoint()
-    num_ids, base_rate = job.store.num_ids, job.store.num_positives("train") / job.store.num_rows("train")
-    with nullcontext() if saved is None else saved.as_directory() as name:
-        own = Path(name) if name and checkpoint.read_progress(Path(name)).stage == stage.name else None
-        return stages.start(stage, job.config, num_ids, job.run_uri, base_rate, device, own, shard)
+    if saved is None:
+        yield None
+        return
+    with saved.as_directory() as folder:
+        yield Path(folder) if checkpoint.read_progress(Path(folder)).stage == stage.name else None
+
+
+def _start(job: Job, stage: StageConfig, device: torch.device, own: Path | None, shard: Shard) -> StageState:
+    base_rate = job.store.num_positives("train") / job.store.num_rows("train")
+    return stages.start(stage, job.config, job.store.num_ids, job.run_uri, base_rate, device, own, shard)
 
 
 def _batches(

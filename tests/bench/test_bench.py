@@ -35,8 +35,11 @@ def test_step_reports_rates_limits_and_ratios(tmp_path):
 
 @pytest.mark.slow
 def test_step_runs_where_neither_ray_nor_mlflow_is_installed():
-    code = "import sys; sys.modules['ray'] = sys.modules['mlflow'] = None; import pipeline.bench.step"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    arguments = ["nightjar", "bench", "step", "--model", "fm", *TINY, "--seconds", "0.02"]
+    hidden = "sys.modules['ray'] = sys.modules['mlflow'] = None"
+    code = f"import sys; {hidden}; sys.argv = {arguments}; from jobs.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "rows/s" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
