@@ -14,12 +14,13 @@ from typing import Any
 
 import fsspec
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.data import files
 from pipeline.models import CTRModel
-from pipeline.models.table import Shard, Table
+from pipeline.models.table import CHUNK_ROWS, Shard, Table
 
 TENSORS = "state.safetensors"
 PROGRESS = "progress.json"
@@ -97,19 +98,25 @@ def restore(state: StageState, folder: Path) -> None:
 
 def load_table(table: Table, folder: Path, names: Sequence[str] = ("rows", "accumulators", "moments")) -> None:
     """Copy what is saved of the ids that `table` holds, from however many shards; later ids keep their fresh rows."""
-    saved = _read(folder)["table"]
+    saved, own = _read(folder)["table"], table.shard
     table.scale = saved["scale"]
     for shard in _shards(saved):
-        if shard.count == table.shard.count and shard.index != table.shard.index:
+        if shard.count == own.count and shard.index != own.index:
             continue
-        tensors = load_file(folder / _table_file(shard))
-        ids = torch.arange(len(tensors["rows"])) * shard.count + shard.index
-        is_own = ids % table.shard.count == table.shard.index
-        places = ids[is_own] // table.shard.count
-        for name in names:
-            target = getattr(table, name)
-            if target is not None:
-                target[places.to(target.device)] = tensors[name][is_own].to(target.device)
+        with safe_open(folder / _table_file(shard), framework="pt") as file:
+            for name in set(names) & set(file.keys()):
+                target, values = getattr(table, name), file.get_slice(name)
+                if target is not None:
+                    _copy_own(target, own, values, shard)
+
+
+def _copy_own(target: Tensor, own: Shard, values: Any, shard: Shard) -> None:
+    """Chunk by chunk, so that a rank never holds its table twice. `values` are a slice of a file."""
+    for start in range(0, values.get_shape()[0], CHUNK_ROWS):
+        chunk = values[start : start + CHUNK_ROWS]
+        ids = torch.arange(start, start + len(chunk)) * shard.count + shard.index
+        is_own = ids % own.count == own.index
+        target[(ids[is_own] // own.count).to(target.device)] = chunk[is_own].to(target.device)
 
 
 def load_dense(folder: Path) -> dict[str, Tensor]:

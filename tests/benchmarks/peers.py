@@ -61,6 +61,8 @@ class Line:
     num_steps: int
     options: str = ""
     """Of `nightjar bench step`, where its defaults are not what is compared."""
+    peer_optimizer: str = ""
+    """The peer's own name of one, where its fastest is not what is compared."""
 
     @property
     def hidden(self) -> list[int]:
@@ -69,13 +71,15 @@ class Line:
     @property
     def name(self) -> str:
         """As --only takes it: `deepfm-1e6-fuxictr`."""
-        return f"{self.model}-1e{round(np.log10(self.num_ids))}-{self.peer.key}{self.options.replace(' ', '-')}"
+        options = self.options.replace(" ", "-") + ("-" + self.peer_optimizer if self.peer_optimizer else "")
+        return f"{self.model}-1e{round(np.log10(self.num_ids))}-{self.peer.key}{options}"
 
     @property
     def title(self) -> str:
         model = f"DeepFM {'x'.join(map(str, self.hidden))}" if self.hidden else "FM"
         options = f" (Nightjar with {self.options})" if self.options else ""
-        return f"{model}, {self.num_ids:,} ids, {self.peer.title}{options}"
+        optimizer = f' with "{self.peer_optimizer}"' if self.peer_optimizer else ""
+        return f"{model}, {self.num_ids:,} ids, {self.peer.title}{optimizer}{options}"
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,10 @@ LINES = (
     Line("deepfm", 1_000_000, FUXICTR, 60),
     Line("deepfm", 1_000_000, FUXICTR, 60, "--precision float32"),
     Line("deepfm", 1_000_000, DEEPCTR_TORCH, 60),
+    Line("deepfm", 1_000_000, DEEPCTR_TORCH, 60, peer_optimizer="adam"),
     Line("deepfm", 10_000_000, FUXICTR, 12),
     Line("deepfm", 10_000_000, DEEPCTR_TORCH, 12),
+    Line("deepfm", 10_000_000, DEEPCTR_TORCH, 12, peer_optimizer="adam"),
     Line("fm", 1_000_000, FUXICTR, 100),
     Line("fm", 100_000, FBGEMM, 400),
     Line("fm", 1_000_000, FBGEMM, 400),
@@ -196,6 +202,7 @@ def peer_rows_per_second(line: Line, python: Path, rows_path: Path) -> float:
         "dimension": DIMENSION,
         "hidden": line.hidden,
         "warm_up_steps": WARM_UP_STEPS,
+        "optimizer": line.peer_optimizer,
     }
     return float(answer_of([python, RUNNERS / f"run_{line.peer.key}.py", json.dumps(task)])["rows_per_second"])
 

@@ -147,9 +147,9 @@ def limited_rank_main(rank: int, port: int, config: TrainConfig, rows: Rows, out
     torch.set_num_threads(1)
     list(trained_with(config, rows, 100, rank))  # all code loaded, all threads started
     own_bytes = LARGE_NUM_IDS // NUM_RANKS * (2 + config.table.dimension) * 4
-    in_use_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    in_use_bytes = 1024 * int(Path("/proc/self/status").read_text().split("VmData:")[1].split()[0])
     most_bytes = in_use_bytes + own_bytes + own_bytes * 3 // 4
-    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+    resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
     with pytest.raises(MemoryError):
         Table.create(LARGE_NUM_IDS, config.table, seed=0)
     steps = trained_with(config, rows, LARGE_NUM_IDS, rank)

@@ -74,17 +74,6 @@ def test_every_rank_publishes_its_shard(whole_run):
     assert {"table-0-of-2.safetensors", "table-1-of-2.safetensors", "_SUCCESS"} < names
 
 
-def test_it_learns_what_replicated_ranks_learn(config, whole_run, tmp_path):
-    replicated = config.model_copy(update={"table": config.table.model_copy(update={"placement": "replicated"})})
-    expected, (folder, tensors) = train(replicated, tmp_path / "run", KillOnce()), whole_run
-    for name, values in expected["deepfm"].items():
-        torch.testing.assert_close(tensors["deepfm"][name], values, rtol=0.01, atol=1e-3)
-    results = checkpoint.read_progress(published(folder, "deepfm")).results
-    other = checkpoint.read_progress(published(tmp_path / "run", "deepfm")).results
-    assert results["rows"] == other["rows"] == 500
-    assert results["ne"] == pytest.approx(other["ne"], rel=1e-3)
-
-
 def test_a_killed_worker_costs_time_but_not_one_bit(config, whole_run, tmp_path):
     marker = tmp_path / "killed"
     resumed = train(config, tmp_path / "run", KillOnce(marker))

@@ -22,6 +22,8 @@ class Task:
     hidden: list[int]
     """Units of each hidden layer of a DeepFM; none for an FM."""
     warm_up_steps: int
+    optimizer: str
+    """By the peer's own name; empty: the fastest that it takes."""
 
     @classmethod
     def from_argument(cls) -> "Task":
