@@ -1,10 +1,12 @@
 """Batches of a few rows, two states held against each other, and a rank's whole training for tests that spawn."""
 
 import os
+import resource
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
@@ -12,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.data.batch import Batch
 from pipeline.data.rows import Rows
 from pipeline.evaluation.metrics import Sums
-from pipeline.models.table import WHOLE, Shard
+from pipeline.models.table import WHOLE, Shard, Table
 from pipeline.training import checkpoint, exchange, loop, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Alone, RowSharded, place
@@ -20,6 +22,7 @@ from pipeline.training.step import AutogradStep, Diverged
 from schemas.config import StageConfig, TrainConfig
 
 NUM_IDS, NUM_RANKS = 40, 2
+LARGE_NUM_IDS = 2_000_000  # 512 MB of rows and accumulators at K = 62
 
 
 def batches_of(rows: Rows, size: int = 16) -> Iterator[Batch]:
@@ -75,3 +78,29 @@ def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, r
     folder = folder / ("state" if is_sharded else str(rank))
     folder.mkdir(exist_ok=True)
     checkpoint.save(state, folder)
+
+
+def limited_rank_main(rank: int, port: int, config: TrainConfig, rows: Rows, out: Path) -> None:
+    """Train with room for a half of the table, but not for the whole."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    dist.init_process_group("gloo", rank=rank, world_size=NUM_RANKS)
+    torch.set_num_threads(1)
+    list(trained_with(config, rows, 100, rank))  # all code loaded, all threads started
+    own_bytes = LARGE_NUM_IDS // NUM_RANKS * (2 + config.table.dimension) * 4
+    in_use_bytes = 1024 * int(Path("/proc/self/status").read_text().split("VmData:")[1].split()[0])
+    most_bytes = in_use_bytes + own_bytes + own_bytes * 3 // 4
+    resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
+    with pytest.raises(MemoryError):
+        Table.create(LARGE_NUM_IDS, config.table, seed=0)
+    steps = trained_with(config, rows, LARGE_NUM_IDS, rank)
+    (out / str(rank)).write_text(str(float(steps[-1].losses.log_loss)))
+    dist.destroy_process_group()
+
+
+def trained_with(config: TrainConfig, rows: Rows, num_ids: int, rank: int) -> list[loop.Step]:
+    stage = config.stages[1]
+    state = stages.from_scratch(stage, config, num_ids, shard=Shard(rank, NUM_RANKS))
+    placement = place(state.table, num_ids, config.table, dist.new_group(backend="gloo"))
+    step = AutogradStep(state, DistributedDataParallel(state.model), placement, stage, 8)
+    spread = Rows(ids=rows.ids * (num_ids // NUM_IDS), labels=rows.labels, num_fields=rows.num_fields)
+    return list(loop.train(state, step, map(step.prepare, batches_of(spread, 8)), stage, 20))

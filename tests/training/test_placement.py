@@ -1,27 +1,20 @@
 """Two processes over gloo, as two ranks of a worker group would be, without Ray."""
 
-import os
-import resource
 import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch.nn.parallel import DistributedDataParallel
-from training_states import NUM_IDS, NUM_RANKS, batches_of, rank_main, train_alone
+from training_states import NUM_IDS, NUM_RANKS, batches_of, limited_rank_main, rank_main, train_alone
 
 from pipeline.data.rows import Rows
-from pipeline.models.table import Shard, Table
+from pipeline.models.table import Shard
 from pipeline.training import checkpoint, loop, stages
 from pipeline.training.checkpoint import StageState
-from pipeline.training.placement import place
-from pipeline.training.step import AutogradStep
 from schemas.config import TrainConfig
 
-LARGE_NUM_IDS = 2_000_000  # 512 MB of rows and accumulators at K = 62
 ROW_OPTIMIZERS: dict[str, dict[str, object]] = {
     "adagrad": {"learning_rate": 0.1},
     "adam-decay-l2": {"name": "adam", "learning_rate": 0.01, "weight_decay": 0.5, "l2": 0.1},
@@ -138,32 +131,6 @@ def test_all_ranks_stop_in_the_step_in_which_ones_loss_is_no_number(ranks, place
     _, out = ranks
     for rank in range(NUM_RANKS):
         assert "stage 'deepfm', step 3:" in (out / f"{placement}-nan" / f"diverged-{rank}").read_text()
-
-
-def limited_rank_main(rank: int, port: int, config: TrainConfig, rows: Rows, out: Path) -> None:
-    """Train with room for a half of the table, but not for the whole."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    dist.init_process_group("gloo", rank=rank, world_size=NUM_RANKS)
-    torch.set_num_threads(1)
-    list(trained_with(config, rows, 100, rank))  # all code loaded, all threads started
-    own_bytes = LARGE_NUM_IDS // NUM_RANKS * (2 + config.table.dimension) * 4
-    in_use_bytes = 1024 * int(Path("/proc/self/status").read_text().split("VmData:")[1].split()[0])
-    most_bytes = in_use_bytes + own_bytes + own_bytes * 3 // 4
-    resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
-    with pytest.raises(MemoryError):
-        Table.create(LARGE_NUM_IDS, config.table, seed=0)
-    steps = trained_with(config, rows, LARGE_NUM_IDS, rank)
-    (out / str(rank)).write_text(str(float(steps[-1].losses.log_loss)))
-    dist.destroy_process_group()
-
-
-def trained_with(config: TrainConfig, rows: Rows, num_ids: int, rank: int) -> list[loop.Step]:
-    stage = config.stages[1]
-    state = stages.from_scratch(stage, config, num_ids, shard=Shard(rank, NUM_RANKS))
-    placement = place(state.table, num_ids, config.table, dist.new_group(backend="gloo"))
-    step = AutogradStep(state, DistributedDataParallel(state.model), placement, stage, 8)
-    spread = Rows(ids=rows.ids * (num_ids // NUM_IDS), labels=rows.labels, num_fields=rows.num_fields)
-    return list(loop.train(state, step, map(step.prepare, batches_of(spread, 8)), stage, 20))
 
 
 @pytest.mark.slow
