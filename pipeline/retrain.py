@@ -81,14 +81,19 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
         return Summary(**json.loads(files.read_bytes(f"{run_uri}/summary.json")))
     with cluster.connected(config.cluster):
         trainer.check_placement(config.cluster)
-        encoded = encoded_store(config, inputs, show)
-        trainer.check_memory(config, encoded.num_ids)
-        name = f"{inputs.test_days[-1]} {inputs.identity[:6]}"
-        with recorder.retrain(inputs.identity, name, config, inputs.manifest.to_json()) as run:
-            trainer.fit(Job(config, encoded, run_uri, run.log), _steps_to(show))
-            summary = _conclude(_Trained(config, inputs, encoded, run_uri, recorder, run), show)
+        summary = _train(config, inputs, run_uri, recorder, show)
     files.write_bytes(f"{run_uri}/summary.json", json.dumps(asdict(summary)).encode())
     return summary
+
+
+def _train(config: TrainConfig, inputs: Inputs, run_uri: str, recorder: Tracking, show: Show) -> Summary:
+    encoded = encoded_store(config, inputs, show)
+    trainer.check_memory(config, encoded.num_ids)
+    name = f"{inputs.test_days[-1]} {inputs.identity[:6]}"
+    with recorder.retrain(inputs.identity, name, config, inputs.manifest.to_json()) as run:
+        log = run.log
+        trainer.fit(Job(config, encoded, run_uri, log, open_log=log.open), _steps_to(show))
+        return _conclude(_Trained(config, inputs, encoded, run_uri, recorder, run), show)
 
 
 def find_inputs(config: TrainConfig, show: Show) -> Inputs:

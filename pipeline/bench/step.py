@@ -16,7 +16,6 @@ import torch
 import torch.distributed as dist
 from pydantic import TypeAdapter
 from torch.multiprocessing.spawn import spawn
-from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.bench import machine
 from pipeline.bench.clicks import CLICK_RATE, zipf_rows
@@ -30,8 +29,7 @@ from pipeline.training import loop, memory, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.loop import Step
 from pipeline.training.placement import place
-from pipeline.training.precision import resolve
-from pipeline.training.step import AutogradStep, FusedStep, TrainingStep, is_fusible
+from pipeline.training.step import build_step
 
 NUM_BATCHES = 32  # distinct ones, trained on in turn: what a batch has touched is no longer cached when it comes again
 NUM_ROUNDS = 3  # of steps, then limits: load on the machine that comes and goes meets both
@@ -84,20 +82,12 @@ def training(shape: Shape, batches: Iterator[Batch]) -> tuple[StageState, Iterat
     state = stages.from_scratch(stage, config, shape.num_ids, CLICK_RATE, shard=shard)
     ranks = None if is_alone else dist.new_group(backend="gloo")
     placement = place(state.table, shape.num_ids, config.table, ranks, config.cluster.fused)
-    step: TrainingStep
-    precision = resolve(config.cluster.precision, state.table.rows.device)
-    is_fused = config.cluster.fused and is_fusible(state, placement, stage, has_bags=False)
-    if is_fused:
-        step = FusedStep(state, stage, shape.rank_batch_size)
-    else:
-        net = state.model if is_alone else DistributedDataParallel(state.model)
-        step = AutogradStep(state, net, placement, stage, shape.rank_batch_size, precision)
+    step = build_step(state, placement, stage, config.cluster, shape.rank_batch_size, has_bags=False)
     prepared = map(step.prepare, batches)
     # Of one rank, in the step: its threads are those asked for. Of several, by a thread as in a job: preparing is where
     # they tell each other ids, and would wait for each other.
     steps = loop.train(state, step, prepared if is_alone else in_background(prepared), stage, sys.maxsize)
-    kernel = "fused" if is_fused else "torch"
-    return state, steps, {"kernel": kernel, "placement": type(placement).__name__, "precision": precision}
+    return state, steps, step.settings
 
 
 def report(shape: Shape, ranks: list[Measured]) -> dict[str, Any]:

@@ -110,6 +110,10 @@ class RunLog:
     def num_unsent(self) -> int:
         return sum(map(len, self._unsent.values()))
 
+    def open(self) -> None:
+        """Import what the first call would have to wait for."""
+        server.open_client(self.uri)
+
     def __call__(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
         now_ms = int(time.time() * 1000)
         points = [(name, float(value), now_ms, step) for name, value in metrics.items() if isfinite(value)]

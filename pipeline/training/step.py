@@ -9,14 +9,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data.batch import Batch
+from pipeline.models.deepfm import DeepFM
+from pipeline.models.fnn import FNN
 from pipeline.models.lookup import Lookup
 from pipeline.models.table import check
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Alone, Placement, Prepared
-from pipeline.training.precision import Precision, matmuls_in
-from schemas.config import StageConfig
+from pipeline.training.precision import Precision, matmuls_in, resolve
+from schemas.config import ClusterConfig, StageConfig
 
 
 class Diverged(ArithmeticError):
@@ -39,6 +42,10 @@ class TrainingStep(Protocol):
     @property
     def num_ranks(self) -> int:
         """That take it together, each with a share of the batch."""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What it computes by, for the record: kernel, precision and placement."""
 
     def prepare(self, batch: Batch) -> Any:
         """What take wants of a batch and a loader's thread can make ahead. Raises ValueError for ids without a row."""
@@ -78,6 +85,10 @@ class AutogradStep:
     @property
     def num_ranks(self) -> int:
         return self._placement.num_ranks
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"kernel": "torch", "precision": self._precision, "placement": type(self._placement).__name__}
 
     def prepare(self, batch: Batch) -> Prepared:
         return self._placement.prepare(batch)
@@ -138,6 +149,10 @@ class FusedStep:
         self._rows, self._accumulators = state.table.rows.numpy(), state.table.accumulators.numpy()
         self._kernels, self._sort = fused.kernels(self._rows.shape[1] - 1), fused.sort
 
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"kernel": "fused", "precision": "float32", "placement": Alone.__name__}
+
     def prepare(self, batch: Batch) -> tuple[Batch, np.ndarray]:
         check(batch.ids_N, len(self._rows))
         assert batch.offsets_C is None, "cells hold one id each"
@@ -168,6 +183,24 @@ class FusedStep:
 
     def finish(self) -> None:
         """Every step has said so itself."""
+
+
+def build_step(
+    state: StageState,
+    placement: Placement,
+    stage: StageConfig,
+    cluster: ClusterConfig,
+    rank_batch_size: int,
+    has_bags: bool,
+) -> TrainingStep:
+    """The fastest that this machine has for the stage; `has_bags`: cells may hold several ids or none."""
+    if cluster.fused and is_fusible(state, placement, stage, has_bags):
+        return FusedStep(state, stage, rank_batch_size)
+    if cluster.compile and isinstance(state.model, FNN | DeepFM):
+        state.model.mlp.compile()
+    net = DistributedDataParallel(state.model) if placement.num_ranks > 1 else state.model
+    precision = resolve(cluster.precision, state.table.rows.device)
+    return AutogradStep(state, net, placement, stage, rank_batch_size, precision)
 
 
 def is_fusible(state: StageState, placement: Placement, stage: StageConfig, has_bags: bool) -> bool:

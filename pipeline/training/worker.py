@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -14,24 +15,19 @@ import ray.train
 import ray.train.torch
 import torch
 import torch.distributed as dist
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data import feed
 from pipeline.data.background import in_background
 from pipeline.data.batch import Batch
 from pipeline.data.store import Store
 from pipeline.evaluation.metrics import Sums
-from pipeline.models.deepfm import DeepFM
-from pipeline.models.fnn import FNN
 from pipeline.models.table import WHOLE, Shard
 from pipeline.training import checkpoint, exchange, loop, memory, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.curves import Curves
 from pipeline.training.placement import Placement, RowSharded, place
-from pipeline.training.precision import resolve
-from pipeline.training.step import AutogradStep, Diverged, FusedStep, is_fusible, require_finite
-from schemas.config import ClusterConfig, StageConfig, TrainConfig
+from pipeline.training.step import Diverged, build_step, require_finite
+from schemas.config import StageConfig, TrainConfig
 from schemas.features import FeatureSpec
 
 HELD_OUT_SUMS = "held_out.npz"
@@ -51,6 +47,8 @@ class Job:
     run_uri: str
     log: MetricLog
     announce: Announce | None = None
+    open_log: Callable[[], object] | None = None
+    """Called by a thread of rank 0 while the first rows are on their way: `log` may have much to import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,8 @@ def run(settings: dict[str, Any]) -> str | None:
     """
     job: Job = settings["job"]
     memory.keep_freed()
+    if job.open_log and ray.train.get_context().get_world_rank() == 0:
+        Thread(target=job.open_log, daemon=True).start()
     # Of gloo on a GPU too: what it is told are ids, on the host, by the thread that prepares batches.
     group = dist.new_group(backend="gloo") if dist.is_initialized() else None
     try:
@@ -104,13 +104,7 @@ def _run_stage(job: Job, stage: StageConfig, group: dist.ProcessGroup | None) ->
         batches = in_background(_batches(job, stage, rank, ray.train.get_dataset_shard("train"), done_steps))
         state = _start(job, stage, device, own, Shard(rank.index, ranks) if is_sharded else WHOLE)
     placement = place(state.table, job.store.num_ids, job.config.table, group, cluster.fused)
-    precision = resolve(cluster.precision, device)
-    is_fused = cluster.fused and is_fusible(state, placement, stage, _has_bags(job.config.data.features))
-    step = (
-        FusedStep(state, stage, rank.batch_size)
-        if is_fused
-        else AutogradStep(state, _net(state, cluster, ranks), placement, stage, rank.batch_size, precision)
-    )
+    step = build_step(state, placement, stage, cluster, rank.batch_size, _has_bags(job.config.data.features))
     num_steps = stage.epochs * rank.steps_per_epoch
     curves = Curves(num_steps, lambda metrics, step: _tell(job, stage, metrics, step, num_steps))
 
@@ -123,21 +117,10 @@ def _run_stage(job: Job, stage: StageConfig, group: dist.ProcessGroup | None) ->
             _save(state, rank)
 
     sums = exchange.add_up(_held_out_sums(state, placement, job, rank))
-    state.progress.settings = {
-        "kernel": "fused" if is_fused else "torch",
-        "precision": precision,
-        "placement": type(placement).__name__,
-        "threads": str(torch.get_num_threads()),
-    }
+    state.progress.settings = {**step.settings, "threads": str(torch.get_num_threads())}
     _publish(state, sums, stages.stage_uri(job.run_uri, stage.name), rank)
     # Every rank waits here: the next stage may start from what rank 0 has just published.
     ray.train.report({"stage": stage.name, "step": state.progress.step})
-
-
-def _net(state: StageState, cluster: ClusterConfig, ranks: int) -> nn.Module:
-    if cluster.compile and isinstance(state.model, FNN | DeepFM):
-        state.model.mlp.compile()
-    return DistributedDataParallel(state.model) if ranks > 1 else state.model
 
 
 def _has_bags(features: FeatureSpec) -> bool:
