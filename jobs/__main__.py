@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from jobs import bench, evaluate, generate, score, train, ui
+from jobs import bench, evaluate, generate, score, sweep, train, ui
 from schemas.refusal import INTERRUPTED, Failure, Refusal
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("train")(train.train)
+app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("score")(score.score)
 app.command("ui")(ui.ui)

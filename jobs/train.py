@@ -18,6 +18,7 @@ from jobs.console import ProgressView
 from jobs.options import AsJson, ConfigPath, Overrides
 from schemas.config import TrainConfig
 from schemas.loading import load
+from schemas.refusal import Failure
 
 if TYPE_CHECKING:
     from pipeline.retrain import Summary
@@ -49,6 +50,8 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
         print(json.dumps(asdict(summary)))
     else:
         print_next(summary, config, set_ or [], loaded)
+    if summary.failures:
+        raise Failure(f"training stopped: {'; '.join(summary.failures.values())}; the other stages went on")
 
 
 def print_summary(summary: "Summary", console: Console) -> None:
@@ -65,6 +68,8 @@ def print_summary(summary: "Summary", console: Console) -> None:
         style = "bold" if stage == summary.best_stage else None
         table.add_row(stage, *cells, best_possible, style=style)
     console.print(table)
+    for words in summary.lifts:
+        console.print(words, highlight=False)
     console.print(f"{summary.model_uri} ({summary.best_stage}) is {summary.alias}: {summary.verdict}", highlight=False)
 
 

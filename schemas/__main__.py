@@ -5,6 +5,7 @@ from pathlib import Path
 
 from schemas.config import TrainConfig
 from schemas.features import FeatureSpec
+from schemas.sweep import SweepConfig
 
 JSON_DIR = Path(__file__).parent / "json"
 
@@ -15,7 +16,11 @@ def json_schemas() -> dict[str, str]:
     # A YAML file may name the spec's own file instead: schemas.loading reads it in before pydantic checks.
     features = train_config["$defs"]["DataConfig"]["properties"]["features"]
     features["anyOf"] = [{"type": "string"}, {"$ref": features.pop("$ref")}]
-    schemas = {"train_config.json": train_config, "feature_spec.json": FeatureSpec.model_json_schema()}
+    schemas = {
+        "train_config.json": train_config,
+        "sweep_config.json": SweepConfig.model_json_schema(),
+        "feature_spec.json": FeatureSpec.model_json_schema(),
+    }
     return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}
 
 

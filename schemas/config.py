@@ -54,6 +54,19 @@ class DataConfig(BaseModel):
         Annotated[DateSplit, Tag("date")] | Annotated[RandomSplit, Tag("random")], Discriminator(_split_by)
     ] = DateSplit()
     rows_per_part: PositiveInt = Field(default=1_000_000, description="Rows of a file of the encoded store, at most.")
+    validation_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the training rows, drawn at random, that early stopping, calibration and sweeps go by.",
+    )
+    negative_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the training rows without a click that is kept, drawn at random (He et al. 2014); what "
+        "models return is corrected for it.",
+    )
 
     @model_validator(mode="after")
     def _the_split_goes_by_a_column_that_is_read(self) -> Self:
@@ -129,6 +142,12 @@ class OptimizerConfig(BaseModel):
     learning_rate: PositiveFloat = 0.001
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Of `momentum` alone.")
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled in `adamw`, else L2 in the gradient.")
+    layer_decay: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="The output unit and the biases learn at learning_rate, each layer below at this times the next's.",
+    )
 
 
 class RowClipConfig(BaseModel):
@@ -160,6 +179,9 @@ class RowOptimizerConfig(BaseModel):
         description="Of the whole table: each step multiplies all its rows by 1 - learning rate * weight_decay.",
     )
     clip: RowClipConfig | None = Field(default=None, description="Clip each row's gradient as CowClip does; none: not.")
+    frozen_steps: int = Field(
+        default=0, ge=0, description="Steps at a stage's start that leave the rows alone, while the dense part learns."
+    )
 
     @model_validator(mode="after")
     def _a_step_decays_less_than_all(self) -> Self:
@@ -168,6 +190,47 @@ class RowOptimizerConfig(BaseModel):
                 f"learning_rate {self.learning_rate:g} times weight_decay {self.weight_decay:g} is not below 1"
             )
         return self
+
+
+class TransferConfig(BaseModel):
+    """What a stage takes over of the one that it starts from; what it does not, starts fresh.
+
+    DeepFM's FM part has w and w0 to itself and shares v with its layers: without w and w0 it inherits the interactions
+    alone.
+    """
+
+    model_config = FROZEN
+    w: bool = True
+    v: bool = True
+    w0: bool = True
+    scale: PositiveFloat | Literal["fresh"] = Field(
+        default=1.0, description="Times w and v; `fresh`: what gives v the deviation of a fresh start."
+    )
+    accumulators: float = Field(
+        default=1.0,
+        ge=0,
+        description="Times the rows' Adagrad accumulators, each a learning rate of its own: 1 keeps them, 0 starts new "
+        "ones. Adam always starts new ones.",
+    )
+
+
+class RBMConfig(BaseModel):
+    """Hidden layers pretrained one on another as restricted Boltzmann machines (Zhang et al. 2016)."""
+
+    model_config = FROZEN
+    rows: PositiveInt = Field(default=65_536, description="Training rows that they learn from.")
+    epochs: PositiveInt = 1
+    learning_rate: PositiveFloat = 0.01
+
+
+class EarlyStopConfig(BaseModel):
+    """Stop when NE on the validation rows no longer falls; what a stage publishes is its state at the lowest."""
+
+    model_config = FROZEN
+    every_epochs: PositiveFloat = Field(default=0.25, description="Epochs between two looks at the validation rows.")
+    patience: PositiveInt = Field(
+        default=2, description="Looks in a row without a new lowest NE, after which it stops."
+    )
 
 
 class MLPConfig(BaseModel):
@@ -180,6 +243,21 @@ class MLPConfig(BaseModel):
     init_scale: PositiveFloat = Field(default=0.05, description="Bound of `uniform`, standard deviation of `normal`.")
     dropout: float = Field(default=0.0, ge=0, lt=1)
     batch_norm: bool = False
+    rbm: RBMConfig | None = Field(default=None, description="Pretrain the hidden layers; none: start them at random.")
+
+    @model_validator(mode="after")
+    def _rbm_has_no_batch_norm(self) -> Self:
+        if self.rbm and self.batch_norm:
+            raise ValueError("rbm pretrains what batch_norm would normalise away: choose one of them")
+        return self
+
+
+class ControlConfig(BaseModel):
+    """What a stage's control may have to itself, so that both can be tuned alike; none: as the stage."""
+
+    model_config = FROZEN
+    rows: RowOptimizerConfig | None = None
+    optimizer: OptimizerConfig | None = None
 
 
 class StageConfig(BaseModel):
@@ -188,13 +266,29 @@ class StageConfig(BaseModel):
     model_config = FROZEN
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
     model: ModelName
-    init_from: str | None = Field(default=None, description="Earlier stage whose rows and accumulators it starts from.")
+    init_from: str | None = Field(
+        default=None,
+        description="Earlier stage that it starts from, or registered model (models:/name@alias, a bundle's folder): "
+        "the vocabulary is then grown from the model's.",
+    )
+    transfer: TransferConfig = Field(default=TransferConfig(), description="What of it; without init_from of no use.")
+    control: ControlConfig = Field(default=ControlConfig(), description="How its control differs from it.")
     mlp: MLPConfig = MLPConfig()
-    epochs: PositiveInt = 1
+    epochs: PositiveFloat = Field(default=1.0, description="Passes over the training rows; 0.25: the oldest quarter.")
     batch_size: PositiveInt = Field(default=4096, description="Rows of one step, over all workers together.")
     rows: RowOptimizerConfig = RowOptimizerConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: Schedule = Field(default=LinearSchedule(type="linear"), description="Of both learning rates.")
+    early_stop: EarlyStopConfig | None = Field(default=None, description="None: train all epochs.")
+    control_of: str | None = Field(
+        default=None,
+        description="Stage whose lift is measured against this one. `control: true` adds such stages.",
+    )
+
+    @property
+    def starts_from_model(self) -> bool:
+        """Rather than from a stage, whose name has neither of these characters."""
+        return self.init_from is not None and (":" in self.init_from or "/" in self.init_from)
 
 
 class CheckpointConfig(BaseModel):
@@ -244,6 +338,14 @@ class TrainConfig(BaseModel):
     data: DataConfig
     table: TableConfig = TableConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)
+    control: bool = Field(
+        default=False,
+        description="Beside each stage that starts from another, train the same net from random rows, on as many rows "
+        "in all, those of the stages before it included: the lift over it is what pretraining bought.",
+    )
+    calibration: Literal["none", "platt", "isotonic"] = Field(
+        default="none", description="A layer over the logits, fitted to the validation rows when a stage has ended."
+    )
     checkpoint: CheckpointConfig = CheckpointConfig()
     cluster: ClusterConfig = ClusterConfig()
     mlflow: MLflowConfig = MLflowConfig()
@@ -254,13 +356,38 @@ class TrainConfig(BaseModel):
         for stage in self.stages:
             if stage.name in earlier:
                 raise ValueError(f"two stages are named {stage.name!r}")
-            if stage.init_from is not None and stage.init_from not in earlier:
+            if stage.init_from is not None and not stage.starts_from_model and stage.init_from not in earlier:
                 raise ValueError(
                     f"stage {stage.name!r} starts from {stage.init_from!r}, which is no earlier stage; "
                     f"earlier: {', '.join(sorted(earlier)) or 'none'}"
                 )
             earlier.add(stage.name)
+        names = [stage.name for stage in self.plan]
+        for stage in self.plan:
+            if names.count(stage.name) > 1:
+                raise ValueError(
+                    f"`control: true` adds a stage {stage.name!r}, which is there already: rename that one"
+                )
+            if stage.control_of is not None and stage.control_of not in names:
+                raise ValueError(f"stage {stage.name!r} is the control of {stage.control_of!r}, which is no stage")
         return self
+
+    @model_validator(mode="after")
+    def _what_is_judged_by_validation_rows_has_some(self) -> Self:
+        wanting = [f"stage {stage.name!r} with early_stop" for stage in self.stages if stage.early_stop]
+        wanting += [f"calibration {self.calibration!r}"] if self.calibration != "none" else []
+        if wanting and not self.data.validation_share:
+            raise ValueError(f"{wanting[0]} needs validation rows: set data.validation_share, for example to 0.05")
+        return self
+
+    @property
+    def plan(self) -> tuple[StageConfig, ...]:
+        """The stages in the order that they are trained in, controls included."""
+        if not self.control:
+            return self.stages
+        of_name = {stage.name: stage for stage in self.stages}
+        pairs = [(stage, control_of(stage, of_name)) for stage in self.stages]
+        return tuple(stage for pair in pairs for stage in pair if stage is not None)
 
     @model_validator(mode="after")
     def _batches_divide_among_the_workers(self) -> Self:
@@ -271,3 +398,26 @@ class TrainConfig(BaseModel):
                     f"{self.cluster.num_workers} workers"
                 )
         return self
+
+
+def control_of(stage: StageConfig, of_name: dict[str, StageConfig]) -> StageConfig | None:
+    """The same net from random rows, over the rows that the stage and all those before it see; None for a first one.
+
+    What a registered model saw before this run does not count.
+    """
+    if stage.init_from is None:
+        return None
+    epochs, earlier = stage.epochs, stage.init_from
+    while earlier in of_name:
+        epochs += of_name[earlier].epochs
+        earlier = of_name[earlier].init_from or ""
+    changes: dict[str, Any] = {
+        "name": f"{stage.name}-control",
+        "model": "dnn" if stage.model == "fnn" else stage.model,
+        "init_from": None,
+        "epochs": epochs,
+        "rows": stage.control.rows or stage.rows.model_copy(update={"frozen_steps": 0}),
+        "optimizer": stage.control.optimizer or stage.optimizer,
+        "control_of": stage.name,
+    }
+    return stage.model_copy(update=changes)

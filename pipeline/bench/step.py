@@ -22,7 +22,7 @@ from pipeline.bench.clicks import CLICK_RATE, zipf_rows
 from pipeline.bench.machine import Limits
 from pipeline.bench.shape import Shape
 from pipeline.bench.work import Work
-from pipeline.data.background import in_background
+from pipeline.data.background import Ahead
 from pipeline.data.batch import Batch
 from pipeline.models.table import WHOLE, Shard
 from pipeline.training import loop, memory, stages
@@ -86,7 +86,7 @@ def training(shape: Shape, batches: Iterator[Batch]) -> tuple[StageState, Iterat
     prepared = map(step.prepare, batches)
     # Of one rank, in the step: its threads are those asked for. Of several, by a thread as in a job: preparing is where
     # they tell each other ids, and would wait for each other.
-    steps = loop.train(state, step, prepared if is_alone else in_background(prepared), stage, sys.maxsize)
+    steps = loop.train(state, step, prepared if is_alone else Ahead(prepared), stage, sys.maxsize)
     return state, steps, step.settings
 
 

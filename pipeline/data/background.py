@@ -1,33 +1,45 @@
 """Work done ahead, by a thread."""
 
 from collections.abc import Iterable, Iterator
-from queue import Queue
-from threading import Thread
-from typing import TypeVar, cast
+from contextlib import suppress
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-def in_background(items: Iterable[T], depth: int = 4) -> Iterator[T]:
+class Ahead(Iterator[T], Generic[T]):
     """The same items, prepared up to `depth` ahead by a thread that starts at once; what it raises is raised here."""
-    ready: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
 
-    def prepare() -> None:
+    def __init__(self, items: Iterable[T], depth: int = 4) -> None:
+        self._ready: Queue[tuple[list[T], BaseException | None]] = Queue(depth)
+        self._is_closed = Event()
+        self._thread = Thread(target=self._prepare, args=(items,), daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> T:
+        if self._is_closed.is_set():
+            raise StopIteration
+        items, error = self._ready.get()
+        if error is None:
+            return items[0]
+        self._is_closed.set()
+        raise error
+
+    def close(self) -> None:
+        """Wait for the thread to end, which makes no more than the item that it is at."""
+        self._is_closed.set()
+        while self._thread.is_alive():
+            with suppress(Empty):
+                self._ready.get(timeout=0.01)
+
+    def _prepare(self, items: Iterable[T]) -> None:
         try:
             for item in items:
-                ready.put((item, None))
-            ready.put((None, StopIteration()))
+                self._ready.put(([item], None))
+                if self._is_closed.is_set():
+                    return
+            self._ready.put(([], StopIteration()))
         except BaseException as error:
-            ready.put((None, error))
-
-    def take() -> Iterator[T]:
-        while True:
-            item, error = ready.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield cast(T, item)
-
-    Thread(target=prepare, daemon=True).start()
-    return take()
+            self._ready.put(([], error))

@@ -1,6 +1,6 @@
 """From the store to a training rank: Ray Data reads the parts, `batches` slices a rank's share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import fsspec
 import numpy as np
@@ -66,6 +66,22 @@ def local_windows(store: Store, split: SplitName, num_fields: int, rank: int, nu
                 if number % num_ranks == rank:
                     yield to_rows(file.read_row_group(group), num_fields)
                 number += 1
+
+
+def rewindowed(windows: Iterable[Rows], window_rows: int) -> Iterator[Rows]:
+    """The same rows in windows of `window_rows`, but for a last, shorter one."""
+    waiting: list[Rows] = []
+    for rows in windows:
+        waiting.append(rows)
+        if sum(map(len, waiting)) < window_rows:
+            continue
+        joined = Rows.concatenate(waiting)
+        whole = len(joined) // window_rows * window_rows
+        for start in range(0, whole, window_rows):
+            yield joined.slice(start, start + window_rows)
+        waiting = [joined.slice(whole, len(joined))] if whole < len(joined) else []
+    if waiting:
+        yield Rows.concatenate(waiting)
 
 
 def _group(parts: list[tuple[str, int]]) -> list[list[str]]:

@@ -30,6 +30,13 @@ def fetch(uri: str, folder: Path) -> Path:
     return folder
 
 
+def names(uri: str) -> list[str]:
+    """Of the files of the folder at `uri`, sorted."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    infos = fs.ls(path, detail=True)
+    return sorted(str(info["name"]).rsplit("/", 1)[-1] for info in infos if info["type"] == "file")
+
+
 def exists(uri: str) -> bool:
     fs, path = fsspec.core.url_to_fs(uri)
     return bool(fs.exists(path))

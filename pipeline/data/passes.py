@@ -68,12 +68,19 @@ def encode_rows(
     rows_per_part: int,
     seed: int,
     store_uri: str,
+    validation_share: float = 0.0,
+    negative_share: float = 1.0,
 ) -> list[StoredPart]:
-    """Encode every part, shuffle it, write it to the store. Raises Refusal for rows that break the contract."""
+    """Encode every part, shuffle it, write it to the store. Raises Refusal for rows that break the contract.
+
+    Of the training rows a share becomes the validation split; of the rest, `negative_share` of those without a click
+    are kept.
+    """
     encoder = Encoder(vocab)
 
     def encode(part: Part) -> pa.Table:
-        written = _encode_part(part, encoder, split, test_days, seed, store_uri)
+        of_split = _encode_part(part, encoder, split, test_days, seed, validation_share, negative_share)
+        written = [_write(part, name, rows, store_uri) for name, rows in of_split.items() if len(rows)]
         return pa.Table.from_pylist([asdict(stored) for stored in written], schema=WRITTEN_SCHEMA)
 
     written = map_parts(manifest.parts(rows_per_part), encode, WRITTEN_SCHEMA)
@@ -108,24 +115,42 @@ def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: p
 
 
 def _encode_part(
-    part: Part, encoder: Encoder, split: Split, test_days: Sequence[date], seed: int, store_uri: str
-) -> list[StoredPart]:
-    of_split: dict[SplitName, list[Rows]] = {"train": [], "test": []}
+    part: Part,
+    encoder: Encoder,
+    split: Split,
+    test_days: Sequence[date],
+    seed: int,
+    validation_share: float,
+    negative_share: float,
+) -> dict[SplitName, Rows]:
+    """The rows of each split, shuffled; what is drawn depends on the seed and the part's place alone."""
+    training, held_out = [], []
     for table, where in read_part(part, encoder.spec.columns):
         quality.check_rows(table, encoder.spec, where)
         rows = encoder.encode(table)
-        held_out = is_held_out(table, part.day, split, test_days)
-        of_split["train"].append(rows.take(np.flatnonzero(~held_out)))
-        of_split["test"].append(rows.take(np.flatnonzero(held_out)))
-    written = []
-    for name, tables in of_split.items():
-        rows = Rows.concatenate(tables)
-        if len(rows):
-            order = np.random.default_rng([seed, part.day.toordinal(), part.index]).permutation(len(rows))
-            stored = StoredPart(name, part.day, part.index, len(rows), int(rows.labels.sum()))
-            store.write_part(store_uri, stored, rows.take(order))
-            written.append(stored)
-    return written
+        is_test = is_held_out(table, part.day, split, test_days)
+        training.append(rows.take(np.flatnonzero(~is_test)))
+        held_out.append(rows.take(np.flatnonzero(is_test)))
+    place = [seed, part.day.toordinal(), part.index]
+    train, test = (_shuffled(Rows.concatenate(rows), place) for rows in (training, held_out))
+    to_validation, to_drop = np.random.default_rng([*place, 1]).random((2, len(train)))
+    is_validation = to_validation < validation_share
+    is_dropped = (to_drop >= negative_share) & (train.labels == 0)
+    return {
+        "train": train.take(np.flatnonzero(~is_validation & ~is_dropped)),
+        "validation": train.take(np.flatnonzero(is_validation)),
+        "test": test,
+    }
+
+
+def _shuffled(rows: Rows, place: Sequence[int]) -> Rows:
+    return rows.take(np.random.default_rng(place).permutation(len(rows)))
+
+
+def _write(part: Part, split: SplitName, rows: Rows, store_uri: str) -> StoredPart:
+    stored = StoredPart(split, part.day, part.index, len(rows), int(rows.labels.sum()))
+    store.write_part(store_uri, stored, rows)
+    return stored
 
 
 def _to_json(refusal: Refusal) -> str:

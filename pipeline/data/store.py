@@ -1,8 +1,8 @@
 """The packed store: encoded rows, shuffled within their day, written once and read by every stage and epoch.
 
-A folder holds `vocabulary.json`, `vocabulary.parquet`, `{train,test}/date=.../part-0000.parquet` and `parts.json`,
-which lists them; `_SUCCESS` comes last. A row is one binary value of int32 ids: where every field has one id, a column
-of fixed size, which Parquet reads fastest and numpy views without a copy.
+A folder holds `vocabulary.json`, `vocabulary.parquet`, `{train,validation,test}/date=.../part-0000.parquet` and
+`parts.json`, which lists them; `_SUCCESS` comes last. A row is one binary value of int32 ids: where every field has one
+id, a column of fixed size, which Parquet reads fastest and numpy views without a copy.
 """
 
 import io
@@ -20,7 +20,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary
 from schemas.features import FeatureSpec
 
-SplitName = Literal["train", "test"]
+SplitName = Literal["train", "validation", "test"]
 ROW_GROUP_ROWS = 65_536
 
 

@@ -15,8 +15,11 @@ class DeepFM(FM):
         super().__init__()
         self.mlp = MLP(num_fields * dimension, mlp, seed)
 
+    def inputs(self, lookup: Lookup) -> Tensor:
+        """What the layers read of each row. [B, F K]"""
+        return lookup.cells(layers_dtype(lookup.rows_UD), first=1).flatten(start_dim=1)
+
     def forward(self, lookup: Lookup) -> Tensor:
         """-> logits [B]"""
-        v_BFK = lookup.cells(layers_dtype(lookup.rows_UD), first=1)
-        deep_B: Tensor = self.mlp(v_BFK.flatten(start_dim=1))
+        deep_B: Tensor = self.mlp(self.inputs(lookup))
         return super().forward(lookup) + deep_B

@@ -25,10 +25,13 @@ class FNN(nn.Module):
         """What is added to every logit: not w0, which is an input here. Of one element."""
         return self.mlp.bias
 
-    def forward(self, lookup: Lookup) -> Tensor:
-        """-> logits [B]"""
+    def inputs(self, lookup: Lookup) -> Tensor:
+        """z of each row. [B, 1 + F (1 + K)]"""
         rows_BFD = lookup.cells(layers_dtype(lookup.rows_UD))
         w0_B1 = self.w0.to(rows_BFD.dtype).expand(len(rows_BFD), 1)
-        z = torch.cat([w0_B1, rows_BFD.flatten(start_dim=1)], dim=1)
-        logits_B: Tensor = self.mlp(z)
+        return torch.cat([w0_B1, rows_BFD.flatten(start_dim=1)], dim=1)
+
+    def forward(self, lookup: Lookup) -> Tensor:
+        """-> logits [B]"""
+        logits_B: Tensor = self.mlp(self.inputs(lookup))
         return logits_B

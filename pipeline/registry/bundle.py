@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from safetensors.torch import load_file, save_file
 
 from pipeline import models
@@ -27,6 +27,7 @@ from pipeline.data import store
 from pipeline.data.batch import Batch
 from pipeline.data.encode import Encoder
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.evaluation.calibration import Calibration
 from pipeline.models import CTRModel
 from pipeline.models.table import Table
 from pipeline.training import checkpoint
@@ -60,6 +61,8 @@ class Contents(BaseModel):
     features: FeatureSpec
     stage: StageConfig
     table: TableConfig
+    calibration: Calibration | None = None
+    """Applied to the model's logits."""
     origin: Origin
     sha256: dict[str, str]
 
@@ -82,11 +85,13 @@ def write_bundle(
     kept = {name: tensor for name, tensor in tensors.items() if name.startswith(("table.", MODEL))}
     save_file(kept, folder / WEIGHTS)
     results = checkpoint.read_progress(stage_folder).results
+    layer = stage_folder / checkpoint.CALIBRATION
     contents = Contents(
         format_version=FORMAT_VERSION,
         features=vocabulary.spec,
         stage=stage,
         table=config.table,
+        calibration=TypeAdapter(Calibration).validate_json(layer.read_bytes()) if layer.exists() else None,
         origin=Origin(identity=identity, training_days=tuple(training_days), results=results),
         sha256={name: _sha256(folder / name) for name in FILES},
     )
@@ -161,7 +166,7 @@ class Bundle:
         for start in range(0, len(rows), EVALUATION_ROWS):
             lookup = self.table.read(Batch.of(rows, start, start + EVALUATION_ROWS))
             logits_R[start : start + EVALUATION_ROWS] = self.model(lookup).numpy()
-        return logits_R
+        return self.contents.calibration.apply(logits_R) if self.contents.calibration else logits_R
 
     def probabilities(self, table: pa.Table) -> NDArray[np.float32]:
         """R rows of the log -> [R] probabilities of a click."""

@@ -167,6 +167,18 @@ class Retrain:
         self.tracking.client.set_terminated(self.stages[stage], "FINISHED")
         self._ended.add(stage)
 
+    def fail_stage(self, stage: str, why: str) -> None:
+        """End the run of a stage that could not be trained; its description says why, the parent's tag that it did."""
+        self.tracking.client.set_tag(self.stages[stage], NOTE, why)
+        self.tracking.client.set_terminated(self.stages[stage], "FAILED")
+        self._ended.add(stage)
+        self.set_tag("nightjar.outcome", "partial")
+
+    def log_lift(self, stage: str, lift: Mapping[str, float], words: str) -> None:
+        """What pretraining bought the stage: figures under `lift/`, and in words as its run's description."""
+        self._log(self.stages[stage], {f"lift/{name}": value for name, value in lift.items()})
+        self.tracking.client.set_tag(self.stages[stage], NOTE, words)
+
     def log_best(self, stage: str, results: Mapping[str, float]) -> None:
         """The best stage's figures on the parent too, so that nights compare."""
         self._log_final(self.run_id, results)
@@ -188,17 +200,19 @@ class Retrain:
         self.log_text("config.yaml", server.redacted(resolved))
         self.log_text("features.json", config.data.features.model_dump_json(indent=1))
         self.log_text("manifest.json", manifest_json)
-        for stage in config.stages:
+        for stage in config.plan:
             tags = {PARENT: self.run_id, STAGE: stage.name}
             self.stages[stage.name] = self.tracking._create(stage.name, tags, stage.model_dump(mode="json"))
             self.tracking.client.update_run(self.stages[stage.name], status="SCHEDULED")
 
     def _log_final(self, run_id: str, results: Mapping[str, float]) -> None:
+        self._log(run_id, {f"{'total' if name in TOTALS else 'test'}/{name}": value for name, value in results.items()})
+
+    def _log(self, run_id: str, named: Mapping[str, float]) -> None:
         from mlflow.entities import Metric
 
         # The start as their time: where they are logged again as a model's, the run keeps one point of each.
         time_ms = self.tracking.client.get_run(run_id).info.start_time
-        named = {f"{'total' if name in TOTALS else 'test'}/{name}": value for name, value in results.items()}
         metrics = [Metric(name, value, time_ms, 0) for name, value in named.items() if isfinite(value)]
         self.tracking.client.log_batch(run_id, metrics=metrics)
 

@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pipeline.models.table import CHUNK_ROWS, Shard, Table
 
 TENSORS = "state.safetensors"
 PROGRESS = "progress.json"
+CALIBRATION = "calibration.json"  # of a published stage that has one
 
 
 @dataclass(slots=True)
@@ -36,6 +38,18 @@ class Progress:
     seconds: float = 0.0
     results: dict[str, float] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    curve: list[list[float]] = field(default_factory=list)
+    """[rows seen, NE on a sample of the held-out rows], as training went."""
+    best_ne: float | None = None
+    """The lowest on the validation rows, where the stage looks at them, and the step it was found at."""
+    best_step: int = 0
+    looks_since_best: int = 0
+
+    @property
+    def published_ne(self) -> float | None:
+        """Of the curve, where the state is from that the stage publishes: its end, or its best."""
+        rows = self.rows_seen * (self.best_step / self.step if self.best_step else 1.0)
+        return next((ne for rows_seen, ne in reversed(self.curve) if rows_seen <= rows), None)
 
 
 @dataclass(slots=True)
@@ -48,13 +62,13 @@ class StageState:
     progress: Progress
 
 
-def save(state: StageState, folder: Path) -> None:
+def save(state: StageState, folder: Path, with_dense: bool = False) -> None:
     """Write this rank's part into an existing local folder: its shard of the table, and on rank 0 all the rest.
 
-    Where the table is not sharded, rank 0 alone is to save.
+    Where the table is not sharded, rank 0 alone is to save. `with_dense`: the rest too, whatever the rank.
     """
     save_table(state.table, folder)
-    if state.table.shard.index == 0:
+    if state.table.shard.index == 0 or with_dense:
         _save_dense(state, folder)
 
 
@@ -63,6 +77,12 @@ def save_table(table: Table, folder: Path) -> None:
     if table.moments is not None:
         tensors["moments"] = table.moments
     save_file({name: values.cpu() for name, values in tensors.items()}, folder / _table_file(table.shard))
+
+
+def save_model(model: CTRModel, folder: Path) -> None:
+    """The model's tensors alone, as a stage has them that has no optimizer any more."""
+    tensors = {f"model.{name}": value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
+    save_file(tensors, folder / TENSORS)
 
 
 def _save_dense(state: StageState, folder: Path) -> None:
@@ -119,6 +139,19 @@ def _copy_own(target: Tensor, own: Shard, values: Any, shard: Shard) -> None:
         target[(ids[is_own] // own.count).to(target.device)] = chunk[is_own].to(target.device)
 
 
+def deviation_of_v(folder: Path) -> float:
+    """Root mean square of v over the saved rows that were ever trained on, of all shards; 0.0 where none was."""
+    squares, count = 0.0, 0
+    for shard in _shards(_read(folder)["table"]):
+        with safe_open(folder / _table_file(shard), framework="pt") as file:
+            rows, accumulators = file.get_slice("rows"), file.get_slice("accumulators")
+            for start in range(0, rows.get_shape()[0], CHUNK_ROWS):
+                is_trained = accumulators[start : start + CHUNK_ROWS] > 0
+                v = rows[start : start + CHUNK_ROWS][is_trained, 1:]
+                squares, count = squares + float(v.double().square().sum()), count + v.numel()
+    return sqrt(squares / max(count, 1))
+
+
 def load_dense(folder: Path) -> dict[str, Tensor]:
     """The model's tensors under `model.`, the optimizer's under `optimizer.`."""
     return dict(load_file(folder / TENSORS))
@@ -146,13 +179,17 @@ def read_progress(folder: Path) -> Progress:
     return Progress(**_read(folder)["progress"])
 
 
-def put(state: StageState, extra: dict[str, bytes], uri: str) -> None:
-    """Save this rank's part of a finished stage at `uri`, any fsspec URI, over what an earlier attempt left."""
-    assert state.table.scale == 1.0, "settle the table before it is published"
+def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:
+    """Save this rank's part of a finished stage at `uri`, any fsspec URI, over what an earlier attempt left.
+
+    None: of the state it has none to save.
+    """
+    assert state is None or state.table.scale == 1.0, "settle the table before it is published"
     fs, path = fsspec.core.url_to_fs(uri)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        save(state, folder)
+        if state is not None:
+            save(state, folder)
         for file_name, content in extra.items():
             (folder / file_name).write_bytes(content)
         fs.makedirs(path, exist_ok=True)
@@ -180,6 +217,11 @@ def _shards(saved: dict[str, Any]) -> list[Shard]:
 
 def _table_file(shard: Shard) -> str:
     return f"table-{shard.index}-of-{shard.count}.safetensors"
+
+
+def own_files(shard: Shard) -> list[str]:
+    """What a rank with that shard saves: names in the folder."""
+    return [_table_file(shard), *((TENSORS, PROGRESS) if shard.index == 0 else ())]
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,16 +1,24 @@
-"""What ranks add up at the end of a stage."""
+"""What ranks tell each other beside a step."""
 
 from functools import reduce
+from typing import TypeVar
 
 import torch.distributed as dist
 
 from pipeline.evaluation.metrics import Sums
 
+T = TypeVar("T")
+
 
 def add_up(sums: Sums) -> Sums:
     """The sums of all ranks, on every rank; added in the order of ranks."""
+    return reduce(lambda total, one: total + one, gather([sums]))
+
+
+def gather(own: list[T]) -> list[T]:
+    """The elements of all ranks' lists, on every rank, in the order of ranks."""
     if not dist.is_initialized():
-        return sums
-    gathered: list[Sums | None] = [None] * dist.get_world_size()
-    dist.all_gather_object(gathered, sums)
-    return reduce(lambda total, one: total + one, [one for one in gathered if one is not None])
+        return own
+    lists: list[list[T] | None] = [None] * dist.get_world_size()
+    dist.all_gather_object(lists, own)
+    return [element for one in lists for element in one or []]

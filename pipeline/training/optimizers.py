@@ -16,14 +16,21 @@ from schemas.config import (
 
 
 def build_optimizer(parameters: Iterable[Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Weight decay is of matrices only: w0, the biases and batch norm's scales are what carries the base rate."""
+    """Weight decay is of matrices only: w0, the biases and batch norm's scales are what carries the base rate.
+
+    Layer by layer, the matrices have a learning rate of their own where `layer_decay` is not 1.
+    """
     parameters = list(parameters)
     matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
     others = [parameter for parameter in parameters if parameter.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    rates = [config.learning_rate * config.layer_decay**height for height in reversed(range(len(matrices)))]
+    layers = [{"params": matrices, "weight_decay": config.weight_decay}]
+    if config.layer_decay != 1.0:
+        layers = [
+            {"params": [matrix], "weight_decay": config.weight_decay, "lr": rate}
+            for matrix, rate in zip(matrices, rates, strict=True)
+        ]
+    groups = [*layers, {"params": others, "weight_decay": 0.0}]
     is_fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     match config.name:
         case "sgd":

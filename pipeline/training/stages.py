@@ -1,6 +1,7 @@
 """How a stage starts: from its own checkpoint, else from an earlier stage, else from scratch."""
 
 import tempfile
+from hashlib import sha256
 from math import log
 from pathlib import Path
 
@@ -12,14 +13,20 @@ from pipeline.models.table import WHOLE, Shard, Table
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer
-from schemas.config import StageConfig, TrainConfig
+from schemas.config import StageConfig, TrainConfig, TransferConfig
 
 CPU = torch.device("cpu")
+LEAST_DEVIATION = 1e-3  # of a fresh start's: rows that are nearly 0 are not blown up further than by its inverse
 
 
 def stage_uri(run_uri: str, name: str) -> str:
     """Where a finished stage of the run is published."""
     return f"{run_uri}/stages/{name}"
+
+
+def origin_name(uri: str) -> str:
+    """By what name the registered model at `uri` lies among the run's stages."""
+    return f"origin-{sha256(uri.encode()).hexdigest()[:16]}"
 
 
 def start(
@@ -38,9 +45,11 @@ def start(
         checkpoint.restore(state, own_checkpoint)
     elif stage.init_from is not None:
         with tempfile.TemporaryDirectory() as folder:
-            earlier = next(one for one in config.stages if one.name == stage.init_from)
-            folder_of_earlier = files.fetch(stage_uri(run_uri, stage.init_from), Path(folder))
-            transfer(state, folder_of_earlier, earlier.rows.name == stage.rows.name == "adagrad")
+            earlier = next((one for one in config.stages if one.name == stage.init_from), None)
+            is_adagrad = stage.rows.name == "adagrad" and (earlier is None or earlier.rows.name == "adagrad")
+            name = stage.init_from if earlier else origin_name(stage.init_from)
+            folder_of_earlier = files.fetch(stage_uri(run_uri, name), Path(folder))
+            transfer(state, folder_of_earlier, stage.transfer, config.table.init_deviation, is_adagrad)
     return state
 
 
@@ -61,11 +70,25 @@ def from_scratch(
     return StageState(table, model, build_optimizer(model.parameters(), stage.optimizer), Progress(stage.name))
 
 
-def transfer(state: StageState, earlier: Path, keeps_accumulators: bool) -> None:
-    """Start from an earlier stage: its rows, its global bias and, where both are Adagrad's, the rows' accumulators.
+def transfer(
+    state: StageState, earlier: Path, what: TransferConfig, init_deviation: float, has_accumulators: bool
+) -> None:
+    """Start from an earlier stage: its rows, their accumulators, its global bias, as far as `what` says.
 
     Kept accumulators are a learning rate for each row: what the earlier stage has seen often moves little.
     """
-    checkpoint.load_table(state.table, earlier, ("rows", "accumulators") if keeps_accumulators else ("rows",))
-    with torch.no_grad():
-        state.model.w0.copy_(checkpoint.load_dense(earlier)["model.w0"])
+    table = state.table
+    fresh = table.rows[:, 1:].clone() if not what.v else None
+    checkpoint.load_table(table, earlier, ("rows", "accumulators") if has_accumulators else ("rows",))
+    if what.scale == "fresh":
+        table.rows.mul_(init_deviation / max(checkpoint.deviation_of_v(earlier), init_deviation * LEAST_DEVIATION))
+    else:
+        table.rows.mul_(what.scale)
+    if fresh is not None:
+        table.rows[:, 1:] = fresh
+    if not what.w:
+        table.rows[:, 0] = 0.0
+    table.accumulators.mul_(what.accumulators)
+    if what.w0:
+        with torch.no_grad():
+            state.model.w0.copy_(checkpoint.load_dense(earlier)["model.w0"])

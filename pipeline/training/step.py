@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import nan
+from math import log, nan
 from typing import Any, Protocol
 
 import numpy as np
@@ -72,14 +72,15 @@ class AutogradStep:
         stage: StageConfig,
         rank_batch_size: int,
         precision: Precision = "float32",
+        offset: float = 0.0,
     ) -> None:
         """`net` is `state.model` or its DistributedDataParallel, `placement` that of `state.table`.
 
         With several ranks DDP averages the dense gradients and the placement those of the table: one step over the
-        union of their batches.
+        union of their batches. `offset` is added to the logits in the loss: see build_step.
         """
         self._state, self._net, self._placement, self._stage = state, net, placement, stage
-        self._rank_batch_size, self._precision = rank_batch_size, precision
+        self._rank_batch_size, self._precision, self._offset = rank_batch_size, precision, offset
         self._asked: tuple[Tensor, torch.cuda.Event, int, int] | None = None
 
     @property
@@ -97,7 +98,7 @@ class AutogradStep:
         batch, plan = prepared.batch, prepared.plan
         rows_UD = self._placement.pull(prepared).requires_grad_()
         with matmuls_in(self._precision, rows_UD.device):
-            logits_B = self._net(Lookup(rows_UD, plan.index_N, batch, plan)).float()
+            logits_B = self._net(Lookup(rows_UD, plan.index_N, batch, plan)).float() + self._offset
             weights_B = _weights(batch)
             loss_sum = F.binary_cross_entropy_with_logits(logits_B, batch.labels_B, weights_B, reduction="sum")
             # An infinite loss can have finite gradients. As nan they reach every rank, and all refuse the step.
@@ -110,7 +111,8 @@ class AutogradStep:
         with torch.no_grad():
             config, step = self._stage.rows, self._state.progress.step
             rate = config.learning_rate * factor
-            self._placement.push(prepared, rows_UD.detach(), rows_UD.grad, config, rate, step)
+            if step >= config.frozen_steps:
+                self._placement.push(prepared, rows_UD.detach(), rows_UD.grad, config, rate, step)
         return Losses(batch.num_rows, loss_sum.detach(), weights_B.sum(), (batch.labels_B * weights_B).sum())
 
     def finish(self) -> None:
@@ -142,10 +144,10 @@ class FusedStep:
 
     num_ranks = 1
 
-    def __init__(self, state: StageState, stage: StageConfig, rank_batch_size: int) -> None:
+    def __init__(self, state: StageState, stage: StageConfig, rank_batch_size: int, offset: float = 0.0) -> None:
         from pipeline.models import fused
 
-        self._state, self._stage, self._rank_batch_size = state, stage, rank_batch_size
+        self._state, self._stage, self._rank_batch_size, self._offset = state, stage, rank_batch_size, offset
         self._rows, self._accumulators = state.table.rows.numpy(), state.table.accumulators.numpy()
         self._kernels, self._sort = fused.kernels(self._rows.shape[1] - 1), fused.sort
 
@@ -165,6 +167,7 @@ class FusedStep:
         s_BK = np.empty((num_rows, self._rows.shape[1] - 1), np.float32)
         logits_B, w0 = torch.empty(num_rows), self._state.model.w0
         self._kernels.score(self._rows, batch.ids_N.numpy(), x_N, w0.item(), num_fields, s_BK, logits_B.numpy())
+        logits_B += self._offset
 
         weights_B = _weights(batch)
         loss_sum = F.binary_cross_entropy_with_logits(logits_B, batch.labels_B, weights_B, reduction="sum")
@@ -192,15 +195,21 @@ def build_step(
     cluster: ClusterConfig,
     rank_batch_size: int,
     has_bags: bool,
+    negative_share: float = 1.0,
 ) -> TrainingStep:
-    """The fastest that this machine has for the stage; `has_bags`: cells may hold several ids or none."""
+    """The fastest that this machine has for the stage; `has_bags`: cells may hold several ids or none.
+
+    Where only a share w of the negatives is trained on, the odds of a click among the rows are 1 / w times the log's
+    (He et al. 2014, section 6.3). The loss sees the logits plus log(1 / w), so that the model itself is the log's.
+    """
+    offset = -log(negative_share)
     if cluster.fused and is_fusible(state, placement, stage, has_bags):
-        return FusedStep(state, stage, rank_batch_size)
+        return FusedStep(state, stage, rank_batch_size, offset)
     if cluster.compile and isinstance(state.model, FNN | DeepFM):
         state.model.mlp.compile()
     net = DistributedDataParallel(state.model) if placement.num_ranks > 1 else state.model
     precision = resolve(cluster.precision, state.table.rows.device)
-    return AutogradStep(state, net, placement, stage, rank_batch_size, precision)
+    return AutogradStep(state, net, placement, stage, rank_batch_size, precision, offset)
 
 
 def is_fusible(state: StageState, placement: Placement, stage: StageConfig, has_bags: bool) -> bool:
@@ -212,6 +221,7 @@ def is_fusible(state: StageState, placement: Placement, stage: StageConfig, has_
         and not has_bags
         and stage.rows.name == "adagrad"
         and stage.rows.clip is None
+        and stage.rows.frozen_steps == 0
         and stage.rows.weight_decay == 0
         and find_spec("numba") is not None
     )

@@ -26,12 +26,12 @@ POLL_SECONDS = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.25")
 READER_CPUS = 1.0  # Ray Data needs a CPU of its own to read while the workers hold theirs, else it waits for ever
 
 
-def fit(job: Job, show: Callable[[str, int, int, float], None]) -> None:
+def fit(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str]:
     """Train all stages, showing (stage, step, steps, rows/s) as they go.
 
-    Ray Train keeps its own records in the run's folder too, and resumes from them what was interrupted. Raises Failure
-    when a rank fails more often than the config allows, or when training diverges: at once, and asked again, it starts
-    from the last checkpoint to say the same.
+    Returns the stages that diverged, or were to start from one that did, and why. Raises Failure if none is left, or
+    when a rank fails more often than the config allows. Ray Train keeps its own records in the run's folder too, and
+    resumes from them what was interrupted; what diverged would do so again.
     """
     config = job.config
     storage_uri, _, run_name = job.run_uri.rpartition("/")
@@ -57,14 +57,16 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> None:
     )
     try:
         with watched(board, show):
-            why_stopped = trainer.fit().return_value
+            failures: dict[str, str] = trainer.fit().return_value
     except SystemExit as stopped:
         # Ray Train answers Ctrl-C with an orderly stop of its own and then leaves by 0 or 1.
         sys.exit(INTERRUPTED if stopped.code in (0, 1) else stopped.code)
     except ray.train.TrainingFailedError as error:
         raise Failure(f"training failed: {_reason(error)}") from error
-    if why_stopped is not None:
-        raise Failure(f"training stopped: {why_stopped}; the same command would stop there again")
+    if len(failures) == len(config.plan):
+        first = next(iter(failures.values()))
+        raise Failure(f"training stopped: {first}; the same command would stop there again")
+    return failures
 
 
 def check_placement(cluster: ClusterConfig) -> None:
@@ -92,7 +94,7 @@ def check_memory(config: TrainConfig, num_ids: int) -> None:
         config.table.dimension,
         config.cluster.num_workers,
         is_sharded=config.table.placement == "row_sharded",
-        has_moments=any(stage.rows.name == "adam" for stage in config.stages),
+        has_moments=any(stage.rows.name == "adam" for stage in config.plan),
     )
     ray_nodes = [node for node in ray.nodes() if node["Alive"]]
     # What Ray gives out is what was free when it started, which costs nothing to look at. Where it falls short, other

@@ -10,18 +10,23 @@ import yaml
 from schemas.__main__ import JSON_DIR
 from schemas.config import TrainConfig
 from schemas.loading import load, load_features
+from schemas.sweep import SweepConfig
 
 CONFIGS = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_a_shipped_config_is_right(path):
-    is_spec = path.stem.endswith("_features")
-    if is_spec:
+    if path.stem.endswith("_features"):
         load_features(path)
+        name = "feature_spec.json"
+    elif path.stem.endswith("_sweep"):
+        load(SweepConfig, path)
+        name = "sweep_config.json"
     else:
         load(TrainConfig, path)
-    schema = json.loads((JSON_DIR / ("feature_spec.json" if is_spec else "train_config.json")).read_text())
+        name = "train_config.json"
+    schema = json.loads((JSON_DIR / name).read_text())
     jsonschema.validate(yaml.safe_load(path.read_text()), schema)
 
 

@@ -11,8 +11,9 @@ import pytest
 from safetensors import safe_open
 
 from pipeline.data.batch import Batch
-from pipeline.registry.bundle import Bundle
-from pipeline.training import loop
+from pipeline.evaluation.calibration import Isotonic, Platt
+from pipeline.registry.bundle import Bundle, write_bundle
+from pipeline.training import checkpoint, loop
 from schemas.refusal import Refusal
 
 REPOSITORY = Path(__file__).parents[2]
@@ -78,6 +79,50 @@ def test_a_bundle_holds_four_files_and_no_optimizer(bundle_folder):
     assert names == {"bundle.json", "vocabulary.json", "vocabulary.parquet", "weights.safetensors"}
     with safe_open(bundle_folder / "weights.safetensors", "pt") as file:
         assert {name.partition(".")[0] for name in file.keys()} == {"table", "model"}  # noqa: SIM118 (no mapping)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [Platt(slope=0.3, intercept=-2.1), Isotonic(knots_x=(-1.1, 0.7), knots_y=(-3.3, 0.1))],
+    ids=["platt", "isotonic"],
+)
+def test_a_bundle_with_a_calibration_returns_calibrated_logits_to_the_bit(
+    config, state, random_log, bundle, tmp_path, layer
+):
+    stage_folder, log = tmp_path / "stage", random_log(8200, 1)
+    stage_folder.mkdir()
+    checkpoint.save(state, stage_folder)
+    (stage_folder / checkpoint.CALIBRATION).write_text(layer.model_dump_json())
+    write_bundle(
+        tmp_path / "bundle",
+        config=config,
+        stage=config.stages[1],
+        vocabulary=bundle.vocabulary,
+        stage_folder=stage_folder,
+        identity="0123456789abcdef",
+        training_days=[],
+    )
+    calibrated = Bundle.load(tmp_path / "bundle")
+    assert calibrated.contents.calibration == layer
+    expected = layer.apply(bundle.logits(log))
+    assert np.array_equal(calibrated.logits(log), expected)
+    assert not np.array_equal(expected, bundle.logits(log))
+    p = 1 / (1 + np.exp(-expected.astype(np.float64)))
+    assert calibrated.probabilities(log) == pytest.approx(p, rel=1e-5)
+    again = Bundle.load(shutil.copytree(tmp_path / "bundle", tmp_path / "copy"))
+    assert np.array_equal(again.logits(log), expected)
+
+
+def test_a_bundle_of_a_stage_without_a_calibration_has_none(bundle):
+    assert bundle.contents.calibration is None
+
+
+def test_a_bundle_that_does_not_speak_of_calibration_has_none(copied, bundle, random_log):
+    contents = json.loads((copied / "bundle.json").read_text())
+    del contents["calibration"]
+    (copied / "bundle.json").write_text(json.dumps(contents))
+    log = random_log(20, 1)
+    assert np.array_equal(Bundle.load(copied).logits(log), bundle.logits(log))
 
 
 @pytest.mark.parametrize("name", ["vocabulary.json", "vocabulary.parquet", "weights.safetensors"])

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +7,10 @@ from lookups import lookup_of
 from torch import nn
 
 from pipeline.models import build
+from pipeline.models.deepfm import DeepFM
+from pipeline.models.table import Table
+from pipeline.training import checkpoint
+from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer, learning_rate_factor
 from schemas.config import (
     ConstantSchedule,
@@ -15,6 +20,7 @@ from schemas.config import (
     OptimizerConfig,
     Schedule,
     StepSchedule,
+    TableConfig,
 )
 
 NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
@@ -107,6 +113,74 @@ def test_a_restored_optimizer_goes_on_bit_for_bit(name: str):
         second.grad = torch.full_like(second, gradient)
         restored.step()
     assert second.item() == uninterrupted[-1]
+
+
+def chain() -> DeepFM:
+    """Two hidden layers of one unit each over the one float v = 1 of the one field: 1 -> 2 -> 3 * 2 -> 5 * 6."""
+    model = DeepFM(num_fields=1, dimension=1, mlp=MLPConfig(hidden=(1, 1)), seed=0)
+    with torch.no_grad():
+        for layer, weight in zip(linears(model), (2.0, 3.0, 5.0), strict=True):
+            layer.weight.fill_(weight)
+    return model
+
+
+def linears(model: DeepFM) -> list[nn.Linear]:
+    return [layer for layer in model.mlp.layers if isinstance(layer, nn.Linear)]
+
+
+def step_of(optimizer: torch.optim.Optimizer, model: DeepFM) -> None:
+    """Down the logit of the row [w | v] = [0 | 1]."""
+    optimizer.zero_grad()
+    model(lookup_of(torch.tensor([[[0.0, 1.0]]]))).sum().backward()
+    optimizer.step()
+
+
+def test_layer_decay_gives_each_matrix_a_learning_rate_of_its_own():
+    # The logit is w0 + w_3 h_2 + b_3 with h_2 = w_2 h_1 + b_2 = 6 and h_1 = w_1 + b_1 = 2, so its gradients are
+    # h_2 = 6, w_3 h_1 = 10, w_3 w_2 = 15 by the weights and 1, w_3 = 5, w_3 w_2 = 15 by the biases, from the top.
+    model = chain()
+    step_of(build_optimizer(model.parameters(), config_of("sgd", layer_decay=0.5)), model)
+    first, second, output = linears(model)
+    assert output.weight.item() == pytest.approx(5 - 0.1 * 6)
+    assert second.weight.item() == pytest.approx(3 - 0.1 * 0.5 * 10)
+    assert first.weight.item() == pytest.approx(2 - 0.1 * 0.25 * 15)
+    assert [layer.bias.item() for layer in (output, second, first)] == pytest.approx([-0.1, -0.5, -1.5])
+    assert model.w0.item() == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_layer_decay_of_1_keeps_two_groups_and_another_one_for_each_matrix(name: str):
+    model = chain()
+    plain, decayed = (
+        build_optimizer(model.parameters(), config_of(name, layer_decay=decay, weight_decay=0.5)) for decay in (1, 0.5)
+    )
+    assert [(group["lr"], group["weight_decay"]) for group in plain.param_groups] == [(0.1, 0.5), (0.1, 0)]
+    groups = [(group["lr"], group["weight_decay"], len(group["params"])) for group in decayed.param_groups]
+    assert groups == [(0.025, 0.5, 1), (0.05, 0.5, 1), (0.1, 0.5, 1), (0.1, 0, 4)]
+
+
+def test_a_model_without_matrices_has_no_layers_to_decay():
+    assert walk(config_of("sgd", layer_decay=0.5), scalar(1.0), [2]) == pytest.approx([0.8])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layer_decay_survives_a_checkpoint(name: str, tmp_path: Path):
+    config = config_of(name, layer_decay=0.5)
+
+    def fresh() -> StageState:
+        model = chain()
+        table = Table.create(1, TableConfig(dimension=1), seed=0)
+        return StageState(table, model, build_optimizer(model.parameters(), config), Progress("deepfm"))
+
+    one, other = fresh(), fresh()
+    step_of(one.optimizer, one.model)
+    checkpoint.save(one, tmp_path)
+    checkpoint.restore(other, tmp_path)
+    for state in (one, other):
+        step_of(state.optimizer, state.model)
+    assert [group["lr"] for group in other.optimizer.param_groups] == [0.025, 0.05, 0.1, 0.1]
+    for value, expected in zip(other.model.parameters(), one.model.parameters(), strict=True):
+        assert torch.equal(value, expected)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,17 +105,29 @@ def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing():
     trainer.check_placement(ClusterConfig(num_workers=2, cpus_per_worker=1.5))
 
 
-def test_a_stage_that_diverges_is_not_tried_again_and_fails_the_run(config, tmp_path, monkeypatch):
+def test_a_stage_that_diverges_is_named_and_the_others_go_on(config, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    told = config.model_dump(mode="json") | {"work_uri": str(tmp_path / "work")}
-    told["stages"][1]["rows"]["learning_rate"] = 1e30
-    diverging = TrainConfig.model_validate(told)
-    for _ in ("at first", "asked again"):
-        with pytest.raises(Failure, match=r"stage 'deepfm', step \d+: the loss .* would stop there again"):
-            retrain(diverging, lambda _: None)
+    diverging = with_rate(config, 1, 1e30, tmp_path)
+    summary = retrain(diverging, lambda _: None)
+    assert list(summary.stages) == ["fm"]
+    assert re.match(r"stage 'deepfm', step \d+: the loss ", summary.failures["deepfm"])
+    assert retrain(diverging, lambda _: None) == summary, "asked again, it is not tried again"
     recorder = tracking.connect(diverging.mlflow, diverging.work_uri)
-    runs = recorder.client.search_runs([recorder.experiment_id])
-    assert [run.info.status for run in runs] == ["FAILED"] * 6
-    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    assert len(parents) == 2
-    assert all("stage 'deepfm'" in run.data.tags["mlflow.note.content"] for run in parents)
+    runs = {run.info.run_name: run for run in recorder.client.search_runs([recorder.experiment_id])}
+    parent = runs.pop(next(name for name in runs if name not in ("fm", "deepfm")))
+    assert {name: run.info.status for name, run in runs.items()} == {"fm": "FINISHED", "deepfm": "FAILED"}
+    assert runs["deepfm"].data.tags["mlflow.note.content"] == summary.failures["deepfm"]
+    assert (parent.info.status, parent.data.tags["nightjar.outcome"]) == ("FINISHED", "partial")
+
+
+def test_a_retrain_of_which_no_stage_is_left_fails(config, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(Failure, match=r"stage 'fm', step \d+: the loss .* would stop there again"):
+        retrain(with_rate(config, 0, 1e30, tmp_path), lambda _: None)
+
+
+def with_rate(config: TrainConfig, stage: int, learning_rate: float, folder: Path) -> TrainConfig:
+    """The config with another learning rate of a stage's rows, and a work folder of its own."""
+    told = config.model_dump(mode="json") | {"work_uri": str(folder / "work")}
+    told["stages"][stage]["rows"]["learning_rate"] = learning_rate
+    return TrainConfig.model_validate(told)

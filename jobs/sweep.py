@@ -1,0 +1,98 @@
+"""`nightjar sweep`: the best values of a config's keys, found by trials and written as a config."""
+
+import json
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from jobs.console import ProgressView
+from jobs.options import AsJson, ConfigPath, Overrides
+from schemas import sweep as schema
+from schemas.config import TrainConfig
+from schemas.loading import absolute, load
+from schemas.refusal import Refusal
+from schemas.sweep import SweepConfig
+
+if TYPE_CHECKING:
+    from pipeline.sweep import Outcome, Summary
+
+
+def sweep(
+    config: ConfigPath,
+    sweep_path: Annotated[Path, typer.Option("--sweep", help="YAML file of what to draw; see jobs/configs.")],
+    out: Annotated[Path, typer.Option("--out", help="File for the best config.")],
+    set_: Overrides = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a stage with many drawn values of its keys and write the best config, for `nightjar train`.
+
+    Trials run on one CPU each, and are judged by the normalized entropy (NE) of the validation rows, which are neither
+    trained on nor held out. Those that fall behind are stopped early (ASHA).
+
+    Example: `nightjar sweep --config jobs/configs/demo.yaml --set data.validation_share=0.05
+    --sweep jobs/configs/demo_sweep.yaml --out best.yaml`
+    """
+    settings = load(SweepConfig, sweep_path)
+    loaded = load(TrainConfig, config, set_ or [])
+    check_out(out, force)
+    schema.check(settings, loaded, str(sweep_path))
+    trials = schema.draw_trials(settings, config, set_ or [], str(sweep_path))
+    from pipeline.data import files
+    from pipeline.sweep import sweep as run_sweep
+
+    with ProgressView() as show:
+        summary = run_sweep(settings, loaded, trials, shlex.join(["nightjar", *sys.argv[1:]]), show)
+    files.write_bytes(absolute(str(out)), summary.best_yaml.encode())
+    print_summary(summary, out, Console(stderr=as_json, width=None if sys.stdout.isatty() else 120))
+    if as_json:
+        figures = asdict(summary)
+        del figures["best_yaml"]
+        print(json.dumps({**figures, "out": str(out)}))
+
+
+def check_out(out: Path, force: bool) -> None:
+    """Before anything is trained: an hour later would be late."""
+    if out.is_dir() or (out.exists() and not force):
+        raise Refusal(
+            found="a folder" if out.is_dir() else "a file that is there already",
+            expected="the name of a new file",
+            where=f"--out {out}",
+            remedy="choose another name" if out.is_dir() else "choose another name, or replace it with --force",
+        )
+
+
+def print_summary(summary: "Summary", out: Path, console: Console) -> None:
+    table = Table(title=f"Validation rows, {summary.stage}", title_justify="left", box=SIMPLE_HEAD)
+    keys = list(summary.outcomes[0].values)
+    table.add_column("trial", justify="right")
+    for key in keys:
+        table.add_column(key.removeprefix(f"stages.{summary.stage}."), justify="right")
+    table.add_column("looks", justify="right")
+    table.add_column("best NE", justify="right")
+    for outcome in sorted(summary.outcomes, key=_rank):
+        values = [_cell(outcome.values[key]) for key in keys]
+        looks = f"{len(outcome.looks)} of {outcome.num_looks}" if outcome.num_looks else "none"
+        ne = "failed" if outcome.failure else "none" if outcome.best_ne is None else f"{outcome.best_ne:#.4g}"
+        style = "bold" if outcome.number == summary.best_trial else None
+        table.add_row(str(outcome.number), *values, looks, ne, style=style)
+    console.print(table)
+    for outcome in summary.outcomes:
+        if outcome.failure:
+            console.print(f"trial {outcome.number} failed: {outcome.failure}", highlight=False)
+    console.print(f"{out} is trial {summary.best_trial}, of validation NE {summary.best_ne:.4f}", highlight=False)
+
+
+def _rank(outcome: "Outcome") -> tuple[bool, float]:
+    return (outcome.best_ne is None, outcome.best_ne or 0.0)
+
+
+def _cell(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,150 @@
+"""Sweeps as MLflow runs: one parent a sweep, one child a trial."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from pipeline.registry import server
+from pipeline.registry.tracking import (
+    IDENTITY,
+    MAX_PARAM_CHARACTERS,
+    NOTE,
+    PARENT,
+    STAGE,
+    RunLog,
+    Tracking,
+    _sigterm_as_exception,
+)
+from schemas.config import TrainConfig
+from schemas.sweep import SweepConfig, Trial
+
+LOOK_NE, BEST_NE = "validation/ne", "validation/best_ne"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class SweepRuns:
+    """The runs of one sweep; `trials` maps a trial's number to its run id.
+
+    Trials go on when MLflow does not answer: what it has not taken is sent later, at the latest when the sweep ends.
+    """
+
+    tracking: Tracking
+    run_id: str
+    trials: dict[int, str] = field(default_factory=dict)
+    _log: RunLog = field(init=False)
+    _ended: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Status and description of the trials that are over."""
+    _unsent: set[int] = field(default_factory=set)
+    """Of these, the ones that MLflow does not know of yet."""
+
+    def log_look(self, number: int, ne: float, step: int) -> None:
+        self._log(str(number), {LOOK_NE: ne}, step)
+
+    def finish_trial(self, number: int, best_ne: float) -> None:
+        self._log(str(number), {BEST_NE: best_ne}, 0)
+        self._end_trial(number, "FINISHED")
+
+    def fail_trial(self, number: int, why: str) -> None:
+        """Its description says why."""
+        self._end_trial(number, "FAILED", why)
+
+    def kill_trial(self, number: int, why: str) -> None:
+        """One that was stopped before anything had come of it."""
+        self._end_trial(number, "KILLED", why)
+
+    def conclude(self, best: int, best_ne: float, values: Mapping[str, Any], config_yaml: str) -> None:
+        """The best trial's values as the parent's parameters, its NE, and its config as `best.yaml`."""
+        from mlflow.entities import Metric, Param
+
+        client = self.tracking.client
+        start_ms = client.get_run(self.run_id).info.start_time
+        params = [Param(key, server.redacted(text)[:MAX_PARAM_CHARACTERS]) for key, text in _texts(values).items()]
+        client.log_batch(self.run_id, metrics=[Metric(BEST_NE, best_ne, start_ms, 0)], params=params)
+        client.set_tag(self.run_id, "nightjar.best_trial", str(best))
+        client.log_text(self.run_id, server.redacted(config_yaml), "best.yaml")
+
+    def _begin(self, sweep: SweepConfig, config: TrainConfig, trials: Sequence[Trial]) -> None:
+        client = self.tracking.client
+        for name, model in (("config.yaml", config), ("sweep.yaml", sweep)):
+            resolved = yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False)
+            client.log_text(self.run_id, server.redacted(resolved), name)
+        for trial in trials:
+            tags = {PARENT: self.run_id, STAGE: sweep.stage}
+            run_id = self.tracking._create(f"trial {trial.number}", tags, _texts(trial.values))
+            self.trials[trial.number] = run_id
+            client.update_run(run_id, status="SCHEDULED")
+        self._log = RunLog(self.tracking.uri, {str(number): run_id for number, run_id in self.trials.items()})
+
+    def _end_trial(self, number: int, status: str, why: str = "") -> None:
+        self._ended[number] = (status, why)
+        self._unsent.add(number)
+        try:
+            with server.impatience():
+                self._send_end(number)
+        except Exception as error:
+            logger.warning("MLflow does not take how trial %d ended: %s", number, server.first_line(error))
+
+    def _send_end(self, number: int) -> None:
+        status, why = self._ended[number]
+        if why:
+            self.tracking.client.set_tag(self.trials[number], NOTE, server.redacted(why))
+        self.tracking.client.set_terminated(self.trials[number], status)
+        self._unsent.discard(number)
+
+    def _end(self, status: str) -> None:
+        """The parent last: where this is cut short, the parent is still running, and swept the next time."""
+        for number in sorted(self._unsent):
+            self._send_end(number)
+        for number, run_id in self.trials.items():
+            if number not in self._ended:
+                self.tracking.client.set_terminated(run_id, status)
+        self.tracking.client.set_terminated(self.run_id, status)
+
+    def _give_up(self, why: BaseException) -> None:
+        """End after an exception, which MLflow's own must not replace."""
+        try:
+            with server.impatience():
+                if isinstance(why, Exception):
+                    self.tracking.client.set_tag(self.run_id, NOTE, server.redacted(server.first_line(why)))
+                self._end("FAILED" if isinstance(why, Exception) else "KILLED")
+        except Exception as error:
+            logger.warning("MLflow still shows run %s as running: %s", self.run_id, server.first_line(error))
+
+
+@contextmanager
+def recorded(
+    tracking: Tracking, identity: str, sweep: SweepConfig, config: TrainConfig, trials: Sequence[Trial]
+) -> Iterator[SweepRuns]:
+    """Open the runs of a sweep: FINISHED at the end, FAILED on an exception, KILLED on Ctrl-C or SIGTERM.
+
+    A trial that is over keeps the status it ended with. What a killed driver left running under the same identity is
+    ended first, as KILLED.
+    """
+    for stale in tracking._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status = 'RUNNING'"):
+        children = tracking._search(f"tags.`{PARENT}` = '{stale.info.run_id}'")
+        for run in [*(child for child in children if child.info.status in ("RUNNING", "SCHEDULED")), stale]:
+            tracking.client.set_terminated(run.info.run_id, "KILLED")
+    params = sweep.model_dump(mode="json", exclude={"space"})
+    space = {key: values.model_dump_json(exclude_unset=True) for key, values in sweep.space.items()}
+    runs = SweepRuns(
+        tracking, tracking._create(f"sweep {sweep.stage}", {IDENTITY: identity}, {**params, "space": space})
+    )
+    try:
+        with _sigterm_as_exception():
+            runs._begin(sweep, config, trials)
+            yield runs
+    except BaseException as error:
+        runs._give_up(error)
+        raise
+    runs._end("FINISHED")
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}

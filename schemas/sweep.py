@@ -1,0 +1,231 @@
+"""SweepConfig: which keys of a TrainConfig are drawn, from what, and what the search for the best values may cost."""
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from schemas.config import StageConfig, TrainConfig
+from schemas.features import FROZEN
+from schemas.loading import load
+from schemas.refusal import Refusal
+
+SWEEPABLE = ("stages", "table")
+DIGITS = 4  # that a drawn number has: more would tell no two models apart, and a person has to read them
+REPEATS = 100  # draws in a row of what was drawn before, after which a space is taken to hold no more
+
+
+def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] >= bounds[1]:
+        raise ValueError(f"the lower bound first and below the upper one: {bounds[0]:g} is not below {bounds[1]:g}")
+    return bounds
+
+
+def _positive(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] <= 0:
+        raise ValueError(f"bounds above 0, since their logarithm is drawn: {bounds[0]:g} is not")
+    return bounds
+
+
+Bounds = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_rising)]
+PositiveBounds = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_positive), AfterValidator(_rising)]
+WholeBounds = Annotated[tuple[int, int], AfterValidator(_rising)]
+
+
+class Values(BaseModel):
+    """What a key's values are drawn from: exactly one of these."""
+
+    model_config = ConfigDict(**FROZEN, json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    choice: tuple[JsonValue, ...] | None = Field(
+        default=None, min_length=1, description="One of these, as likely each."
+    )
+    uniform: Bounds | None = Field(default=None, description="A number between these.")
+    log_uniform: PositiveBounds | None = Field(
+        default=None, description="A number between these, as likely to lie in one power of ten as in another."
+    )
+    integer: WholeBounds | None = Field(default=None, description="A whole number from the first to the second.")
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if len(self.model_fields_set) != 1 or any(getattr(self, name) is None for name in self.model_fields_set):
+            raise ValueError(f"exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+    def draw(self, generator: random.Random) -> Any:
+        if self.choice is not None:
+            return generator.choice(self.choice)
+        if self.integer is not None:
+            return generator.randint(*self.integer)
+        if self.uniform is not None:
+            return _rounded(generator.uniform(*self.uniform), self.uniform)
+        assert self.log_uniform is not None
+        low, high = self.log_uniform
+        return _rounded(exp(generator.uniform(log(low), log(high))), self.log_uniform)
+
+
+class SweepConfig(BaseModel):
+    """A search over values of a TrainConfig, judged by one stage's NE on the validation rows."""
+
+    model_config = FROZEN
+    stage: str = Field(description="Stage whose NE is to fall, or its control. Those it starts from are trained first.")
+    space: dict[str, Values] = Field(
+        min_length=1, description="Dotted key, as `--set` has it, and what its values are drawn from."
+    )
+    trials: PositiveInt = Field(default=16, description="Draws of all keys together.")
+    concurrent: PositiveInt | None = Field(
+        default=None, description="Trials at the same time, on a CPU each; none: as many as the cluster has CPUs."
+    )
+    seed: int = Field(
+        default=0, ge=0, description="Of the draws alone; a larger number of trials begins with the same."
+    )
+    grace_looks: PositiveInt = Field(
+        default=2, description="Looks at the validation rows before a trial may be stopped; many: none is stopped."
+    )
+    reduction: float = Field(
+        default=3.0, gt=1, description="Of the trials that come to a rung of ASHA, about 1 / reduction goes on from it."
+    )
+    seconds: PositiveFloat | None = Field(
+        default=None, description="After which trials are stopped, wherever they are; none: all end by themselves."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One draw, and the config that it makes or why there is none."""
+
+    number: int
+    values: dict[str, Any]
+    config: TrainConfig | None
+    refusal: Refusal | None = None
+
+
+def check(sweep: SweepConfig, config: TrainConfig, where: str) -> None:
+    """Refuse what no trial could be judged by, or what would judge each by other rows."""
+    names = [stage.name for stage in config.plan]
+    if sweep.stage not in names:
+        raise Refusal(
+            found=f"stage {sweep.stage!r}",
+            expected=f"one of {', '.join(names)}",
+            where=f"{where}: stage",
+            remedy="name the stage of the config whose NE is to fall",
+        )
+    if not config.data.validation_share:
+        raise Refusal(
+            found="no validation rows",
+            expected="rows to judge the trials by that are neither trained on nor held out for the verdict",
+            where="data.validation_share",
+            remedy="set it in the config, or by --set data.validation_share=0.05",
+        )
+    first = lineage(config, sweep.stage)[0]
+    if first.init_from is not None:
+        raise Refusal(
+            found=f"stage {first.name!r}, which starts from {first.init_from}",
+            expected="stages that start from one another or from scratch",
+            where=f"{where}: stage",
+            remedy="sweep the stage from scratch, or from an earlier stage, by its init_from",
+        )
+    for key in sweep.space:
+        top, _, rest = key.partition(".")
+        if top not in SWEEPABLE:
+            raise Refusal(
+                found=f"key {key!r}",
+                expected=f"a key of {' or '.join(SWEEPABLE)}: all trials share their rows, and are judged by the same",
+                where=f"{where}: space",
+                remedy="remove it; sweep other data with another config",
+            )
+        if top == "stages":
+            _check_part(rest.partition(".")[0], key, sweep, config, where)
+
+
+def _check_part(part: str, key: str, sweep: SweepConfig, config: TrainConfig, where: str) -> None:
+    """Refuse to draw values of a stage that the swept one does not depend on."""
+    known = [stage.name for stage in config.stages]
+    name = known[int(part)] if part.isdigit() and int(part) < len(known) else part
+    used = {owner(config, stage.name) for stage in lineage(config, sweep.stage)}
+    can_change = any(one.endswith("init_from") for one in sweep.space)
+    if name in known and name not in used and not can_change:
+        raise Refusal(
+            found=f"key {key!r}, of a stage that {sweep.stage!r} does not start from",
+            expected=f"keys of {', '.join(name for name in known if name in used)}, or of table",
+            where=f"{where}: space",
+            remedy="remove it, or sweep that stage by itself",
+        )
+
+
+def draw_trials(sweep: SweepConfig, path: Path, overrides: Sequence[str], where: str) -> list[Trial]:
+    """The config at `path` under each draw. Raises Refusal if it refuses all of them, an unknown key for example."""
+    trials = [_trial(number, values, sweep, path, overrides) for number, values in enumerate(draw(sweep), 1)]
+    if all(trial.refusal for trial in trials):
+        first = trials[0].refusal
+        assert first is not None
+        raise Refusal(
+            found=first.found, expected=first.expected, where=f"{first.where}, from {where}", remedy=first.remedy
+        )
+    return trials
+
+
+def draw(sweep: SweepConfig) -> list[dict[str, Any]]:
+    """The values of each trial, no two alike; fewer than asked for where the space holds no more."""
+    generator = random.Random(sweep.seed)  # noqa: S311 (nothing secret)
+    drawn: dict[str, dict[str, Any]] = {}
+    repeats = 0
+    while len(drawn) < sweep.trials and repeats < REPEATS:
+        values = {key: sweep.space[key].draw(generator) for key in sorted(sweep.space)}
+        text = json.dumps(values)
+        repeats = repeats + 1 if text in drawn else 0
+        drawn.setdefault(text, values)
+    return list(drawn.values())
+
+
+def lineage(config: TrainConfig, name: str) -> tuple[StageConfig, ...]:
+    """The stages of the plan that one starts from, first to last, and itself."""
+    of_name = {stage.name: stage for stage in config.plan}
+    stages = [of_name[name]]
+    while (earlier := of_name.get(stages[0].init_from or "")) is not None:
+        stages.insert(0, earlier)
+    return tuple(stages)
+
+
+def owner(config: TrainConfig, name: str) -> str:
+    """The stage of the config that a stage of the plan is, or is the control of."""
+    if any(stage.name == name for stage in config.stages):
+        return name
+    control_of = lineage(config, name)[-1].control_of
+    assert control_of is not None
+    return control_of
+
+
+def _trial(number: int, values: dict[str, Any], sweep: SweepConfig, path: Path, overrides: Sequence[str]) -> Trial:
+    try:
+        config = load(TrainConfig, path, [*overrides, *(f"{key}={_as_yaml(value)}" for key, value in values.items())])
+        check(sweep, config, str(path))
+    except Refusal as refusal:
+        return Trial(number, values, None, refusal)
+    return Trial(number, values, config)
+
+
+def _as_yaml(value: Any) -> str:
+    """On one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
+    return text.removesuffix("...\n").rstrip("\n")
+
+
+def _rounded(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(float(f"{value:.{DIGITS}g}"), bounds[0]), bounds[1])

@@ -1,0 +1,254 @@
+"""Where does pretraining by FM pay? FNN and DeepFM from FM, over transfer choices, against controls of as many rows.
+
+    python tests/benchmarks/two_stage.py --out study --rows 200000 2000000 --seeds 1 2 3
+
+Writes `study/results.json`, one entry a stage trained; what is there already is not trained again. `--report` writes
+tests/benchmarks/two_stage.md and its plots from it. Nets and controls were tuned alike, on seed 0, which is none of the
+study's. Two processes of one thread each; 2 M rows take about five minutes a seed.
+"""
+
+import argparse
+import multiprocessing
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from pydantic import TypeAdapter
+
+from pipeline import cluster, retrain
+from pipeline.data import feed
+from pipeline.data.store import Store
+from pipeline.data.synthetic import generate
+from pipeline.evaluation.bootstrap import Interval, compare
+from pipeline.evaluation.lift import rows_to_reach
+from pipeline.training import checkpoint, course, local, stages
+from pipeline.training.checkpoint import Progress
+from pipeline.training.course import Rank
+from schemas.config import StageConfig, TrainConfig, TransferConfig
+from schemas.loading import load
+
+ROOT = Path(__file__).parents[2]
+PAGE = Path(__file__).with_suffix(".md")
+IMAGES = ROOT / "infra" / "images"
+SYNTHETIC, BANK = ROOT / "jobs/configs/study.yaml", ROOT / "jobs/configs/bank_marketing.yaml"
+BANK_LOG = ROOT.parent / "shared/data/bank_marketing"
+CONTROL, CONFIGURED = "nothing: the control", "as configured"
+TRANSFERS: dict[str, dict[str, Any]] = {
+    "accumulators kept": {"accumulators": 1.0},
+    "a tenth of them": {"accumulators": 0.1},
+    "new ones": {"accumulators": 0.0},
+    "new ones, rows times 0.1": {"accumulators": 0.0, "scale": 0.1},
+    "new ones, fresh deviation": {"accumulators": 0.0, "scale": "fresh"},
+    "no w, no w0": {"accumulators": 0.0, "w": False, "w0": False},
+}
+HEAD = """# Where pretraining by FM pays
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A log to train on: `name` and `seed` say which."""
+
+    name: str
+    seed: int
+    config: TrainConfig
+    store: Store
+    best_possible_ne: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stage that was trained, and how it compares with its control, where it has one."""
+
+    world: str
+    seed: int
+    model: str
+    transfer: str
+    results: dict[str, float]
+    curve: list[list[float]]
+    best_possible_ne: float | None
+    control_log_loss: float = 1.0
+    change: Interval | None = None
+    """Log loss minus the control's, with its bootstrap interval."""
+    rows_ratio: float | None = None
+    """Rows seen in all when it was as good as the control at its end, over the control's."""
+
+
+ENTRIES = TypeAdapter(list[Entry])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rows", type=int, nargs="*", default=[])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--bank", action="store_true")
+    parser.add_argument("--one-transfer", action="store_true", help="only the one that the config says")
+    parser.add_argument("--report", action="store_true")
+    told = parser.parse_args()
+    told.out.mkdir(parents=True, exist_ok=True)
+    saved = told.out / "results.json"
+    entries: list[Entry] = ENTRIES.validate_json(saved.read_bytes()) if saved.exists() else []
+    for name, seed, config in worlds(told.out.absolute(), told.rows, told.seeds, told.bank):
+        if not any((entry.world, entry.seed) == (name, seed) for entry in entries):
+            entries += study(prepare(name, seed, config), told.one_transfer)
+            saved.write_bytes(ENTRIES.dump_json(entries, indent=1))
+            print(*table(name, [entry for entry in entries if entry.world == name]), sep="\n", flush=True)
+    if told.report:
+        report(entries)
+
+
+def worlds(folder: Path, sizes: list[int], seeds: list[int], has_bank: bool) -> Iterator[tuple[str, int, TrainConfig]]:
+    for size in sizes:
+        for seed in seeds:
+            logs = folder / f"logs-{size}-{seed}"
+            generate(str(logs), days=8, rows_per_day=size // 7, seed=seed)
+            sets = [f"data.logs_uri={logs}", f"work_uri={folder}/work-{size}-{seed}", f"seed={seed}"]
+            yield f"synthetic, {size / 1e6:g} M rows", seed, load(TrainConfig, SYNTHETIC, sets)
+    for seed in seeds if has_bank else ():
+        sets = [f"data.logs_uri={BANK_LOG}", f"work_uri={folder}/work-bank-{seed}", f"data.split.seed={seed}"]
+        yield "bank, at random", seed, load(TrainConfig, BANK, sets)
+
+
+def prepare(name: str, seed: int, config: TrainConfig) -> World:
+    """Encode the log, on a Ray of this machine."""
+    inputs = retrain.find_inputs(config, lambda event: None)
+    with cluster.connected(config.cluster):
+        store = retrain.encoded_store(config, inputs, lambda event: None)
+    return World(name, seed, config, store, retrain.best_possible_ne(config, inputs))
+
+
+def study(world: World, one_transfer: bool) -> Iterator[Entry]:
+    """FM and the controls once, then each net from the same FM by each transfer."""
+    of_name = {stage.name: stage for stage in world.config.plan}
+    first = [stage for stage in of_name.values() if stage.init_from is None]
+    nets = [stage for stage in of_name.values() if stage.init_from is not None]
+    changed = [(CONFIGURED, net, net) for net in nets]
+    if not one_transfer:
+        changed = [(name, net, with_transfer(net, name)) for net in nets for name in TRANSFERS]
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(train, [world] * len(first), first))
+        list(pool.map(train, [world] * len(changed), [stage for *_, stage in changed]))
+    for stage in first:
+        yield entry_of(world, stage, CONTROL if stage.control_of else "")
+    for transfer, net, stage in changed:
+        yield entry_of(world, stage, transfer, of_name[f"{net.name}-control"])
+
+
+def with_transfer(net: StageConfig, name: str) -> StageConfig:
+    number = list(TRANSFERS).index(name)
+    return net.model_copy(update={"name": f"{net.name}-{number}", "transfer": TransferConfig(**TRANSFERS[name])})
+
+
+def train(world: World, stage: StageConfig) -> None:
+    torch.set_num_threads(1)
+    rank = Rank(world.config, world.store, f"{world.config.work_uri}/runs")
+    if not checkpoint.is_published(uri_of(world, stage)):
+        local.run_stage(rank, stage, lambda *point: None)
+
+
+def entry_of(world: World, stage: StageConfig, transfer: str, control: StageConfig | None = None) -> Entry:
+    own = progress(world, stage)
+    plain = Entry(world.name, world.seed, stage.model, transfer, own.results, own.curve, world.best_possible_ne)
+    if control is None:
+        return plain
+    windows = list(feed.local_windows(world.store, "test", len(world.config.data.features.fields), 0, 1))
+    labels = np.concatenate([rows.labels for rows in windows])
+    logits, base_logits = (course.held_out_logits(uri_of(world, one), world.store) for one in (stage, control))
+    change = compare(logits, base_logits, labels, seed=world.seed).log_loss
+    assert change is not None
+    its = progress(world, control)
+    reached = rows_to_reach(own.curve, its.curve[-1][1], its.rows_seen - own.rows_seen)
+    return replace(
+        plain,
+        control_log_loss=its.results["log_loss"],
+        change=change,
+        rows_ratio=None if reached is None else reached / its.rows_seen,
+    )
+
+
+def progress(world: World, stage: StageConfig) -> Progress:
+    return checkpoint.read_progress(Path(uri_of(world, stage)))
+
+
+def uri_of(world: World, stage: StageConfig) -> str:
+    return stages.stage_uri(f"{world.config.work_uri}/runs", stage.name)
+
+
+def report(entries: list[Entry]) -> None:
+    """The page: a table a log, means over its seeds with their deviation, and the plots."""
+    text = [HEAD]
+    for world in dict.fromkeys(entry.world for entry in entries):
+        text += table(world, [entry for entry in entries if entry.world == world])
+        name = f"two-stage-{re.sub('[^a-z0-9]+', '-', world.lower())}.png"
+        plot([entry for entry in entries if entry.world == world]).savefig(IMAGES / name, dpi=110)
+        text += ["", f"![NE against rows seen: {world}](../../infra/images/{name})", ""]
+    PAGE.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def table(world: str, entries: list[Entry]) -> list[str]:
+    of_kind: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        of_kind[entry.model, entry.transfer].append(entry)
+    best = {entry.seed: entry.best_possible_ne for entry in entries if entry.best_possible_ne}
+    lines = ["", f"## {world[0].upper()}{world[1:]}", ""]
+    lines += [f"Best possible NE: {spread(list(best.values()), '.4f')}.", ""] if best else []
+    lines += [
+        f"{len({entry.seed for entry in entries})} seeds, mean ± standard deviation.",
+        "",
+        "| model | takes over | NE | AUC | calibration | log loss against its control | control's NE at |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (model, transfer), same in of_kind.items():
+        changes = [entry.change.estimate / entry.control_log_loss for entry in same if entry.change]
+        ratios = [entry.rows_ratio for entry in same if entry.rows_ratio is not None]
+        reached = f"{spread(ratios, '.0%')} of its rows" if ratios else "never"
+        reached += f" ({len(ratios)} of {len(same)})" if 0 < len(ratios) < len(same) else ""
+        figures = (spread([entry.results[key] for entry in same], ".4f") for key in ("ne", "auc"))
+        calibration = spread([entry.results["calibration"] for entry in same], ".3f")
+        against = f"{spread(changes, '+.2%')} | {reached}" if changes else "|"
+        lines.append(f"| {model} | {transfer} | {' | '.join(figures)} | {calibration} | {against} |")
+    return lines
+
+
+def spread(values: list[float], form: str) -> str:
+    deviation = f" ± {statistics.stdev(values):{form.replace('+', '')}}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):{form}}{deviation}"
+
+
+def plot(entries: list[Entry]) -> Figure:
+    """Held-out NE against rows seen, FM's included: of each net, its best transfer and its control."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, model, control in zip(figure.subplots(1, 2), ("fnn", "deepfm"), ("dnn", "deepfm"), strict=True):
+        of_transfer = {name: [e for e in entries if e.model == model and e.transfer == name] for name in names(entries)}
+        best = min(of_transfer, key=lambda name: statistics.fmean(e.results["ne"] for e in of_transfer[name]))
+        controls = {e.seed: e for e in entries if e.model == control and e.transfer == CONTROL}
+        for entry in of_transfer[best]:
+            its = controls[entry.seed]
+            before = its.results["rows_seen"] - entry.results["rows_seen"]
+            label = (f"from FM, {best}", "control") if entry is of_transfer[best][0] else (None, None)
+            axes.plot(
+                [(x + before) / 1e6 for x, _ in entry.curve], [y for _, y in entry.curve], "#0072B2", label=label[0]
+            )
+            axes.plot([x / 1e6 for x, _ in its.curve], [y for _, y in its.curve], "#D55E00", label=label[1])
+        axes.set(title=model, xlabel="rows seen, those by FM included (millions)", ylabel="held-out NE")
+        axes.legend()
+    return figure
+
+
+def names(entries: list[Entry]) -> list[str]:
+    """Of the transfers."""
+    return [name for name in dict.fromkeys(entry.transfer for entry in entries) if name not in ("", CONTROL)]
+
+
+if __name__ == "__main__":
+    main()
