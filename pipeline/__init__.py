@@ -7,10 +7,13 @@ The walk of one click, a row of `logs/date=2026-11-19/part-3.parquet`:
 2. `data.passes` reads the log twice, on all nodes: to count values, of which `data.vocabulary` makes one append-only
    id space, and to encode rows by `data.encode` into the packed `data.store`, shuffled within their day.
 3. `data.feed` streams the store to each training rank, as the `Batch`es of `data.batch`.
-4. `training.worker` runs the stages of the plan in one worker group: each step of `training.loop` gathers the batch's
-   rows from `models.table`, has a model of `models` give logits, and updates just those rows.
-5. `evaluation.metrics` adds up the held-out day; `evaluation.gate` says whether the candidate may become champion.
+4. `training.worker` runs the stages of the plan, controls included, in one worker group. `training.course` takes one
+   from where it starts to its published result: each step of `training.loop` gathers the batch's rows from
+   `models.table`, has a model of `models` give logits, and updates just those rows; `training.watch` looks on.
+5. `evaluation.metrics` adds up the held-out day, `evaluation.lift` says what pretraining bought, and `evaluation.gate`
+   whether the candidate may become champion.
 6. `registry.bundle` writes spec, vocabulary and weights as one directory; `registry.tracking` and `registry.versions`
    record the run and register the model in MLflow; `registry.pyfunc` serves raw rows with it.
-7. `scoring` writes or evaluates a day's probabilities with a registered model; `retrain` calls it all, in this order.
+7. `scoring` writes or evaluates a day's probabilities with a registered model; `retrain` calls it all, in this order,
+   and `sweep` the training alone, for many configs.
 """

@@ -23,9 +23,9 @@ from ray.tune.schedulers import ASHAScheduler
 from pipeline import cluster
 from pipeline.data import files
 from pipeline.data.store import Store
+from pipeline.inputs import Event, Inputs, Show, encoded_store, find_inputs
 from pipeline.registry import server, sweeps, tracking
 from pipeline.registry.sweeps import SweepRuns
-from pipeline.retrain import Event, Inputs, Show, encoded_store, find_inputs
 from pipeline.training import checkpoint, local, memory, trainer
 from pipeline.training.course import Rank
 from pipeline.training.local import MetricLog

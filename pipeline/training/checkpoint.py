@@ -25,7 +25,10 @@ from pipeline.models.table import CHUNK_ROWS, Shard, Table
 
 TENSORS = "state.safetensors"
 PROGRESS = "progress.json"
-CALIBRATION = "calibration.json"  # of a published stage that has one
+# Of a published stage.
+HELD_OUT_SUMS = "held_out.npz"
+HELD_OUT_LOGITS = "logits-"  # and the rank
+CALIBRATION = "calibration.json"  # where it has one
 
 
 @dataclass(slots=True)

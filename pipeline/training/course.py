@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
-from pipeline.data import feed, files
+from pipeline.data import feed
 from pipeline.data.background import Ahead
 from pipeline.data.batch import Batch
 from pipeline.data.rows import Rows
@@ -32,8 +32,6 @@ from pipeline.training.placement import place
 from pipeline.training.step import TrainingStep, build_step, require_finite
 from pipeline.training.watch import Watch
 from schemas.config import StageConfig, TrainConfig
-
-HELD_OUT_SUMS = "held_out.npz"
 
 Windows = Callable[[int], Iterator[Rows]]
 """(rows of a window) -> this rank's share of one epoch, in windows of so many."""
@@ -149,18 +147,6 @@ def _take_steps(
             tell(found, progress.step, num_steps)
 
 
-def held_out_logits(uri: str, store: Store) -> NDArray[np.float32]:
-    """[R] what the stage published at `uri` made of all held-out rows, in the store's order."""
-    of_group: dict[int, NDArray[np.float32]] = {}
-    for name in files.names(uri):
-        if name.startswith("logits-"):
-            with np.load(io.BytesIO(files.read_bytes(f"{uri}/{name}"))) as arrays:
-                of_group |= {int(number): arrays[number] for number in arrays.files}
-    logits_R = np.concatenate([of_group[number] for number in sorted(of_group)])
-    assert len(logits_R) == store.num_rows("test")
-    return logits_R
-
-
 def batch_starts(num_rows: int, batch_size: int) -> range:
     """Where the batches start. A last one of a single row is left out: batch norm has no variance of it."""
     is_lone = batch_size > 1 and num_rows % batch_size == 1
@@ -204,9 +190,9 @@ def _publish(rank: Rank, state: StageState, judge: judging.Judge, uri: str) -> N
         "rows_per_second": progress.rows_seen / max(progress.seconds, 1e-9),
         "seconds": progress.seconds,
     }
-    extra = {f"logits-{rank.index}-of-{rank.count}.npz": _npz(of_group)}
+    extra = {f"{checkpoint.HELD_OUT_LOGITS}{rank.index}-of-{rank.count}.npz": _npz(of_group)}
     if rank.index == 0:
-        extra[HELD_OUT_SUMS] = sums.to_bytes()
+        extra[checkpoint.HELD_OUT_SUMS] = sums.to_bytes()
         if layer:
             extra[checkpoint.CALIBRATION] = layer.model_dump_json().encode()
     checkpoint.put(state if has_a_part(rank, state) else None, extra, uri)

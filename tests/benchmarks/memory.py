@@ -70,7 +70,7 @@ def train(logs: str, work: str) -> None:
     from pipeline import cluster
     from pipeline.bench.job import Record
     from pipeline.bench.machine import peak_memory_bytes
-    from pipeline.retrain import encoded_store, find_inputs
+    from pipeline.inputs import encoded_store, find_inputs
     from pipeline.training import trainer
     from pipeline.training.worker import Job
     from schemas.config import TrainConfig

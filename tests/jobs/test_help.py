@@ -1,11 +1,11 @@
 import pytest
 from command import nightjar
 
-VERBS = ["generate", "train", "evaluate", "score", "ui", "bench", "bench step", "bench feed", "bench job"]
+VERBS = ["generate", "train", "sweep", "evaluate", "score", "ui", "bench", "bench step", "bench feed", "bench job"]
 
 
 @pytest.mark.parametrize(
-    "verb", ["generate", "train", "evaluate", "score", "ui", "bench", "bench step", "bench feed", "bench job"]
+    "verb", ["generate", "train", "sweep", "evaluate", "score", "ui", "bench", "bench step", "bench feed", "bench job"]
 )
 def test_help_shows_an_example(tmp_path, verb):
     done = nightjar(*verb.split(), "--help", cwd=tmp_path)

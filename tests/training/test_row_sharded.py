@@ -11,7 +11,7 @@ import pytest
 import torch
 from click_logs import SPEC, write_random_log
 
-from pipeline.retrain import encoded_store, find_inputs
+from pipeline.inputs import encoded_store, find_inputs
 from pipeline.training import checkpoint, stages, trainer
 from pipeline.training.worker import Job
 from schemas.config import TrainConfig

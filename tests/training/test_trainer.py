@@ -9,8 +9,9 @@ import pytest
 from click_logs import SPEC, write_random_log
 
 from pipeline.data.store import Store
+from pipeline.inputs import encoded_store, find_inputs
 from pipeline.registry import tracking
-from pipeline.retrain import encoded_store, find_inputs, retrain
+from pipeline.retrain import retrain
 from pipeline.training import checkpoint, stages, trainer
 from pipeline.training.worker import Job
 from schemas.config import ClusterConfig, TrainConfig
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mar
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """Two ranks, two stages, a thousand rows to train on and five hundred held out."""
+    """Two ranks, two stages, the first of which ends within an epoch; a thousand rows to train on, 500 held out."""
     folder = tmp_path_factory.mktemp("trainer")
     write_random_log(folder / "logs", num_days=3, rows_per_day=500)
     return TrainConfig.model_validate(
@@ -29,7 +30,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
             "work_uri": str(folder / "work"),
             "data": {"logs_uri": str(folder / "logs"), "features": SPEC},
             "stages": [
-                {"name": "fm", "model": "fm", "batch_size": 32},
+                {"name": "fm", "model": "fm", "batch_size": 32, "epochs": 1.5},
                 {
                     "name": "deepfm",
                     "model": "deepfm",
