@@ -17,9 +17,10 @@ from pipeline.data import feed
 from pipeline.data.rows import Rows
 from pipeline.data.store import SplitName, Store, StoredPart, complete, write_part
 from pipeline.evaluation import calibration
-from pipeline.training import checkpoint, course, local, published, stages
+from pipeline.training import checkpoint, course, local, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.course import Rank
+from pipeline.training.published import held_out_logits
 from pipeline.training.watch import BEST, CURVE_LOOKS, Watch
 from schemas.config import ConstantSchedule, EarlyStopConfig, StageConfig, TrainConfig
 
@@ -151,7 +152,7 @@ def test_stopping_early_gives_the_bits_of_having_trained_to_the_best_step_only(s
     expected = checkpoint.load_tensors(published(shorter, stage))
     found = checkpoint.load_tensors(published(rank, stopping))
     assert all(torch.equal(found[name], value) for name, value in expected.items())
-    held_out = [published.held_out_logits(one.run_uri, "fm") for one in (rank, shorter)]
+    held_out = [held_out_logits(one.run_uri, "fm") for one in (rank, shorter)]
     assert np.array_equal(*held_out)
 
 
@@ -180,7 +181,7 @@ def test_the_curve_of_a_stage_that_is_not_stopped_ends_with_its_result(whole, st
 
 
 def test_held_out_logits_are_the_published_models_in_the_stores_order(whole, stage, splits):
-    found = published.held_out_logits(whole.run_uri, stage.name)
+    found = held_out_logits(whole.run_uri, stage.name)
     assert found.tolist() == pytest.approx(fm_logits(published(whole, stage), splits["test"]).tolist(), abs=1e-5)
 
 
@@ -256,7 +257,7 @@ def test_published_logits_are_those_of_the_calibration_fitted_to_the_validation_
     assert (layer.slope, layer.intercept) == pytest.approx((fitted.slope, fitted.intercept), rel=1e-4)
     assert layer.slope < 0.9, "what has learnt the training rows by heart is too sure"
 
-    uncalibrated, calibrated = (published.held_out_logits(one.run_uri, stage.name) for one in (whole, rank))
+    uncalibrated, calibrated = (held_out_logits(one.run_uri, stage.name) for one in (whole, rank))
     assert np.array_equal(calibrated, layer.apply(uncalibrated))
     progress = checkpoint.read_progress(folder)
     assert progress.results["ne"] == pytest.approx(ne_of(calibrated.astype(float), held_out.labels))
