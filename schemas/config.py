@@ -207,10 +207,10 @@ class TransferConfig(BaseModel):
         default=1.0, description="Times w and v; `fresh`: what gives v the deviation of a fresh start."
     )
     accumulators: float = Field(
-        default=1.0,
+        default=0.0,
         ge=0,
-        description="Times the rows' Adagrad accumulators, each a learning rate of its own: 1 keeps them, 0 starts new "
-        "ones. Adam always starts new ones.",
+        description="Times the rows' Adagrad accumulators, each a learning rate of its own: 0 starts new ones, 1 keeps "
+        "them, so that what the earlier stage saw often moves little. Adam always starts new ones.",
     )
 
 

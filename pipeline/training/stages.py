@@ -73,10 +73,7 @@ def from_scratch(
 def transfer(
     state: StageState, earlier: Path, what: TransferConfig, init_deviation: float, has_accumulators: bool
 ) -> None:
-    """Start from an earlier stage: its rows, their accumulators, its global bias, as far as `what` says.
-
-    Kept accumulators are a learning rate for each row: what the earlier stage has seen often moves little.
-    """
+    """Start from an earlier stage: its rows, their accumulators, its global bias, as far as `what` says."""
     table = state.table
     fresh = table.rows[:, 1:].clone() if not what.v else None
     checkpoint.load_table(table, earlier, ("rows", "accumulators") if has_accumulators else ("rows",))
