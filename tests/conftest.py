@@ -10,6 +10,8 @@ from click_logs import SPEC, click_rows, write_day
 
 from schemas.features import FeatureSpec
 
+# Before anything imports torch. Small operations gain nothing by threads, and wait long for them on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray 2.59 and later turn token authentication on for local clusters, which a second node could then not join.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
