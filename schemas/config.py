@@ -195,14 +195,14 @@ class RowOptimizerConfig(BaseModel):
 class TransferConfig(BaseModel):
     """What a stage takes over of the one that it starts from; what it does not, starts fresh.
 
-    DeepFM's FM part has w and w0 to itself and shares v with its layers: without w and w0 it inherits the interactions
-    alone.
+    The defaults are those of the study in tests/benchmarks/two_stage.md. DeepFM's FM part has w and w0 to itself and
+    shares v with its layers: without w and w0 it inherits the interactions alone. FNN's authors take over all three.
     """
 
     model_config = FROZEN
-    w: bool = True
+    w: bool = False
     v: bool = True
-    w0: bool = True
+    w0: bool = False
     scale: PositiveFloat | Literal["fresh"] = Field(
         default=1.0, description="Times w and v; `fresh`: what gives v the deviation of a fresh start."
     )

@@ -8,9 +8,10 @@ from training_states import batches_of, train_alone
 from pipeline.models.table import WHOLE, Shard, Table
 from pipeline.training import checkpoint, loop, stages
 from pipeline.training.checkpoint import StageState
-from schemas.config import TrainConfig, TransferConfig
+from schemas.config import StageConfig, TrainConfig, TransferConfig
 
 NUM_IDS = 40
+ALL = {"w": True, "w0": True}
 NUM_STRANGERS = 10
 
 
@@ -25,8 +26,22 @@ def fm_uri(config, rows, tmp_path) -> str:
     return str(tmp_path)
 
 
-def test_a_stage_starts_with_the_rows_and_the_bias_of_the_one_it_names(config, fm_uri):
-    state = stages.start(config.stages[1], config, NUM_IDS, fm_uri, 0.5, stages.CPU, None)
+def taking_all(config: TrainConfig) -> StageConfig:
+    """DeepFM, which takes over all that FM has."""
+    return config.stages[1].model_copy(update={"transfer": TransferConfig(**ALL)})
+
+
+def test_a_stage_starts_with_the_interactions_of_the_one_it_names_and_all_else_fresh(config, fm_uri):
+    state = stages.start(config.stages[1], config, NUM_IDS, fm_uri, 0.03, stages.CPU, None)
+    saved = checkpoint.load_tensors(Path(stages.stage_uri(fm_uri, "fm")))
+    assert torch.equal(state.table.rows[:, 1:], saved["table.rows"][:, 1:])
+    assert not state.table.rows[:, 0].any()
+    assert not state.table.accumulators.any()
+    assert state.model.w0.sigmoid().item() == pytest.approx(0.03)
+
+
+def test_a_stage_takes_over_w_and_the_bias_too_where_its_config_says_so(config, fm_uri):
+    state = stages.start(taking_all(config), config, NUM_IDS, fm_uri, 0.5, stages.CPU, None)
     saved = checkpoint.load_tensors(Path(stages.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows, saved["table.rows"])
     assert not state.table.accumulators.any()
@@ -35,7 +50,7 @@ def test_a_stage_starts_with_the_rows_and_the_bias_of_the_one_it_names(config, f
 
 
 def test_deepfm_with_a_zero_head_starts_as_the_fm_it_comes_from(config, rows, fm_uri):
-    deepfm = stages.start(config.stages[1], config, NUM_IDS, fm_uri, 0.5, stages.CPU, None)
+    deepfm = stages.start(taking_all(config), config, NUM_IDS, fm_uri, 0.5, stages.CPU, None)
     with torch.no_grad():
         for parameter in deepfm.model.mlp.parameters():
             parameter.zero_()
@@ -103,7 +118,7 @@ def fresh(config: TrainConfig, shard: Shard = WHOLE) -> StageState:
 
 def transferred(config: TrainConfig, folder: Path, shard: Shard = WHOLE, **what: object) -> StageState:
     state = fresh(config, shard)
-    stages.transfer(state, folder, TransferConfig.model_validate(what), config.table.init_deviation, True)
+    stages.transfer(state, folder, TransferConfig.model_validate(ALL | what), config.table.init_deviation, True)
     return state
 
 
@@ -148,7 +163,7 @@ def test_rows_that_are_nearly_0_are_blown_up_no_further_than_by_the_inverse_of_t
     narrow = config.model_copy(update={"table": config.table.model_copy(update={"dimension": 2})})
     checkpoint.save(by_hand(config, [[1e-9, 1e-9, -1e-9]], [1]), tmp_path)
     state = stages.from_scratch(config.stages[0], narrow, 1)
-    stages.transfer(state, tmp_path, TransferConfig(scale="fresh"), config.table.init_deviation, True)
+    stages.transfer(state, tmp_path, TransferConfig(**ALL, scale="fresh"), config.table.init_deviation, True)
     most = 1e-9 / stages.LEAST_DEVIATION
     assert state.table.rows.tolist() == [pytest.approx([most, most, -most])]
 
@@ -163,7 +178,7 @@ def test_accumulators_are_kept_by_a_factor_and_0_starts_new_ones(config, fm_fold
 
 def test_adam_takes_no_accumulators_of_adagrads(config, fm_uri):
     rows = config.stages[1].rows.model_copy(update={"name": "adam"})
-    stage = config.stages[1].model_copy(update={"rows": rows})
+    stage = taking_all(config).model_copy(update={"rows": rows})
     state = stages.start(stage, config, NUM_IDS, fm_uri, 0.5, stages.CPU, None)
     saved = checkpoint.load_tensors(Path(stages.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows, saved["table.rows"])
