@@ -18,7 +18,7 @@ from pipeline.registry.tracking import (
     STAGE,
     RunLog,
     Tracking,
-    _sigterm_as_exception,
+    ending,
 )
 from schemas.config import TrainConfig
 from schemas.sweep import SweepConfig, Trial
@@ -77,7 +77,7 @@ class SweepRuns:
             client.log_text(self.run_id, server.redacted(resolved), name)
         for trial in trials:
             tags = {PARENT: self.run_id, STAGE: sweep.stage}
-            run_id = self.tracking._create(f"trial {trial.number}", tags, _texts(trial.values))
+            run_id = self.tracking.create(f"trial {trial.number}", tags, _texts(trial.values))
             self.trials[trial.number] = run_id
             client.update_run(run_id, status="SCHEDULED")
         self._log = RunLog(self.tracking.uri, {str(number): run_id for number, run_id in self.trials.items()})
@@ -98,24 +98,14 @@ class SweepRuns:
         self.tracking.client.set_terminated(self.trials[number], status)
         self._unsent.discard(number)
 
-    def _end(self, status: str) -> None:
-        """The parent last: where this is cut short, the parent is still running, and swept the next time."""
+    def end(self, status: str) -> None:
+        """The parent last: where this is cut short, the parent is still running, and ended the next time."""
         for number in sorted(self._unsent):
             self._send_end(number)
         for number, run_id in self.trials.items():
             if number not in self._ended:
                 self.tracking.client.set_terminated(run_id, status)
         self.tracking.client.set_terminated(self.run_id, status)
-
-    def _give_up(self, why: BaseException) -> None:
-        """End after an exception, which MLflow's own must not replace."""
-        try:
-            with server.impatience():
-                if isinstance(why, Exception):
-                    self.tracking.client.set_tag(self.run_id, NOTE, server.redacted(server.first_line(why)))
-                self._end("FAILED" if isinstance(why, Exception) else "KILLED")
-        except Exception as error:
-            logger.warning("MLflow still shows run %s as running: %s", self.run_id, server.first_line(error))
 
 
 @contextmanager
@@ -127,23 +117,14 @@ def recorded(
     A trial that is over keeps the status it ended with. What a killed driver left running under the same identity is
     ended first, as KILLED.
     """
-    for stale in tracking._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status = 'RUNNING'"):
-        children = tracking._search(f"tags.`{PARENT}` = '{stale.info.run_id}'")
-        for run in [*(child for child in children if child.info.status in ("RUNNING", "SCHEDULED")), stale]:
-            tracking.client.set_terminated(run.info.run_id, "KILLED")
+    tracking.end_stale(identity)
     params = sweep.model_dump(mode="json", exclude={"space"})
     space = {key: values.model_dump_json(exclude_unset=True) for key, values in sweep.space.items()}
-    runs = SweepRuns(
-        tracking, tracking._create(f"sweep {sweep.stage}", {IDENTITY: identity}, {**params, "space": space})
-    )
-    try:
-        with _sigterm_as_exception():
-            runs._begin(sweep, config, trials)
-            yield runs
-    except BaseException as error:
-        runs._give_up(error)
-        raise
-    runs._end("FINISHED")
+    run_id = tracking.create(f"sweep {sweep.stage}", {IDENTITY: identity}, {**params, "space": space})
+    runs = SweepRuns(tracking, run_id)
+    with ending(runs):
+        runs._begin(sweep, config, trials)
+        yield runs
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

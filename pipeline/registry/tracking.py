@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from getpass import getuser
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
@@ -61,21 +61,21 @@ class Tracking:
         Why it failed becomes the description of its run. What a killed driver left running under the same identity is
         ended first, as KILLED.
         """
+        self.end_stale(identity)
+        retrain = Retrain(self, self.create(name, {IDENTITY: identity}, config.model_dump(mode="json")))
+        with ending(retrain):
+            retrain._begin(config, manifest_json)
+            yield retrain
+
+    def end_stale(self, identity: str) -> None:
+        """End as KILLED what a killed driver has left running under the identity, children first."""
         for stale in self._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status = 'RUNNING'"):
             children = self._search(f"tags.`{PARENT}` = '{stale.info.run_id}'")
             for run in [*(child for child in children if child.info.status in ("RUNNING", "SCHEDULED")), stale]:
                 self.client.set_terminated(run.info.run_id, "KILLED")
-        retrain = Retrain(self, self._create(name, {IDENTITY: identity}, config.model_dump(mode="json")))
-        try:
-            with _sigterm_as_exception():
-                retrain._begin(config, manifest_json)
-                yield retrain
-        except BaseException as error:
-            retrain._give_up(error)
-            raise
-        retrain._end("FINISHED")
 
-    def _create(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
+    def create(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
+        """A run of that name, with a tree of parameters; its id."""
         from mlflow.entities import Param
 
         tags = {"mlflow.runName": name, "mlflow.user": _user(), **tags}
@@ -202,7 +202,7 @@ class Retrain:
         self.log_text("manifest.json", manifest_json)
         for stage in config.plan:
             tags = {PARENT: self.run_id, STAGE: stage.name}
-            self.stages[stage.name] = self.tracking._create(stage.name, tags, stage.model_dump(mode="json"))
+            self.stages[stage.name] = self.tracking.create(stage.name, tags, stage.model_dump(mode="json"))
             self.tracking.client.update_run(self.stages[stage.name], status="SCHEDULED")
 
     def _log_final(self, run_id: str, results: Mapping[str, float]) -> None:
@@ -216,22 +216,48 @@ class Retrain:
         metrics = [Metric(name, value, time_ms, 0) for name, value in named.items() if isfinite(value)]
         self.tracking.client.log_batch(run_id, metrics=metrics)
 
-    def _end(self, status: str) -> None:
-        """The parent last: where this is cut short, the parent is still running, and swept the next time."""
+    def end(self, status: str) -> None:
+        """The parent last: where this is cut short, the parent is still running, and ended the next time."""
         for stage, run_id in self.stages.items():
             if stage not in self._ended:
                 self.tracking.client.set_terminated(run_id, status)
         self.tracking.client.set_terminated(self.run_id, status)
 
-    def _give_up(self, why: BaseException) -> None:
-        """End after an exception, which MLflow's own must not replace."""
-        try:
-            with server.impatience():
-                if isinstance(why, Exception):
-                    self.set_tag(NOTE, server.redacted(server.first_line(why)))
-                self._end("FAILED" if isinstance(why, Exception) else "KILLED")
-        except Exception as error:
-            logger.warning("MLflow still shows run %s as running: %s", self.run_id, server.first_line(error))
+
+class Runs(Protocol):
+    """A parent run and its children."""
+
+    @property
+    def tracking(self) -> Tracking: ...
+
+    @property
+    def run_id(self) -> str: ...
+
+    def end(self, status: str) -> None:
+        """All that have not ended, the parent last."""
+
+
+@contextmanager
+def ending(runs: Runs) -> Iterator[None]:
+    """End the runs: FINISHED at the end, FAILED on an exception, which becomes the description, KILLED on a signal."""
+    try:
+        with _sigterm_as_exception():
+            yield
+    except BaseException as error:
+        _give_up(runs, error)
+        raise
+    runs.end("FINISHED")
+
+
+def _give_up(runs: Runs, why: BaseException) -> None:
+    """End after an exception, which MLflow's own must not replace."""
+    try:
+        with server.impatience():
+            if isinstance(why, Exception):
+                runs.tracking.client.set_tag(runs.run_id, NOTE, server.redacted(server.first_line(why)))
+            runs.end("FAILED" if isinstance(why, Exception) else "KILLED")
+    except Exception as error:
+        logger.warning("MLflow still shows run %s as running: %s", runs.run_id, server.first_line(error))
 
 
 def connect(config: MLflowConfig, work_uri: str) -> Tracking:
