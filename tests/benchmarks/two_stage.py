@@ -65,6 +65,8 @@ helped.
 - **It is no shortcut.** A control is reached at 70% to 90% of its rows, FM's included: FM's own pass is half of them.
 - With a quarter of FM's pass, on seed 1: FNN 1.3%, DeepFM 0.4% better than controls over 1.25 passes, which overfit
   less.
+- Ten M rows of seven days, seed 2, one pass each: DeepFM's NE is 0.785, FNN's 0.787, the truth's 0.758.
+- On the Bank Marketing log, three random splits, it makes no difference: FNN 0.8500, its control 0.8503.
 
 Made by
 
