@@ -42,7 +42,9 @@ class Record:
             file.write(json.dumps({**of_process, **metrics}) + "\n")
 
     def points(self) -> list[dict[str, float]]:
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        """Those of steps, not of the looks between them."""
+        points = (json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines())
+        return [point for point in points if "perf/rows_per_second" in point]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,14 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
             "table": {"placement": "row_sharded"},
             "stages": [
                 {"name": "fm", "model": "fm", "batch_size": 32},
-                {"name": "deepfm", "model": "deepfm", "init_from": "fm", "batch_size": 32, "mlp": {"hidden": [8]}},
+                {
+                    "name": "deepfm",
+                    "model": "deepfm",
+                    "init_from": "fm",
+                    "transfer": {"w": True, "w0": True, "accumulators": 1.0},
+                    "batch_size": 32,
+                    "mlp": {"hidden": [8]},
+                },
             ],
             "checkpoint": {"every_steps": 10, "max_failures": 1},
             "cluster": {"num_workers": 2},

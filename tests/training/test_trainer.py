@@ -30,11 +30,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
             "work_uri": str(folder / "work"),
             "data": {"logs_uri": str(folder / "logs"), "features": SPEC},
             "stages": [
-                {"name": "fm", "model": "fm", "batch_size": 32, "epochs": 1.5},
+                {"name": "fm", "model": "fm", "batch_size": 32, "epochs": 0.5},
                 {
                     "name": "deepfm",
                     "model": "deepfm",
                     "init_from": "fm",
+                    "transfer": {"w": True, "w0": True, "accumulators": 1.0},
                     "epochs": 2,
                     "batch_size": 32,
                     "mlp": {"hidden": [8], "dropout": 0.3},
