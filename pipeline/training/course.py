@@ -178,10 +178,14 @@ def _batches(rank: Rank, stage: StageConfig, windows: Windows, done_steps: int) 
 def _publish(rank: Rank, state: StageState, judge: judging.Judge, uri: str) -> None:
     """Every rank's part, then _SUCCESS; a barrier for all."""
     layer = _calibrate(rank, judge)
-    sums, of_group = Sums.zero(), {}
+    sums, of_group, is_finite = Sums.zero(), {}, True
     for number, rows, logits in judge.windows("test"):
+        if not np.isfinite(logits).all():
+            is_finite = False
+            continue
         of_group[str(number)] = layer.apply(logits) if layer else logits
         sums += Sums.of(of_group[str(number)], rows.labels, rows.row_weights, rows.groups)
+    judge.require_finite(is_finite)
     sums = exchange.add_up(sums)
     progress = state.progress
     progress.results = {
@@ -213,6 +217,7 @@ def _calibrate(rank: Rank, judge: judging.Judge) -> Calibration | None:
     if method == "none":
         return None
     own = [(logits, rows.labels, rows.row_weights) for _, rows, logits in judge.windows("validation")]
+    judge.require_finite(all(np.isfinite(logits).all() for logits, *_ in own))
     pieces = exchange.gather(own)
     logits, labels = (np.concatenate([piece[i] for piece in pieces]) for i in (0, 1))
     weights = [piece[2] for piece in pieces if piece[2] is not None]

@@ -15,6 +15,7 @@ from pipeline.evaluation.metrics import Sums
 from pipeline.training import exchange, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Placement, RowSharded
+from pipeline.training.step import Diverged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,10 +31,23 @@ class Judge:
 
     def sums(self, split: SplitName, sample_rows: int | None = None) -> Sums:
         """Over all ranks, on every rank; of about `sample_rows` rows alone, always the same ones, where it is given."""
-        total = Sums.zero()
+        total, is_finite = Sums.zero(), True
         for _, rows, logits in self.windows(split, sample_rows):
-            total += Sums.of(logits, rows.labels, rows.row_weights, rows.groups if sample_rows is None else None)
+            if np.isfinite(logits).all():
+                total += Sums.of(logits, rows.labels, rows.row_weights, rows.groups if sample_rows is None else None)
+            else:
+                is_finite = False
+        self.require_finite(is_finite)
         return exchange.add_up(total)
+
+    def require_finite(self, is_finite: bool) -> None:
+        """Raise Diverged on all ranks where one of them has found logits that are no numbers."""
+        if not all(exchange.gather([is_finite])):
+            progress = self.state.progress
+            raise Diverged(
+                f"stage {progress.stage!r}, step {progress.step}: the logits of rows that it does not train on are no "
+                f"numbers: the loss would be none; a lower learning rate is the usual remedy"
+            )
 
     def windows(
         self, split: SplitName, sample_rows: int | None = None

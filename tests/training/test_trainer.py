@@ -124,7 +124,7 @@ def test_a_stage_that_diverges_is_named_and_the_others_go_on(config, tmp_path, m
 
 def test_a_retrain_of_which_no_stage_is_left_fails(config, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(Failure, match=r"stage 'fm', step \d+: the loss .* would stop there again"):
+    with pytest.raises(Failure, match=r"stage 'fm', step \d+: .* no number.* would stop there again"):
         retrain(with_rate(config, 0, 1e30, tmp_path), lambda _: None)
 
 
