@@ -3,8 +3,10 @@
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+
+import torch
 
 from pipeline.data import files
 from pipeline.data.vocabulary import Vocabulary
@@ -58,7 +60,10 @@ def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
             continue
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            checkpoint.save_table(bundle.table, folder)
+            table = bundle.table
+            if bundle.stage.rows.name != "adagrad":  # Adam's mean of squares is no learning rate of a row
+                table = replace(table, accumulators=torch.zeros_like(table.accumulators))
+            checkpoint.save_table(table, folder)
             checkpoint.save_model(bundle.model, folder)
             progress = {
                 "progress": asdict(Progress(bundle.stage.name)),

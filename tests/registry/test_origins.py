@@ -3,15 +3,16 @@
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 
 from pipeline import origins
 from pipeline.data import vocabulary
-from pipeline.registry.bundle import Bundle
+from pipeline.registry.bundle import Bundle, write_bundle
 from pipeline.registry.tracking import Tracking
-from pipeline.training import stages
-from schemas.config import StageConfig, TrainConfig
+from pipeline.training import checkpoint, stages
+from schemas.config import RowOptimizerConfig, StageConfig, TrainConfig
 from schemas.refusal import Refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
@@ -64,11 +65,40 @@ def test_a_model_of_another_spec_is_refused_with_both_shown(config, bundle_folde
         origins.load(starting_from(other, bundle_folder), recorder)
 
 
-def test_models_of_two_vocabularies_are_refused_with_both_shown(config, bundle_folder, recorder, tmp_path, monkeypatch):
-    second = shutil.copytree(bundle_folder, tmp_path / "second")
-    two = starting_from(config, bundle_folder, second)
-    assert len(origins.load(two, recorder)) == 2, "of one vocabulary"
-    fingerprints = iter(["aaaa", "bbbb"])
-    monkeypatch.setattr(vocabulary.Vocabulary, "fingerprint", property(lambda _: next(fingerprints)))
-    with pytest.raises(Refusal, match=r"vocabulary aaaa, .*second with vocabulary bbbb"):
-        origins.load(two, recorder)
+def test_an_adam_models_accumulators_are_left_behind(config, random_log, recorder, tmp_path):
+    adam = config.stages[0].model_copy(update={"rows": RowOptimizerConfig(name="adam")})
+    warm = starting_from(config, bundle_of(config, adam, random_log(400, 0), tmp_path))
+    bundles = origins.load(warm, recorder)
+    origins.lay_out(bundles, str(tmp_path))
+    num_ids = origins.vocabulary_of(bundles).num_ids
+    state = stages.start(warm.stages[0], warm, num_ids, str(tmp_path), 0.5, stages.CPU, None)
+    assert not state.table.accumulators.any()
+
+
+def test_models_of_two_vocabularies_are_refused_with_both_shown(config, bundle_folder, random_log, recorder, tmp_path):
+    same = shutil.copytree(bundle_folder, tmp_path / "same")
+    assert len(origins.load(starting_from(config, bundle_folder, same), recorder)) == 2
+    other = bundle_of(config, config.stages[0], random_log(400, 1), tmp_path)
+    one, two = (Bundle.load(folder).vocabulary.fingerprint for folder in (bundle_folder, other))
+    with pytest.raises(Refusal, match=rf"vocabulary {one}, .* with vocabulary {two}"):
+        origins.load(starting_from(config, bundle_folder, other), recorder)
+
+
+def bundle_of(config: TrainConfig, stage: StageConfig, log: pa.Table, folder: Path) -> Path:
+    """A bundle of the stage with the vocabulary of that log; its accumulators are 1."""
+    vocab = vocabulary.build(config.data.features, vocabulary.count(log, config.data.features))
+    state = stages.from_scratch(stage, config, vocab.num_ids)
+    state.table.accumulators.fill_(1.0)
+    stage_folder = folder / "stage"
+    stage_folder.mkdir()
+    checkpoint.save(state, stage_folder)
+    write_bundle(
+        folder / "bundle",
+        config=config,
+        stage=stage,
+        vocabulary=vocab,
+        stage_folder=stage_folder,
+        identity="0123456789abcdef",
+        training_days=[],
+    )
+    return folder / "bundle"
