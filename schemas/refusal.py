@@ -1,10 +1,34 @@
-"""The two exceptions that end in a message and not in a traceback."""
+"""The exceptions that end in a message and not in a traceback."""
+
+from datetime import datetime
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
 
 class Failure(RuntimeError):
     """What was begun could not be finished, said in words: the command line prints it and exits 1."""
+
+
+class Stopped(Failure):
+    """The day's data breaks its bounds, and nothing was trained on it: the command line prints this and exits 4."""
+
+
+class Busy(RuntimeError):
+    """Another process works on the same thing, here or on another host; nothing was begun. Times are in UTC."""
+
+    def __init__(self, what: str, host: str, pid: int, since: datetime, expires: datetime) -> None:
+        super().__init__(what, host, pid, since, expires)
+        self.what = what
+        self.host = host
+        self.pid = pid
+        self.since = since
+        self.expires = expires
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} is at work already: process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S} "
+            f"UTC. Wait for its end, or stop it; should it die, another may begin from {self.expires:%H:%M:%S} UTC on"
+        )
 
 
 class Refusal(ValueError):
