@@ -1,27 +1,215 @@
-"""May the candidate become champion? A pure function of figures, with its reason."""
+"""May the candidate become champion? Rules over figures, each judged and each said, and the verdict they add up to."""
 
+import math
 from dataclasses import dataclass
 
+from pipeline.evaluation.bootstrap import Comparison, Interval
 from pipeline.evaluation.metrics import Metrics
+from schemas.night import GateConfig
+
+MAX_GOLDEN_DIFFERENCE = 1e-6  # of p; what the same float32 weights can come to on another machine
+NO_CHAMPION = "there is no champion yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The held-out rows that have one value of one column."""
+
+    column: str
+    value: str
+    rows: int
+    candidate: Metrics
+    champion: Metrics | None
+    change: Interval | None  # NE, candidate minus champion; None without a champion and for one class
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that the gate looks at."""
+
+    candidate: Metrics
+    champion: Metrics | None = None  # on the same rows; None: there is none
+    change: Comparison | None = None  # candidate minus champion
+    slices: tuple[Slice, ...] = ()
+    golden_difference: float | None = None
+    """Largest |difference of p| of the registered model, loaded in a process of its own; None: it was not checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    rule: str
+    passed: bool
+    words: str  # what was found, against its bound; without a capital or a full stop, to be joined
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decision and, in a sentence with its figures, why."""
+    promote: bool  # every rule passed
+    reasons: tuple[Reason, ...]  # one a rule, in the order of `decide`
 
-    promote: bool
-    reason: str
+    @property
+    def failed_rules(self) -> tuple[str, ...]:
+        return tuple(reason.rule for reason in self.reasons if not reason.passed)
+
+    @property
+    def reason(self) -> str:
+        """Why: the words of every rule that failed, or, promoted, the comparison with the champion."""
+        failed = [reason.words for reason in self.reasons if not reason.passed]
+        return "; ".join(failed) or next(reason.words for reason in self.reasons if reason.rule == "champion")
 
 
-def decide(candidate: Metrics, champion: Metrics | None) -> Verdict:
-    """Promote a candidate that beats predicting the mean and, on the same held-out rows, the champion's NE."""
+def decide(evidence: Evidence, config: GateConfig) -> Verdict:
+    """Judge every rule; without a champion those that compare with it pass, and the absolute bounds decide.
+
+    Figures that are undefined or NaN fail the rule that needs them.
+    """
+    candidate, champion = evidence.candidate, evidence.champion
+    if champion is not None:
+        assert champion.rows == candidate.rows, "candidate and champion were scored on different rows"
+    reasons = (
+        _enough_rows(candidate, config),
+        _enough_positives(candidate, config),
+        _both_classes(candidate),
+        _ne(candidate, config),
+        _auc(candidate, config),
+        _calibration(candidate, config),
+        _auc_error(candidate, config),
+        _champion(evidence, config),
+        _slices(evidence, config),
+        _golden(evidence.golden_difference),
+    )
+    return Verdict(all(reason.passed for reason in reasons), reasons)
+
+
+def _enough_rows(candidate: Metrics, config: GateConfig) -> Reason:
+    passed = candidate.rows >= config.min_rows
+    least = f"{config.min_rows:,}"
+    held_out = f"{candidate.rows:,} held-out rows"
+    return Reason("rows", passed, f"{held_out}, at least {least}" if passed else f"{held_out} are fewer than {least}")
+
+
+def _enough_positives(candidate: Metrics, config: GateConfig) -> Reason:
+    passed = candidate.positives >= config.min_positives
+    least = f"{config.min_positives:,}"
+    clicks = f"{candidate.positives:,.1f}".removesuffix(".0") + " held-out clicks"  # of weighted rows, a fraction
+    return Reason("positives", passed, f"{clicks}, at least {least}" if passed else f"{clicks} are fewer than {least}")
+
+
+def _both_classes(candidate: Metrics) -> Reason:
+    if candidate.base_rate is not None and 0 < candidate.base_rate < 1:
+        return Reason("classes", True, f"{_percent(candidate.base_rate)} of the held-out rows are clicks")
+    return Reason("classes", False, "the held-out rows hold one class only, which no NE or AUC can be computed of")
+
+
+def _ne(candidate: Metrics, config: GateConfig) -> Reason:
     if candidate.ne is None:
-        return Verdict(False, "the held-out rows hold one class only, which no NE can be computed of")
-    if candidate.ne >= 1:
-        return Verdict(False, f"NE {candidate.ne:.4f} is no better than predicting the held-out mean, which has 1")
+        return Reason("ne", False, "NE is undefined")
+    passed = candidate.ne < config.max_ne
+    mean = ", which predicting the held-out mean has" if config.max_ne == 1 else ""
+    ne = figure(candidate.ne, candidate.ne - config.max_ne)
+    return Reason("ne", passed, f"NE {ne} is {'' if passed else 'not '}below {config.max_ne:g}{mean}")
+
+
+def _auc(candidate: Metrics, config: GateConfig) -> Reason:
+    if candidate.auc is None:
+        return Reason("auc", False, "AUC is undefined")
+    passed = candidate.auc > config.min_auc
+    auc = figure(candidate.auc, candidate.auc - config.min_auc)
+    return Reason("auc", passed, f"AUC {auc} is {'' if passed else 'not '}above {config.min_auc:g}")
+
+
+def _calibration(candidate: Metrics, config: GateConfig) -> Reason:
+    if candidate.calibration is None:
+        return Reason("calibration", False, "calibration is undefined without clicks")
+    low, high = config.calibration
+    passed = low <= candidate.calibration <= high
+    gap = min(abs(candidate.calibration - bound) for bound in (low, high))
+    where = "within" if passed else "outside"
+    calibration = figure(candidate.calibration, gap)
+    return Reason("calibration", passed, f"calibration {calibration} is {where} {low:g} to {high:g}")
+
+
+def _auc_error(candidate: Metrics, config: GateConfig) -> Reason:
+    error, bound = candidate.auc_error, config.max_auc_error
+    if error is None:
+        return Reason("auc_error", False, "the AUC's own error is undefined")
+    passed = error <= bound
+    shown = f"the AUC's own error of {figure(error, error - bound)}"
+    return Reason("auc_error", passed, f"{shown} is {'at most' if passed else 'above'} {bound:g}")
+
+
+def _champion(evidence: Evidence, config: GateConfig) -> Reason:
+    """Non-inferior: as observed no worse, and by the interval not by more than the margin."""
+    ours, champion = evidence.candidate.ne, evidence.champion
     if champion is None:
-        return Verdict(True, f"NE {candidate.ne:.4f}; there is no champion yet")
-    assert champion.rows == candidate.rows, "candidate and champion were scored on different rows"
-    if champion.ne is None or candidate.ne < champion.ne:
-        return Verdict(True, f"NE {candidate.ne:.4f} is below the champion's {champion.ne:.4f} on the same rows")
-    return Verdict(False, f"NE {candidate.ne:.4f} is not below the champion's {champion.ne:.4f} on the same rows")
+        return Reason("champion", True, NO_CHAMPION if ours is None else f"NE {figure(ours)}; {NO_CHAMPION}")
+    change = None if evidence.change is None else evidence.change.ne
+    if ours is None or champion.ne is None or change is None:
+        return Reason("champion", False, "NE cannot be compared with the champion's: the held-out rows don't define it")
+    no_worse, within = change.estimate <= 0, change.high <= config.ne_margin
+    relation = "below" if change.estimate < 0 else "equal to" if no_worse else "above"
+    ne, base = (figure(value, change.estimate) for value in (ours, champion.ne))
+    rows = f"on the same {evidence.candidate.rows:,} rows"
+    words = f"NE {ne} is {relation} the champion's {base} {rows}: {change_in_words(change)}"
+    if not within:
+        words += f", where the upper bound must not be above {config.ne_margin:g}"
+    return Reason("champion", no_worse and within, words)
+
+
+def _slices(evidence: Evidence, config: GateConfig) -> Reason:
+    slices, columns = evidence.slices, ", ".join(config.slices)
+    least = f"{config.slice_min_rows:,}"
+    if not slices:
+        return Reason("slices", True, f"no slice of {columns} has {least} rows" if columns else "no slices asked for")
+    if evidence.champion is None:
+        return Reason("slices", True, f"{_count(len(slices), 'slice')}; {NO_CHAMPION}")
+    judged = [(part.change, part) for part in slices if part.change and part.rows >= config.slice_min_rows]
+    if not judged:
+        return Reason("slices", True, f"of {_count(len(slices), 'slice')} none has {least} rows of both classes")
+    judged.sort(key=lambda pair: pair[0].estimate, reverse=True)
+    worse = [_in_words(part) for change, part in judged if not _holds(change, config)]
+    if worse:
+        more = f" and in {_count(len(worse) - 3, 'more slice')}" if len(worse) > 3 else ""
+        words = f"NE is clearly above the champion's by more than {config.slice_margin:g} in " + ", ".join(worse[:3])
+        return Reason("slices", False, words + more)
+    clearly = f"NE clearly above the champion's by more than {config.slice_margin:g}"
+    words = f"of {_count(len(judged), 'slice')} none has {clearly}"
+    return Reason("slices", True, f"{words}; the largest change is that of {_in_words(judged[0][1])}")
+
+
+def _holds(change: Interval, config: GateConfig) -> bool:
+    """Not worse by more than the margin, or not clearly worse."""
+    return change.estimate <= config.slice_margin or change.low <= 0
+
+
+def _golden(difference: float | None) -> Reason:
+    if difference is None:
+        return Reason("golden", True, "no golden rows were scored again")
+    passed = difference <= MAX_GOLDEN_DIFFERENCE
+    scored = f"the registered model, loaded in a process of its own, differs by {difference:.3g} in p"
+    return Reason("golden", passed, f"{scored}, {'at most' if passed else 'more than'} {MAX_GOLDEN_DIFFERENCE:g}")
+
+
+def _in_words(part: Slice) -> str:
+    assert part.change is not None
+    return f"{part.column}={part.value} ({part.rows:,} rows): {change_in_words(part.change)}"
+
+
+def change_in_words(change: Interval) -> str:
+    """The estimate and its bounds, signed: `-0.0037 (-0.0051 to -0.0022)`."""
+    estimate, low, high = (figure(value, change.estimate, "+") for value in (change.estimate, change.low, change.high))
+    return f"{estimate} ({low} to {high})"
+
+
+def figure(value: float, gap: float = 1.0, sign: str = "") -> str:
+    """To 4 decimals, or as many as show 2 digits of `gap`, which is what tells the value from the one beside it."""
+    needed = 4 if gap == 0 or not math.isfinite(gap) else 1 - math.floor(math.log10(abs(gap)))
+    return f"{value:{sign}.{min(max(4, needed), 9)}f}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"

@@ -1,0 +1,76 @@
+"""The held-out rows by the values of a column: how the candidate does in each, beside the champion."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+from numpy.typing import NDArray
+
+from pipeline.evaluation.bootstrap import compare
+from pipeline.evaluation.gate import Slice
+from pipeline.evaluation.metrics import Sums
+from schemas.click_log import CATEGORY
+from schemas.refusal import Refusal
+
+MAX_SLICES = 50  # a column; the largest
+MISSING = "missing"  # the slice of the rows whose value is null
+
+
+def slices(
+    columns: pa.Table,
+    logits: NDArray[Any],
+    champion_logits: NDArray[Any] | None,
+    labels: NDArray[Any],
+    weights: NDArray[Any] | None,
+    min_rows: int,
+    num_replicates: int,
+    seed: int,
+    confidence: float,
+) -> tuple[Slice, ...]:
+    """Each value with at least `min_rows` rows of each of `columns`, by falling rows; all arrays [n].
+
+    Columns are strings, integers, booleans or dictionaries of them; rows are counted one each, whatever their weight.
+    A column costs one bootstrap of all rows and up to MAX_SLICES of the histograms; see `compare`.
+    Raises Refusal for a column of another type and ValueError for what `compare` refuses.
+    """
+    for name in columns.column_names:
+        assert len(columns.column(name)) == len(labels), "one row of the columns for each label"
+        _refuse_unless_categorical(name, columns.column(name).type)
+    found = []
+    for name in columns.column_names:
+        for value, rows in _largest(columns.column(name), min_rows):
+            z, y, w = logits[rows], labels[rows], None if weights is None else weights[rows]
+            champion, change = None, None
+            if champion_logits is not None:
+                champion = Sums.of(champion_logits[rows], y, w).metrics()
+                change = compare(z, champion_logits[rows], y, w, num_replicates, seed, confidence).ne
+            found.append(Slice(name, value, len(rows), Sums.of(z, y, w).metrics(), champion, change))
+    return tuple(found)
+
+
+def _largest(column: pa.ChunkedArray, min_rows: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """(value, its row numbers, rising), by falling rows and among equals by first row."""
+    if pt.is_dictionary(column.type):
+        column = pc.cast(column, column.type.value_type)
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    values = pc.fill_null(pc.cast(encoded.dictionary, pa.string()), MISSING).to_pylist()
+    counts = np.bincount(codes, minlength=len(values))
+    rows_by_code = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1]) if len(values) else []
+    for code in np.argsort(-counts, kind="stable")[:MAX_SLICES]:
+        if counts[code] >= min_rows:
+            yield values[code], rows_by_code[code]
+
+
+def _refuse_unless_categorical(name: str, kind: pa.DataType) -> None:
+    is_category, in_words = CATEGORY
+    if not is_category(kind):
+        raise Refusal(
+            found=f"column {name!r} of type {kind}",
+            expected=f"{in_words}, whose every value is a slice",
+            where="night.gate.slices",
+            remedy=f"take {name!r} from the list, or write a column of its buckets into the log",
+        )

@@ -1,0 +1,115 @@
+"""NightConfig: what a night does beyond a retrain, and by which rules it keeps or moves the champion."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from schemas.features import FROZEN
+from schemas.stage import Share, TransferConfig
+
+
+class GateConfig(BaseModel):
+    """What a candidate must show on the held-out rows before it may serve; each rule is judged, and each one said."""
+
+    model_config = FROZEN
+    ne_margin: NonNegativeFloat = Field(
+        default=0.001,
+        description="The candidate's NE must not be above the champion's, and the upper bound of its interval not by "
+        "more than this.",
+    )
+    max_ne: PositiveFloat = Field(default=1.0, description="NE must be below; 1 is predicting the mean.")
+    min_auc: float = Field(default=0.5, ge=0, le=1, description="AUC must be above.")
+    calibration: tuple[PositiveFloat, PositiveFloat] = Field(
+        default=(0.8, 1.25), description="Band of the sum of probabilities over that of clicks."
+    )
+    max_auc_error: PositiveFloat = Field(default=0.001, description="Of the AUC's own error, at most.")
+    min_rows: PositiveInt = Field(default=1000, description="Held-out rows, at least.")
+    min_positives: PositiveInt = Field(default=100, description="Clicks among them, at least.")
+    slices: tuple[str, ...] = Field(default=(), description="Columns of the log; each value is a slice of the rows.")
+    slice_margin: PositiveFloat = Field(
+        default=0.02, description="In no slice may NE be above the champion's by more than this, clearly."
+    )
+    slice_min_rows: PositiveInt = Field(default=1000, description="Smaller slices, and those of one class, are passed.")
+    golden_rows: NonNegativeInt = Field(
+        default=64, description="Rows that the registered model, loaded in a process of its own, must score alike."
+    )
+    num_replicates: PositiveInt = Field(default=200, description="Draws of the bootstrap.")
+    confidence: Share = Field(default=0.95, description="Of all intervals.")
+
+    @model_validator(mode="after")
+    def _the_band_holds_something(self) -> Self:
+        if self.calibration[0] >= self.calibration[1]:
+            raise ValueError(f"calibration: {self.calibration[0]:g} is not below {self.calibration[1]:g}")
+        return self
+
+
+class QualityConfig(BaseModel):
+    """Bounds on the new day, most of them against the days before it. None leaves a bound away."""
+
+    model_config = FROZEN
+    on_breach: Literal["stop", "warn"] = Field(
+        default="stop", description="stop: exit 4 before anything is trained. warn: say so, and go on."
+    )
+    trailing_days: PositiveInt = Field(default=7, description="Days before it that a day is held against.")
+    min_rows: PositiveInt = Field(default=1, description="Rows of the day, at least.")
+    rows_ratio: tuple[float, float] | None = Field(
+        default=(0.25, 4.0), description="Rows over the mean of the trailing days."
+    )
+    label_rate_ratio: tuple[float, float] | None = Field(
+        default=(0.5, 2.0), description="Share of clicks over that of the trailing days."
+    )
+    max_null_increase: float | None = Field(
+        default=0.2, gt=0, description="Of a column's share of nulls, against the trailing days."
+    )
+    max_unseen_share: float | None = Field(
+        default=None, gt=0, le=1, description="Of a field's values, those that the champion's vocabulary lacks."
+    )
+    max_psi: float | None = Field(
+        default=0.5,
+        gt=0,
+        description="Population stability index of a field against the trailing days; above 0.25 is a shift by custom.",
+    )
+
+
+class EvictionConfig(BaseModel):
+    """Which values `nightjar rebuild` drops of the vocabulary: unseen and rare."""
+
+    model_config = FROZEN
+    unseen_days: PositiveInt = Field(default=30, description="A value seen on any of so many newest days stays.")
+    max_count: PositiveInt = Field(default=100, description="A value counted more often than this stays.")
+
+
+class NightConfig(BaseModel):
+    """What `nightjar nightly` does around a retrain; of no use to `train`."""
+
+    model_config = FROZEN
+    start: Literal["warm", "cold", "both"] = Field(
+        default="warm",
+        description="warm: the champion goes on, on the days that it has not learned. cold: the whole plan over the "
+        "window, from nothing. both: the better of the two. Without a champion, cold.",
+    )
+    period: Literal["day", "month"] = Field(
+        default="day", description="What a night holds out: its day, or its month up to that day, for logs of few rows."
+    )
+    window_days: PositiveInt = Field(
+        default=7, description="Calendar days before the held-out ones whose rows are trained on."
+    )
+    transfer: TransferConfig = Field(
+        default=TransferConfig(w=True, w0=True, accumulators=1.0, dense=True),
+        description="What a warm start takes over of the champion.",
+    )
+    refresh: bool = Field(
+        default=False, description="An accepted candidate learns the held-out days too before it serves."
+    )
+    complete: Literal["success_file", "delay"] = Field(
+        default="delay",
+        description="When `--date auto` takes a day as complete: with a _SUCCESS file in its folder, or after "
+        "label_delay_days.",
+    )
+    label_delay_days: NonNegativeInt = Field(default=1, description="Days until a day's labels have all arrived.")
+    lease_seconds: PositiveFloat = Field(
+        default=120.0, description="A night that has not renewed its lease for so long is taken for dead."
+    )
+    gate: GateConfig = GateConfig()
+    quality: QualityConfig = QualityConfig()
+    eviction: EvictionConfig = EvictionConfig()

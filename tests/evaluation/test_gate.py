@@ -1,0 +1,220 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.bootstrap import Comparison, Interval, compare
+from pipeline.evaluation.gate import Evidence, Slice, Verdict, decide
+from pipeline.evaluation.metrics import Metrics, Sums
+from schemas.night import GateConfig
+
+GOOD = Metrics(rows=50_000, positives=1_200.0, auc=0.75, auc_error=0.0002, ne=0.8123, calibration=1.02, base_rate=0.024)
+CHAMPION = replace(GOOD, auc=0.74, ne=0.8160)
+CONFIG = GateConfig(slices=("hour",))
+RULES = ["rows", "positives", "classes", "ne", "auc", "calibration", "auc_error", "champion", "slices", "golden"]
+
+
+def changed_by(estimate: float, low: float, high: float) -> Comparison:
+    return Comparison(log_loss=None, ne=Interval(estimate, low, high), auc=None)
+
+
+BETTER = changed_by(-0.0037, -0.0051, -0.0022)
+
+
+def slice_of(estimate: float, low: float, high: float, rows: int = 5_000, value: str = "7") -> Slice:
+    return Slice("hour", value, rows, replace(GOOD, rows=rows), CHAMPION, Interval(estimate, low, high))
+
+
+def evidence(**changes: Any) -> Evidence:
+    """Of a candidate that passes every rule, but for `changes`."""
+    given: dict[str, Any] = {"candidate": GOOD, "champion": CHAMPION, "change": BETTER}
+    given |= {"slices": (slice_of(-0.01, -0.02, 0.01),), "golden_difference": 3e-8}
+    return Evidence(**(given | changes))
+
+
+def failed(verdict: Verdict) -> list[str]:
+    assert verdict.promote is all(reason.passed for reason in verdict.reasons)
+    return [reason.rule for reason in verdict.reasons if not reason.passed]
+
+
+def words_of(verdict: Verdict, rule: str) -> str:
+    [words] = [reason.words for reason in verdict.reasons if reason.rule == rule]
+    return words
+
+
+def test_a_candidate_that_passes_every_rule_is_promoted_for_its_ne_against_the_champions():
+    verdict = decide(evidence(), CONFIG)
+    assert verdict.promote
+    assert [reason.rule for reason in verdict.reasons] == RULES
+    assert verdict.reason == (
+        "NE 0.8123 is below the champion's 0.8160 on the same 50,000 rows: -0.0037 (-0.0051 to -0.0022)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "words"),
+    [
+        ("positives", {"positives": 99.0}, "99 held-out clicks are fewer than 100"),
+        ("positives", {"positives": 99.5}, "99.5 held-out clicks are fewer than 100"),
+        ("ne", {"ne": 1.0}, "NE 1.0000 is not below 1, which predicting the held-out mean has"),
+        ("ne", {"ne": 1.25}, "NE 1.2500 is not below 1, which predicting the held-out mean has"),
+        ("ne", {"ne": float("nan")}, "NE nan is not below 1, which predicting the held-out mean has"),
+        ("auc", {"auc": 0.5}, "AUC 0.5000 is not above 0.5"),
+        ("auc", {"auc": 0.49}, "AUC 0.4900 is not above 0.5"),
+        ("calibration", {"calibration": 0.79996}, "calibration 0.799960 is outside 0.8 to 1.25"),
+        ("calibration", {"calibration": 1.3}, "calibration 1.3000 is outside 0.8 to 1.25"),
+        ("auc_error", {"auc_error": 0.0025}, "the AUC's own error of 0.0025 is above 0.001"),
+    ],
+)
+def test_each_bound_on_the_candidate_alone_keeps_the_champion(rule: str, changes: dict[str, float], words: str):
+    verdict = decide(evidence(candidate=replace(GOOD, **changes)), CONFIG)
+    assert failed(verdict) == [rule]
+    assert verdict.reason == words
+
+
+def test_too_few_rows_alone_keep_the_champion():
+    few, fewer = (replace(metrics, rows=999) for metrics in (GOOD, CHAMPION))
+    verdict = decide(evidence(candidate=few, champion=fewer), CONFIG)
+    assert failed(verdict) == ["rows"]
+    assert verdict.reason == "999 held-out rows are fewer than 1,000"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"positives": 100.0},
+        {"calibration": 0.8},
+        {"calibration": 1.25},
+        {"auc_error": 0.001},
+        {"ne": float(np.nextafter(1.0, 0.0))},
+        {"auc": float(np.nextafter(0.5, 1.0))},
+    ],
+    ids=str,
+)
+def test_the_bounds_themselves_pass_where_they_say_at_least_and_at_most(changes: dict[str, float]):
+    assert failed(decide(evidence(candidate=replace(GOOD, **changes)), CONFIG)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        ((-0.0037, -0.0051, -0.0022), True),
+        ((-0.0001, -0.0030, 0.0009), True),
+        ((-0.0001, -0.0030, 0.0010), True),  # the margin itself
+        ((-0.0001, -0.0030, 0.0011), False),
+        ((0.0, 0.0, 0.0), True),  # the same model again
+        ((0.0001, -0.0002, 0.0004), False),  # within the margin, but observed worse
+        ((0.0037, 0.0022, 0.0051), False),
+        ((float("nan"), float("nan"), float("nan")), False),
+    ],
+)
+def test_ne_must_be_no_worse_as_observed_and_by_its_interval_not_by_more_than_the_margin(
+    change: tuple[float, float, float], passes: bool
+):
+    verdict = decide(evidence(change=changed_by(*change)), CONFIG)
+    assert failed(verdict) == ([] if passes else ["champion"])
+
+
+def test_the_words_of_a_worse_ne_hold_its_figures_and_its_bound():
+    worse = decide(evidence(change=changed_by(0.0037, 0.0022, 0.0051), candidate=replace(GOOD, ne=0.8197)), CONFIG)
+    assert worse.reason == (
+        "NE 0.8197 is above the champion's 0.8160 on the same 50,000 rows: +0.0037 (+0.0022 to +0.0051), "
+        "where the upper bound must not be above 0.001"
+    )
+
+
+def test_a_difference_too_small_for_four_decimals_is_shown_with_more():
+    candidate = replace(GOOD, ne=0.815988)
+    verdict = decide(evidence(candidate=candidate, change=changed_by(-0.000012, -0.00003, 0.000004)), CONFIG)
+    assert verdict.reason == (
+        "NE 0.815988 is below the champion's 0.816000 on the same 50,000 rows: -0.000012 (-0.000030 to +0.000004)"
+    )
+
+
+def test_no_margin_asks_for_an_interval_that_reaches_no_higher_than_zero():
+    strict = GateConfig(ne_margin=0)
+    assert failed(decide(evidence(change=changed_by(-0.002, -0.004, 0.0)), strict)) == []
+    assert failed(decide(evidence(change=changed_by(-0.002, -0.004, 1e-9)), strict)) == ["champion"]
+
+
+@pytest.mark.parametrize(
+    ("part", "passes"),
+    [
+        (slice_of(0.05, 0.03, 0.07), False),
+        (slice_of(0.05, -0.01, 0.11), True),  # not clear
+        (slice_of(0.05, 0.0, 0.10), True),
+        (slice_of(0.019, 0.01, 0.03), True),  # clear, but within the margin
+        (slice_of(0.02, 0.01, 0.03), True),
+        (slice_of(0.05, 0.03, 0.07, rows=1_000), False),
+        (slice_of(0.05, 0.03, 0.07, rows=999), True),  # small
+        (replace(slice_of(0, 0, 0), change=None), True),  # one class
+    ],
+)
+def test_a_slice_fails_only_if_it_is_clearly_worse_by_more_than_the_margin(part: Slice, passes: bool):
+    verdict = decide(evidence(slices=(slice_of(-0.01, -0.02, 0.01, value="8"), part)), CONFIG)
+    assert failed(verdict) == ([] if passes else ["slices"])
+
+
+def test_the_worst_slices_are_named_and_the_rest_counted():
+    slices = tuple(slice_of(0.03 + 0.01 * hour, 0.01, 0.2, value=str(hour)) for hour in range(5))
+    verdict = decide(evidence(slices=slices), CONFIG)
+    assert verdict.reason == (
+        "NE is clearly above the champion's by more than 0.02 in hour=4 (5,000 rows): +0.0700 (+0.0100 to +0.2000), "
+        "hour=3 (5,000 rows): +0.0600 (+0.0100 to +0.2000), hour=2 (5,000 rows): +0.0500 (+0.0100 to +0.2000) "
+        "and in 2 more slices"
+    )
+
+
+@pytest.mark.parametrize(("difference", "passes"), [(0.0, True), (1e-6, True), (1.1e-6, False), (float("nan"), False)])
+def test_the_registered_model_must_score_the_golden_rows_alike(difference: float, passes: bool):
+    verdict = decide(evidence(golden_difference=difference), CONFIG)
+    assert failed(verdict) == ([] if passes else ["golden"])
+
+
+def test_golden_rows_that_were_not_checked_pass_and_say_so():
+    verdict = decide(evidence(golden_difference=None), CONFIG)
+    assert verdict.promote
+    assert words_of(verdict, "golden") == "no golden rows were scored again"
+
+
+def test_without_a_champion_the_absolute_bounds_decide():
+    alone = Slice("hour", "7", 5_000, GOOD, None, None)
+    first = decide(Evidence(GOOD, slices=(alone,)), CONFIG)
+    assert first.promote
+    assert first.reason == "NE 0.8123; there is no champion yet"
+    assert words_of(first, "slices") == "1 slice; there is no champion yet"
+    assert failed(decide(Evidence(replace(GOOD, ne=1.01)), CONFIG)) == ["ne"]
+
+
+@pytest.mark.parametrize("labels", [np.zeros(2_000), np.ones(2_000), np.zeros(0)], ids=["no clicks", "clicks", "none"])
+def test_rows_of_one_class_promote_nothing_and_say_why(labels: np.ndarray):
+    logits = np.linspace(-4, 4, len(labels))
+    metrics = Sums.of(logits, labels).metrics()
+    for champion in (None, metrics):
+        verdict = decide(Evidence(metrics, champion, compare(logits, logits, labels)), CONFIG)
+        assert not verdict.promote
+        assert "one class only" in verdict.reason
+        assert {"classes", "ne", "auc", "auc_error"} <= set(failed(verdict))
+
+
+def test_rules_that_fail_together_are_all_judged_and_all_said():
+    candidate = replace(GOOD, ne=1.1, calibration=2.0)
+    verdict = decide(evidence(candidate=candidate, change=changed_by(0.284, 0.2, 0.3)), CONFIG)
+    assert failed(verdict) == ["ne", "calibration", "champion"]
+    assert verdict.reason == "; ".join(words_of(verdict, rule) for rule in failed(verdict))
+
+
+def test_a_better_model_on_real_rows_replaces_a_worse_one_and_not_the_other_way_round():
+    random = np.random.default_rng(0)
+    truth = random.normal(-2, 1, 20_000)
+    labels = (random.random(20_000) < 1 / (1 + np.exp(-truth))).astype(float)
+    noisy = truth + random.normal(0, 0.7, 20_000)
+    better, worse = (Sums.of(logits, labels).metrics() for logits in (truth, noisy))
+    assert decide(Evidence(better, worse, compare(truth, noisy, labels)), GateConfig()).promote
+    assert failed(decide(Evidence(worse, better, compare(noisy, truth, labels)), GateConfig())) == ["champion"]
+
+
+def test_models_that_were_scored_on_different_rows_are_not_compared():
+    with pytest.raises(AssertionError, match="different rows"):
+        decide(evidence(champion=replace(CHAMPION, rows=49_999)), CONFIG)
