@@ -37,6 +37,13 @@ def names(uri: str) -> list[str]:
     return sorted(str(info["name"]).rsplit("/", 1)[-1] for info in infos if info["type"] == "file")
 
 
+def folders(uri: str) -> list[str]:
+    """Names of the folders in the folder at `uri`, sorted."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    infos = fs.ls(path, detail=True)
+    return sorted(str(info["name"]).rstrip("/").rsplit("/", 1)[-1] for info in infos if info["type"] == "directory")
+
+
 def exists(uri: str) -> bool:
     fs, path = fsspec.core.url_to_fs(uri)
     return bool(fs.exists(path))

@@ -1,11 +1,12 @@
 """The two passes over a raw log that Ray Data spreads over the cluster: count values, then encode rows.
 
-Both work part by part, and refuse bad rows as they meet them. A refusal travels home as a row of the result, not as an
-exception: Ray would wrap it in a traceback of the task, and which of several came first would be chance.
+Both work part by part, and refuse bad rows as they meet them, or leave them out. A refusal travels home as a row of the
+result, not as an exception: Ray would wrap it in a traceback of the task, and which of several came first would be
+chance.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
 
@@ -38,26 +39,46 @@ WRITTEN_SCHEMA = pa.schema(
 
 
 def count_values(
-    manifest: Manifest, spec: FeatureSpec, split: Split, test_days: Sequence[date], rows_per_part: int
+    manifest: Manifest,
+    spec: FeatureSpec,
+    split: Split,
+    test_days: Sequence[date],
+    rows_per_part: int,
+    max_bad_share: float = 0.0,
 ) -> pa.Table:
-    """How often each value occurs in the training rows. Raises Refusal for rows that break the contract."""
+    """How often each value occurs in the training rows.
+
+    Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
+    """
 
     def count(part: Part) -> pa.Table:
         counts = [COUNTS_SCHEMA.empty_table()]
         for table, where in read_part(part, spec.columns):
-            quality.check_rows(table, spec, where)
-            training = table.filter(pa.array(~is_held_out(table, part.day, split, test_days)))
+            sound = quality.sound_rows(table, spec, where, max_bad_share)
+            training = sound.filter(pa.array(~is_held_out(sound, part.day, split, test_days)))
             counts.append(vocabulary.count(training, spec))
         return vocabulary.merge(pa.concat_tables(counts))
 
-    # Added up here as they arrive: this process must hold the vocabulary in any case, and Ray's own groupby takes
-    # seconds to begin where this takes none.
-    total, waiting = COUNTS_SCHEMA.empty_table(), []
-    for counts in map_parts(manifest.parts(rows_per_part), count, COUNTS_SCHEMA):
-        waiting.append(counts)
+    return add_up(map_parts(manifest.parts(rows_per_part), count, COUNTS_SCHEMA), COUNTS_SCHEMA)
+
+
+def add_up(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
+    """The column `count` of many tables of this schema, summed by all other columns, as they arrive.
+
+    In this process, which must hold the result in any case: Ray's own groupby takes seconds to begin.
+    """
+    keys = [name for name in schema.names if name != "count"]
+
+    def merge(parts: Sequence[pa.Table]) -> pa.Table:
+        summed = pa.concat_tables(parts).group_by(keys).aggregate([("count", "sum")])
+        return summed.rename_columns([*keys, "count"]).select(schema.names).cast(schema)
+
+    total, waiting = schema.empty_table(), []
+    for table in tables:
+        waiting.append(table)
         if sum(map(len, waiting)) > max(MERGE_COUNTS, len(total)):
-            total, waiting = vocabulary.merge(pa.concat_tables([total, *waiting])), []
-    return vocabulary.merge(pa.concat_tables([total, *waiting]))
+            total, waiting = merge([total, *waiting]), []
+    return merge([total, *waiting])
 
 
 def encode_rows(
@@ -70,8 +91,9 @@ def encode_rows(
     store_uri: str,
     validation_share: float = 0.0,
     negative_share: float = 1.0,
+    max_bad_share: float = 0.0,
 ) -> list[StoredPart]:
-    """Encode every part, shuffle it, write it to the store. Raises Refusal for rows that break the contract.
+    """Encode every part, shuffle it, write it to the store. Rows that break the contract are as in `count_values`.
 
     Of the training rows a share becomes the validation split; of the rest, `negative_share` of those without a click
     are kept.
@@ -79,7 +101,7 @@ def encode_rows(
     encoder = Encoder(vocab)
 
     def encode(part: Part) -> pa.Table:
-        of_split = _encode_part(part, encoder, split, test_days, seed, validation_share, negative_share)
+        of_split = _encode_part(part, encoder, split, test_days, seed, validation_share, negative_share, max_bad_share)
         written = [_write(part, name, rows, store_uri) for name, rows in of_split.items() if len(rows)]
         return pa.Table.from_pylist([asdict(stored) for stored in written], schema=WRITTEN_SCHEMA)
 
@@ -122,13 +144,14 @@ def _encode_part(
     seed: int,
     validation_share: float,
     negative_share: float,
+    max_bad_share: float = 0.0,
 ) -> dict[SplitName, Rows]:
     """The rows of each split, shuffled; what is drawn depends on the seed and the part's place alone."""
     training, held_out = [], []
     for table, where in read_part(part, encoder.spec.columns):
-        quality.check_rows(table, encoder.spec, where)
-        rows = encoder.encode(table)
-        is_test = is_held_out(table, part.day, split, test_days)
+        sound = quality.sound_rows(table, encoder.spec, where, max_bad_share)
+        rows = encoder.encode(sound)
+        is_test = is_held_out(sound, part.day, split, test_days)
         training.append(rows.take(np.flatnonzero(~is_test)))
         held_out.append(rows.take(np.flatnonzero(is_test)))
     place = [seed, part.day.toordinal(), part.index]

@@ -7,7 +7,7 @@ id, a column of fixed size, which Parquet reads fastest and numpy views without 
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -50,6 +50,14 @@ class Store:
     def of_split(self, split: SplitName) -> list[StoredPart]:
         """In the order of days: training ends with the newest."""
         return sorted((part for part in self.parts if part.split == split), key=lambda part: (part.day, part.index))
+
+    def of_last_days(self, num_days: int | None) -> "Store":
+        """With the newest training days alone; validation and held-out rows are as they were. None: itself."""
+        if num_days is None:
+            return self
+        newest = sorted({part.day for part in self.of_split("train")})[-num_days:]
+        parts = (part for part in self.parts if part.split != "train" or part.day in newest)
+        return replace(self, parts=tuple(parts))
 
     def num_rows(self, split: SplitName) -> int:
         return sum(part.num_rows for part in self.of_split(split))

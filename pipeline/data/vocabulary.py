@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from schemas.features import FeatureField, FeatureSpec, QuantileBucketEncoder, ScaleEncoder
 
@@ -74,6 +75,22 @@ class Vocabulary:
         new = frequent.join(known, keys=["field", "value"], join_type="left anti").select(COUNTS_SCHEMA.names)
         new = new.sort_by([("count", "descending"), ("field", "ascending"), ("value", "ascending")])
         return replace(self, values=pa.concat_tables([self.values, new.cast(COUNTS_SCHEMA)]).combine_chunks())
+
+    def evict(self, recent_counts: pa.Table, max_count: int) -> tuple["Vocabulary", NDArray[np.int64]]:
+        """Drop the rare values that were not seen lately; a value that comes back can be learned again.
+
+        A value stays that `recent_counts`, as `count` makes them, has, or whose own count, which is that of when it was
+        learned, is above `max_count`. Returns the rest in the same order, and the old id of each new id, int64
+        [num_ids]; the fields' own ids all stay.
+        """
+        keys = ["field", "value"]
+        placed = self.values.append_column("position", pa.array(np.arange(len(self.values))))
+        seen = placed.join(recent_counts.select(keys), keys=keys, join_type="left semi")
+        stays = pc.greater(self.values["count"], max_count).to_numpy().copy()
+        stays[seen["position"].to_numpy()] = True
+        kept = np.flatnonzero(stays)
+        values = self.values.take(pa.array(kept)).combine_chunks()
+        return replace(self, values=values), np.concatenate([np.arange(self.num_reserved), self.num_reserved + kept])
 
     def layout_json(self) -> str:
         """All but the values, which are a Parquet file of their own."""

@@ -114,3 +114,19 @@ def test_a_log_on_s3_is_counted_encoded_and_fed_as_one_on_disk(logs_uri, spec, t
         assert files.read_bytes(f"{on_s3.uri}/{part.path}") == files.read_bytes(f"{on_disk.uri}/{part.path}")
     fed = Rows.concatenate(list(feed.windows(feed.dataset(on_s3, "train").iterator(), len(spec.fields))))
     assert len(fed) == 16
+
+
+def test_passes_that_leave_bad_rows_out_see_the_log_without_them(logs_uri, spec, tmp_path):
+    for day in (1, 3):
+        click = pa.array([1, 7, 0, 0, 0, None, 0, 0], pa.int8())
+        write_day(Path(logs_uri), date(2026, 11, day), click_rows(8 * day).set_column(7, "click", click))
+        sound = click_rows(8 * day).take([0, 2, 3, 4, 6, 7])
+        write_day(tmp_path / "sound", date(2026, 11, day), sound, row_group_size=3)
+    write_day(tmp_path / "sound", date(2026, 11, 2), click_rows(8))
+    made = []
+    for uri, share in ((logs_uri, 0.5), (str(tmp_path / "sound"), 0.0)):
+        manifest, folder = find(uri, spec), tmp_path / f"store-{share}"
+        vocab = vocabulary.build(spec, passes.count_values(manifest, spec, BY_DATE, HELD_OUT, 8, share))
+        parts = passes.encode_rows(manifest, vocab, BY_DATE, HELD_OUT, 8, 0, str(folder), max_bad_share=share)
+        made.append((vocab.fingerprint, {part.path: (folder / part.path).read_bytes() for part in parts}))
+    assert made[0] == made[1]

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.data.quality import check_classes, check_rows
+from pipeline.data.quality import MAX_VALUES, bad_rows, check_classes, check_rows, sound_rows
 from schemas.refusal import Refusal
 
 
@@ -42,3 +42,37 @@ def test_negative_weights_are_refused(rows, spec):
 def test_rows_of_one_class_are_refused(rows, positives):
     with pytest.raises(Refusal, match="held-out rows"):
         check_classes(rows, positives, "held-out", "here")
+
+
+def test_bad_rows_are_masked_by_reason_and_a_row_may_have_several(rows, spec):
+    bad = with_column(rows, "click", [0, 1, 2, None, 0, 1, 0, 0], pa.int8())
+    bad = with_column(bad, "price", [float("inf"), None, float("nan"), 1, 1, 1, 1, 1], pa.float64())
+    bad = with_column(bad, "row", [1, 2, 3, 4, 5, 6, 7, None], pa.int64())
+    masks = {reason: mask.nonzero()[0].tolist() for reason, mask in bad_rows(bad, spec).items()}
+    assert masks == {"click: neither 0 nor 1": [2, 3], "price: not finite": [0, 2], "row: null": [7]}
+    assert sound_rows(bad, spec, "here", 0.9)["row"].to_pylist() == [2, 5, 6, 7]
+
+
+def test_too_long_lists_and_bad_weights_are_bad_rows(rows, spec):
+    weighted = spec.model_copy(update={"weight": "price"})
+    bad = with_column(rows, "tags", [["a"] * (MAX_VALUES + 1), ["a"] * MAX_VALUES, *[None] * 6], pa.list_(pa.string()))
+    bad = with_column(bad, "price", [0, 1, -1, None, 1, 1, 1, float("nan")], pa.float64())
+    masks = {reason: mask.nonzero()[0].tolist() for reason, mask in bad_rows(bad, weighted).items()}
+    assert masks == {
+        "tags: more than 65,535 values": [0],
+        "price: not finite": [7],
+        "price: null or negative": [2, 3],
+    }
+    with pytest.raises(Refusal, match="a list of 65,536 values"):
+        check_rows(bad, weighted, "here")
+
+
+def test_rows_without_a_fault_are_all_sound(rows, spec):
+    assert bad_rows(rows, spec) == {}
+    assert sound_rows(rows, spec, "here", 0.5) == rows
+    assert len(sound_rows(rows.slice(0, 0), spec, "here", 0.5)) == 0
+
+
+def test_where_no_bad_row_may_be_the_first_is_refused(rows, spec):
+    with pytest.raises(Refusal, match="7 \\(1 such rows\\)"):
+        sound_rows(with_column(rows, "click", [7] + [0] * 7, pa.int8()), spec, "here", 0.0)

@@ -120,3 +120,65 @@ def test_a_field_without_any_value_still_has_its_ids():
     spec = FeatureSpec.model_validate({"label": "y", "fields": [{"name": "x", "kind": "numeric"}]})
     vocabulary = build(spec, count(pa.table({"x": pa.array([None, None], pa.float64())}), spec))
     assert vocabulary.num_ids == 3
+
+
+def test_unseen_and_rare_values_are_evicted_by_hand(spec):
+    learned = pa.table(
+        {
+            "field": ["user", "user", "user", "tags", "tags"],
+            "value": ["often", "lately", "never again", "never again", "lately"],
+            "count": [101, 1, 100, 7, 6],
+        }
+    )
+    vocabulary = build(spec, learned)
+    assert values_of(vocabulary) == [
+        ("user", "often"),
+        ("user", "never again"),
+        ("tags", "never again"),
+        ("tags", "lately"),
+        ("user", "lately"),
+    ]
+    recent = pa.table(
+        {"field": ["user", "tags", "user"], "value": ["lately", "lately", "a stranger"], "count": [1, 2, 3]}
+    )
+    left, kept_ids = vocabulary.evict(recent, max_count=100)
+    assert values_of(left) == [("user", "often"), ("tags", "lately"), ("user", "lately")]
+    first = vocabulary.num_reserved
+    assert kept_ids.dtype == np.int64
+    assert kept_ids.tolist() == [*range(first), first, first + 3, first + 4]
+    assert (left.fields, left.num_reserved) == (vocabulary.fields, first)
+    assert left.num_ids == len(kept_ids)
+
+
+def test_a_value_seen_lately_in_one_field_says_nothing_of_another(spec):
+    counts = pa.table({"field": ["user", "tags"], "value": ["x", "x"], "count": [1, 1]})
+    left, _ = build(spec, counts).evict(counts.slice(0, 1), max_count=1)
+    assert values_of(left) == [("user", "x")]
+
+
+def test_what_was_counted_lately_is_found_under_the_text_that_it_was_learned_by(rows, spec):
+    counts = count(rows, spec)
+    vocabulary = build(spec, counts)
+    left, kept_ids = vocabulary.evict(counts, max_count=10**9)
+    assert left.fingerprint == vocabulary.fingerprint
+    assert kept_ids.tolist() == list(range(vocabulary.num_ids))
+
+
+def test_evicting_twice_is_evicting_once_and_all_may_go(rows, spec):
+    vocabulary, recent = build(spec, count(rows, spec)), count(rows.slice(0, 2), spec)
+    once, _ = vocabulary.evict(recent, max_count=2)
+    twice, kept_ids = once.evict(recent, max_count=2)
+    assert 0 < len(once.values) < len(vocabulary.values)
+    assert twice.fingerprint == once.fingerprint
+    assert kept_ids.tolist() == list(range(once.num_ids))
+    none, kept_ids = vocabulary.evict(recent.slice(0, 0), max_count=10**9)
+    assert len(none.values) == 0
+    assert kept_ids.tolist() == list(range(vocabulary.num_reserved))
+
+
+def test_an_evicted_value_that_comes_back_is_learned_anew(rows, spec):
+    vocabulary, recent = build(spec, count(rows, spec)), count(rows.slice(0, 2), spec)
+    left, _ = vocabulary.evict(recent, max_count=2)
+    grown = left.grow(count(rows, spec))
+    assert values_of(grown)[: len(left.values)] == values_of(left)
+    assert sorted(values_of(grown)) == sorted(values_of(vocabulary))
