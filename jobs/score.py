@@ -1,6 +1,7 @@
-"""`nightjar score`: write a day's click probabilities."""
+"""`nightjar score`: write click probabilities of days of the log."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,31 +9,65 @@ import typer
 from jobs.options import ConfigPath, ModelUri, Overrides
 from schemas.config import TrainConfig
 from schemas.loading import absolute, load
+from schemas.refusal import Refusal
+
+YYYY_MM_DD = ["%Y-%m-%d"]
+Day = datetime.datetime  # as Typer reads one
 
 
 def score(
     config: ConfigPath,
     model: ModelUri,
-    date: Annotated[datetime.datetime, typer.Option(formats=["%Y-%m-%d"], help="Day of the log to score.")],
-    out: Annotated[str, typer.Option(help="Folder or URI for the scores; must hold none yet.")],
+    out: Annotated[str, typer.Option(help="Folder or URI for the scores, which get a folder a day.")],
+    dates: Annotated[
+        list[Day] | None, typer.Option("--date", formats=YYYY_MM_DD, help="Day of the log; may be given several times.")
+    ] = None,
+    first: Annotated[
+        Day | None, typer.Option("--from", formats=YYYY_MM_DD, help="All days of the log from it on.")
+    ] = None,
+    last: Annotated[Day | None, typer.Option("--to", formats=YYYY_MM_DD, help="All days of the log up to it.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace days that hold other scores.")] = False,
     set_: Overrides = None,
 ) -> None:
-    """Write Parquet of (row key, probability, model) for every row of a day; labels are not needed.
+    """Write Parquet of (row key, probability, model) for every row of the days; labels are not needed.
+
+    A day that is there already, by the same model and of the same log, stays as it is; interrupted, the same command
+    goes on. A day's folder is complete when it holds _SUCCESS.
 
     Example: `nightjar score --config jobs/configs/demo.yaml --model models:/ctr@champion --date 2026-11-08 --out out`
     """
     loaded = load(TrainConfig, config, set_ or [])
     from pipeline import cluster, scoring
-    from pipeline.data import logs, split
+    from pipeline.data import logs
     from pipeline.registry import tracking, versions
 
     data = loaded.data
-    day = date.date()
-    split.require([day], logs.days_of(data.logs_uri, data.features), data.logs_uri)
+    days = _chosen(logs.days_of(data.logs_uri, data.features), dates or [], first, last, data.logs_uri)
     recorder = tracking.connect(loaded.mlflow, loaded.work_uri)
     version = versions.pinned(recorder, model)
     bundle = versions.load_bundle(recorder, version)
-    manifest = logs.find(data.logs_uri, [day], bundle.spec, labelled=False)
+    manifest = logs.find(data.logs_uri, days, bundle.spec, labelled=False)
     with cluster.connected(loaded.cluster):
-        rows = scoring.score(bundle, version, manifest, absolute(out), data.rows_per_part)
-    print(f"{rows:,} rows of {day} scored with {version}, in {out}")
+        rows = scoring.score(bundle, version, manifest, absolute(out), data.rows_per_part, overwrite=overwrite)
+    print(f"{rows:,} rows of {', '.join(map(str, days))} scored with {version}, in {out}")
+
+
+def _chosen(
+    of_log: Sequence[datetime.date], dates: Sequence[Day], first: Day | None, last: Day | None, logs_uri: str
+) -> list[datetime.date]:
+    """The named days, which must be there, and those of the log between `first` and `last`."""
+    from pipeline.data import split
+
+    named = {date.date() for date in dates}
+    split.require(sorted(named), of_log, logs_uri)
+    if first or last:
+        since, until = (first or Day.min).date(), (last or Day.max).date()
+        named |= {day for day in of_log if since <= day <= until}
+    if not named:
+        raise Refusal(
+            found="no day to score",
+            expected=f"days between {of_log[0]} and {of_log[-1]} that the log has",
+            where="--date, --from, --to",
+            remedy="give --date, once or several times, or --from and --to",
+        )
+    return sorted(named)

@@ -1,11 +1,24 @@
-"""The columns of scored output."""
+"""Scored output: the columns of its files, and what a day's `_SUCCESS` says."""
 
 import pyarrow as pa
+from pydantic import BaseModel, NonNegativeInt
 
-from schemas.features import FeatureSpec
+from schemas.features import FROZEN, FeatureSpec
 
 PROBABILITY = "probability"
 MODEL_VERSION = "model_version"
+
+
+class DayScores(BaseModel):
+    """`_SUCCESS` of a day's folder, its last file: the same again is the same scores."""
+
+    model_config = FROZEN
+    model_uri: str
+    model_sha256: str
+    """Of the bundle's contents: a URI may come to name another model."""
+    manifest: str
+    """Fingerprint of the day's files in the log."""
+    rows: NonNegativeInt
 
 
 def scores_schema(spec: FeatureSpec, row_key_type: pa.DataType | None) -> pa.Schema:

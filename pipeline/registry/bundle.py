@@ -8,7 +8,7 @@ weights.safetensors  table.rows, table.accumulators, and the model's tensors und
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from pipeline import models
 from pipeline.data import store
@@ -32,10 +33,11 @@ from pipeline.models import CTRModel
 from pipeline.models.table import Table
 from pipeline.training import checkpoint
 from pipeline.training.loop import EVALUATION_ROWS
-from schemas.config import StageConfig, TableConfig, TrainConfig
+from schemas.config import TableConfig, TrainConfig
 from schemas.features import FROZEN, FeatureSpec
 from schemas.loading import validate
 from schemas.refusal import Refusal
+from schemas.stage import StageConfig
 
 FORMAT_VERSION: Literal[1] = 1
 CONTENTS = "bundle.json"
@@ -78,14 +80,8 @@ def write_bundle(
     training_days: Sequence[date],
 ) -> None:
     """Write the bundle of a finished stage into a local folder; the optimizer's state stays behind."""
-    tensors = checkpoint.load_tensors(stage_folder)
-    assert len(tensors["table.rows"]) == vocabulary.num_ids
-    folder.mkdir(parents=True, exist_ok=True)
-    store.write_vocabulary(str(folder.absolute()), vocabulary)
-    kept = {name: tensor for name, tensor in tensors.items() if name.startswith(("table.", MODEL))}
-    save_file(kept, folder / WEIGHTS)
-    results = checkpoint.read_progress(stage_folder).results
     layer = stage_folder / checkpoint.CALIBRATION
+    results = checkpoint.read_progress(stage_folder).results
     contents = Contents(
         format_version=FORMAT_VERSION,
         features=vocabulary.spec,
@@ -93,10 +89,20 @@ def write_bundle(
         table=config.table,
         calibration=TypeAdapter(Calibration).validate_json(layer.read_bytes()) if layer.exists() else None,
         origin=Origin(identity=identity, training_days=tuple(training_days), results=results),
-        sha256={name: _sha256(folder / name) for name in FILES},
+        sha256={},
     )
+    write_parts(folder, contents, vocabulary, checkpoint.load_tensors(stage_folder))
+
+
+def write_parts(folder: Path, contents: Contents, vocabulary: Vocabulary, tensors: Mapping[str, Tensor]) -> None:
+    """Write a bundle of these parts into a local folder. `contents.sha256` is made anew of the files."""
+    assert len(tensors["table.rows"]) == vocabulary.num_ids
+    folder.mkdir(parents=True, exist_ok=True)
+    store.write_vocabulary(str(folder.absolute()), vocabulary)
+    save_file(dict(tensors), folder / WEIGHTS)
+    whole = contents.model_copy(update={"sha256": {name: _sha256(folder / name) for name in FILES}})
     # Last, so that a folder without it is no bundle.
-    (folder / CONTENTS).write_text(contents.model_dump_json(indent=1), encoding="utf-8")
+    (folder / CONTENTS).write_text(whole.model_dump_json(indent=1), encoding="utf-8")
 
 
 def read_contents(folder: Path) -> Contents:

@@ -1,0 +1,47 @@
+"""Bundles over the columns of click_logs.py, made without training: fresh weights over random rows of the table."""
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from click_logs import SPEC
+
+from pipeline.data import vocabulary
+from pipeline.evaluation.calibration import Platt
+from pipeline.registry.bundle import Bundle, write_bundle
+from pipeline.training import checkpoint, stages
+from schemas.config import TrainConfig
+
+STAGES = [
+    {"name": "fm", "model": "fm"},
+    {"name": "deepfm", "model": "deepfm", "init_from": "fm", "mlp": {"hidden": [8], "batch_norm": True}},
+]
+
+
+def write_random_bundle(folder: Path, rows: pa.Table, seed: int = 0) -> Bundle:
+    """With the vocabulary of `rows` and a calibration; the empty `folder` gets the bundle as folder/bundle."""
+    config = TrainConfig.model_validate(
+        {"data": {"logs_uri": "/logs", "features": SPEC}, "stages": STAGES, "table": {"dimension": 4}, "seed": seed}
+    )
+    stage, stage_folder = config.stages[1], folder / "stage"
+    spec = config.data.features
+    vocab = vocabulary.build(spec, vocabulary.count(rows, spec))
+    state = stages.from_scratch(stage, config, vocab.num_ids)
+    generator = torch.Generator().manual_seed(seed)
+    state.table.rows.normal_(std=0.3, generator=generator)
+    state.table.accumulators.uniform_(generator=generator)
+    state.progress.results = {"ne": 0.9}
+    stage_folder.mkdir(parents=True)
+    checkpoint.save(state, stage_folder)
+    (stage_folder / checkpoint.CALIBRATION).write_text(Platt(slope=0.7, intercept=-1.3).model_dump_json())
+    write_bundle(
+        folder / "bundle",
+        config=config,
+        stage=stage,
+        vocabulary=vocab,
+        stage_folder=stage_folder,
+        identity="0123456789abcdef",
+        training_days=[date(2026, 11, 1)],
+    )
+    return Bundle.load(folder / "bundle")
