@@ -8,8 +8,8 @@ import sys
 
 import typer
 
-from jobs import bench, evaluate, generate, score, sweep, train, ui
-from schemas.refusal import INTERRUPTED, Failure, Refusal
+from jobs import backfill, bench, evaluate, generate, nightly, plan, rollback, score, status, sweep, train, ui
+from schemas.refusal import INTERRUPTED, Busy, Failure, Refusal, Stopped
 
 app = typer.Typer(
     name="nightjar",
@@ -21,6 +21,11 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("train")(train.train)
+app.command("nightly")(nightly.nightly)
+app.command("backfill")(backfill.backfill)
+app.command("plan")(plan.plan)
+app.command("status")(status.status)
+app.command("rollback")(rollback.rollback)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("score")(score.score)
@@ -29,7 +34,10 @@ app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:
-    """Exit 0 when the work is done, 1 when it failed, 2 when the input was refused before anything expensive began."""
+    """Exit 0 when the work is done, 1 when it failed, 2 when the input was refused before anything expensive began.
+
+    3 when another process is at work on the same model, 4 when the day's data breaks its bounds.
+    """
     # Typer would catch a KeyboardInterrupt and exit 1, as if the work had failed.
     before = signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
     try:
@@ -37,9 +45,12 @@ def main() -> None:
     except Refusal as refusal:
         print(f"nightjar: refused\n{refusal}", file=sys.stderr)
         sys.exit(2)
+    except Busy as busy:
+        print(f"nightjar: {busy}", file=sys.stderr)
+        sys.exit(3)
     except Failure as failure:
         print(f"nightjar: {failure}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(4 if isinstance(failure, Stopped) else 1)
     except SystemExit as stopped:
         if stopped.code == INTERRUPTED:
             print("nightjar: interrupted; the same command goes on from here", file=sys.stderr)

@@ -44,7 +44,7 @@ def evaluate(
     bundle = versions.load_bundle(tracking.connect(loaded.mlflow, loaded.work_uri), model)
     manifest = logs.find(data.logs_uri, wanted, bundle.spec)
     with cluster.connected(loaded.cluster):
-        metrics = scoring.evaluate(bundle, manifest, held_out, wanted, data.rows_per_part).metrics()
+        metrics = scoring.evaluate(bundle, manifest, held_out, wanted, data.rows_per_part, data.max_bad_share).metrics()
     table = Table("metric", "value", title=f"{model} on {', '.join(map(str, wanted[:4]))}{' ...' * (len(wanted) > 4)}")
     for name, value in metrics.as_dict().items():
         table.add_row(name, f"{value:,.6g}")

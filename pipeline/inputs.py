@@ -1,21 +1,20 @@
 """What a retrain or a sweep reads: the days chosen and checked, then counted and encoded into the packed store."""
 
-import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
-import pipeline
-import schemas
-from pipeline.data import files, logs, passes, quality, split, store, vocabulary
+from pipeline import code
+from pipeline.data import files, logs, passes, profile, quality, split, store, vocabulary
 from pipeline.data.logs import Manifest
+from pipeline.data.profile import DayProfile
 from pipeline.data.store import Store
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.training import trainer
-from schemas.config import DateSplit, TrainConfig
+from schemas.config import DataConfig, DateSplit, TrainConfig
 from schemas.loading import absolute
+from schemas.stage import StageConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,13 @@ class Inputs:
     train_days: tuple[date, ...]
     test_days: tuple[date, ...]
     identity: str
+    learned_before: tuple[date, ...] = ()
+    """Days that the registered model had learned, for stages that start from it."""
+
+    def learned_days(self, stage: StageConfig) -> tuple[date, ...]:
+        """All that the stage's model has seen of the log when it is trained."""
+        own = self.train_days[-(stage.last_days or 0) :]
+        return tuple(sorted({*self.learned_before, *own})) if stage.starts_from_model else own
 
 
 def find_inputs(config: TrainConfig, show: Show) -> Inputs:
@@ -59,14 +65,18 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
     """
     data, manifest, test_days = config.data, inputs.manifest, inputs.test_days
     what = data.model_dump_json(exclude={"logs_uri"})
-    name = _digest(
-        what, str(config.seed), manifest.fingerprint, _code_fingerprint(), known.fingerprint if known else ""
+    name = code.digest(
+        what, str(config.seed), manifest.fingerprint, code.fingerprint(), known.fingerprint if known else ""
     )
     uri = f"{absolute(config.work_uri)}/encoded/{name}"
     encoded = store.open_store(uri)
     if encoded is None:
+        if data.max_bad_share:
+            profiles(config, manifest, known=None)  # which refuses too many bad rows, and keeps them in quarantine
         show(Event("count values", 0, 1))
-        counts = passes.count_values(manifest, data.features, data.split, test_days, data.rows_per_part)
+        counts = passes.count_values(
+            manifest, data.features, data.split, test_days, data.rows_per_part, data.max_bad_share
+        )
         vocab = known.grow(counts) if known else vocabulary.build(data.features, counts)
         show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids"))
         trainer.check_memory(config, vocab.num_ids)  # before the longer pass, too
@@ -75,19 +85,41 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
         store.write_vocabulary(uri, vocab)
         parts = passes.encode_rows(
             manifest, vocab, data.split, test_days, data.rows_per_part, config.seed, uri,
-            data.validation_share, data.negative_share,
+            data.validation_share, data.negative_share, data.max_bad_share,
         )  # fmt: skip
         encoded = store.complete(uri, vocab.num_ids, parts)
         show(
             Event("encode rows", 1, 1, f"{encoded.num_rows('train'):,} to train, {encoded.num_rows('test'):,} held out")
         )
+    _check_classes(encoded, data, test_days)
+    return encoded
+
+
+def profiles(config: TrainConfig, manifest: Manifest, known: Vocabulary | None) -> list[DayProfile]:
+    """Of each day of the manifest, kept in the work folder; bad rows go to its quarantine. `known` tells unseen values.
+
+    Raises Refusal for a day with more bad rows than the config allows.
+    """
+    data, work = config.data, absolute(config.work_uri)
+    return profile.profile_days(
+        manifest,
+        data.features,
+        data.rows_per_part,
+        f"{work}/quarantine",
+        data.max_bad_share,
+        known,
+        f"{work}/profiles",
+    )
+
+
+def _check_classes(encoded: Store, data: DataConfig, test_days: Sequence[date]) -> None:
     quality.check_classes(encoded.num_rows("train"), encoded.num_positives("train"), "training", data.logs_uri)
     held_out = f"{data.logs_uri}, {', '.join(map(str, test_days[:3]))}{' ...' if len(test_days) > 3 else ''}"
     if data.validation_share:
         num_rows, num_positives = encoded.num_rows("validation"), encoded.num_positives("validation")
         quality.check_classes(num_rows, num_positives, "validation", data.logs_uri)
-    quality.check_classes(encoded.num_rows("test"), encoded.num_positives("test"), "held-out", held_out)
-    return encoded
+    if test_days:
+        quality.check_classes(encoded.num_rows("test"), encoded.num_positives("test"), "held-out", held_out)
 
 
 def best_possible_ne(config: TrainConfig, inputs: Inputs) -> float | None:
@@ -103,16 +135,6 @@ def best_possible_ne(config: TrainConfig, inputs: Inputs) -> float | None:
 def identity_of(config: TrainConfig, manifest: Manifest) -> str:
     """Not by the cluster's size: what two workers began one may end, from their checkpoint."""
     of_cluster = {"address", "num_workers", "cpus_per_worker", "use_gpu"}
-    what = config.model_dump_json(exclude={"work_uri": True, "mlflow": True, "cluster": of_cluster})
-    return _digest(what, manifest.fingerprint, _code_fingerprint())
-
-
-def _code_fingerprint() -> str:
-    """Changes with the library's code: what a new version makes is not what an old one made."""
-    folders = [Path(package.__file__).parent for package in (pipeline, schemas) if package.__file__]
-    sources = sorted(path for folder in folders for path in folder.rglob("*.py"))
-    return _digest(*(path.read_text(encoding="utf-8") for path in sources))
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+    of_night = {"lease_seconds", "eviction", "complete", "label_delay_days"}
+    what = config.model_dump_json(exclude={"work_uri": True, "mlflow": True, "cluster": of_cluster, "night": of_night})
+    return code.digest(what, manifest.fingerprint, code.fingerprint())

@@ -35,7 +35,7 @@ def load(config: TrainConfig, recorder: Tracking) -> dict[str, Bundle]:
     uris = dict.fromkeys(stage.init_from for stage in config.stages if stage.init_from and stage.starts_from_model)
     bundles = {uri: versions.load_bundle(recorder, uri) for uri in uris}
     for uri, bundle in bundles.items():
-        _check(uri, bundle, config)
+        check(uri, bundle, config)
     fingerprints = {uri: bundle.vocabulary.fingerprint for uri, bundle in bundles.items()}
     if len(set(fingerprints.values())) > 1:
         raise Refusal(
@@ -76,7 +76,8 @@ def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
         checkpoint.publish(target)
 
 
-def _check(uri: str, bundle: Bundle, config: TrainConfig) -> None:
+def check(uri: str, bundle: Bundle, config: TrainConfig) -> None:
+    """Raise Refusal for a model of another dimension or other fields than the config's, with both shown."""
     own, its = config.table.dimension, bundle.contents.table.dimension
     if own != its:
         raise Refusal(

@@ -31,9 +31,10 @@ from pipeline.training.course import Rank
 from pipeline.training.local import MetricLog
 from pipeline.training.stages import stage_uri
 from pipeline.training.step import Diverged
-from schemas.config import ClusterConfig, EarlyStopConfig, StageConfig, TrainConfig
+from schemas.config import ClusterConfig, TrainConfig
 from schemas.loading import absolute
 from schemas.refusal import INTERRUPTED, Failure, Refusal
+from schemas.stage import EarlyStopConfig, StageConfig
 from schemas.sweep import SweepConfig, Trial, lineage, owner
 
 LOOKS = 8  # at the validation rows, in a stage that does not say how often

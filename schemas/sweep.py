@@ -22,10 +22,11 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.config import StageConfig, TrainConfig
+from schemas.config import TrainConfig
 from schemas.features import FROZEN
 from schemas.loading import load
 from schemas.refusal import Refusal
+from schemas.stage import StageConfig
 
 SWEEPABLE = ("stages", "table")
 DIGITS = 4  # that a drawn number has: more would tell no two models apart, and a person has to read them

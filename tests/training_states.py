@@ -19,7 +19,8 @@ from pipeline.training import checkpoint, exchange, loop, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Alone, RowSharded, place
 from pipeline.training.step import AutogradStep, Diverged
-from schemas.config import StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import StageConfig
 
 NUM_IDS, NUM_RANKS = 40, 2
 LARGE_NUM_IDS = 2_000_000  # 512 MB of rows and accumulators at K = 62

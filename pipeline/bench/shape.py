@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, get_args
 
-from schemas.config import ClusterConfig, ModelName, TableConfig, TrainConfig
+from schemas.config import ClusterConfig, TableConfig, TrainConfig
 from schemas.refusal import Refusal
+from schemas.stage import ModelName
 
 FLOAT_BYTES = 4
 MOST_IDS = 2**31  # ids are int32

@@ -10,7 +10,7 @@ from pipeline.models.deepfm import DeepFM
 from pipeline.models.dnn import DNN
 from pipeline.models.fm import FM
 from pipeline.models.fnn import FNN
-from schemas.config import MLPConfig, ModelName
+from schemas.stage import MLPConfig, ModelName
 
 CTRModel: TypeAlias = FM | DNN | FNN | DeepFM
 

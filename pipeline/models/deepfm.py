@@ -5,7 +5,7 @@ from torch import Tensor
 from pipeline.models.fm import FM
 from pipeline.models.lookup import Lookup
 from pipeline.models.mlp import MLP, layers_dtype
-from schemas.config import MLPConfig
+from schemas.stage import MLPConfig
 
 
 class DeepFM(FM):

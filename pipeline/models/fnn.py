@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from pipeline.models.lookup import Lookup
 from pipeline.models.mlp import MLP, layers_dtype
-from schemas.config import MLPConfig
+from schemas.stage import MLPConfig
 
 
 class FNN(nn.Module):

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from schemas.config import MLPConfig
+from schemas.stage import MLPConfig
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from pipeline.data.batch import Batch
 from pipeline.models.lookup import Lookup, Plan
-from schemas.config import RowClipConfig, RowOptimizerConfig, TableConfig
+from schemas.config import TableConfig
+from schemas.stage import RowClipConfig, RowOptimizerConfig
 
 CHUNK_ROWS = 65_536
 # Below it the stored rows, which are the rows over the scale, are written anew before they lose range.

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from getpass import getuser
@@ -17,6 +17,7 @@ import yaml
 
 from pipeline.registry import server
 from schemas.config import MLflowConfig, TrainConfig
+from schemas.stage import StageConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,23 +50,37 @@ class Tracking:
     def find_finished(self, identity: str) -> "Retrain | None":
         """The newest finished retrain of that identity."""
         for parent in self._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status = 'FINISHED'"):
-            children = self._search(f"tags.`{PARENT}` = '{parent.info.run_id}'")
-            stages = {child.data.tags[STAGE]: child.info.run_id for child in children}
-            return Retrain(self, parent.info.run_id, stages)
+            return Retrain(self, parent.info.run_id, self._stages_of(parent.info.run_id))
         return None
 
     @contextmanager
     def retrain(self, identity: str, name: str, config: TrainConfig, manifest_json: str) -> "Iterator[Retrain]":
-        """Open the runs of a retrain: FINISHED at the end, FAILED on an exception, KILLED on Ctrl-C or SIGTERM.
+        """Open the run of a retrain, to be ended with those of its stages: as FINISHED, as FAILED after an exception,
+        as KILLED after Ctrl-C or SIGTERM.
 
-        Why it failed becomes the description of its run. What a killed driver left running under the same identity is
-        ended first, as KILLED.
+        Why it failed becomes the description of its run. What an earlier attempt of the same identity has left goes on
+        under the runs that it had.
         """
-        self.end_stale(identity)
-        retrain = Retrain(self, self.create(name, {IDENTITY: identity}, config.model_dump(mode="json")))
+        retrain = self._take_up(identity)
+        if retrain is None:
+            retrain = Retrain(self, self.create(name, {IDENTITY: identity}, config.model_dump(mode="json")))
         with ending(retrain):
             retrain._begin(config, manifest_json)
             yield retrain
+
+    def _take_up(self, identity: str) -> "Retrain | None":
+        """The newest attempt of that identity that did not finish, running again."""
+        for parent in self._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status != 'FINISHED'"):
+            retrain = Retrain(self, parent.info.run_id, self._stages_of(parent.info.run_id))
+            self.client.update_run(retrain.run_id, status="RUNNING")
+            if NOTE in parent.data.tags:
+                self.client.delete_tag(retrain.run_id, NOTE)
+            return retrain
+        return None
+
+    def _stages_of(self, run_id: str) -> dict[str, str]:
+        children = self._search(f"tags.`{PARENT}` = '{run_id}'")
+        return {child.data.tags[STAGE]: child.info.run_id for child in children}
 
     def end_stale(self, identity: str) -> None:
         """End as KILLED what a killed driver has left running under the identity, children first."""
@@ -195,15 +210,27 @@ class Retrain:
     def set_tag(self, key: str, value: str) -> None:
         self.tracking.client.set_tag(self.run_id, key, value)
 
+    def open_stages(self, stages: Sequence[StageConfig]) -> None:
+        """A run for each, scheduled until rank 0 logs the first point of it; those that are open already stay."""
+        for stage in stages:
+            if stage.name not in self.stages:
+                tags = {PARENT: self.run_id, STAGE: stage.name}
+                self.stages[stage.name] = self.tracking.create(stage.name, tags, stage.model_dump(mode="json"))
+            self.tracking.client.update_run(self.stages[stage.name], status="SCHEDULED")
+
+    def log_final(self, section: str, figures: Mapping[str, float]) -> None:
+        """Figures of the whole retrain, under `section/`; what is not finite is left out."""
+        self._log(self.run_id, {f"{section}/{name}": value for name, value in figures.items()})
+
+    def describe(self, words: str) -> None:
+        """The run's description, which stands on top of its page."""
+        self.set_tag(NOTE, words)
+
     def _begin(self, config: TrainConfig, manifest_json: str) -> None:
         resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
         self.log_text("config.yaml", server.redacted(resolved))
         self.log_text("features.json", config.data.features.model_dump_json(indent=1))
         self.log_text("manifest.json", manifest_json)
-        for stage in config.plan:
-            tags = {PARENT: self.run_id, STAGE: stage.name}
-            self.stages[stage.name] = self.tracking.create(stage.name, tags, stage.model_dump(mode="json"))
-            self.tracking.client.update_run(self.stages[stage.name], status="SCHEDULED")
 
     def _log_final(self, run_id: str, results: Mapping[str, float]) -> None:
         self._log(run_id, {f"{'total' if name in TOTALS else 'test'}/{name}": value for name, value in results.items()})

@@ -3,8 +3,9 @@
 import json
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 CHAMPION, CHALLENGER, PREVIOUS_CHAMPION = "champion", "challenger", "previous_champion"
+KEY, VERDICT = "nightjar.key", "nightjar.verdict"
+MAX_TAG_CHARACTERS = 5000  # a limit of MLflow's API
 PACKAGES = Path(__file__).parents[2]
 BUNDLE_OF_MODEL = "artifacts/bundle"
 # All that loading a bundle imports, and no more: a served model needs no Ray.
@@ -38,21 +41,32 @@ class Version:
     number: str
     run_id: str | None
     tags: dict[str, str]
+    created: datetime
 
     @property
     def uri(self) -> str:
         return f"models:/{self.name}/{self.number}"
 
 
-def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, tags: Mapping[str, str]) -> Version:
+def register(
+    tracking: Tracking, bundle_folder: Path, run_id: str, name: str, key: str, tags: Mapping[str, str]
+) -> Version:
     """Log the bundle as a model of the run, register that, and point `challenger` to it.
 
-    The run's `test/...` figures become the model's. Whatever fails, the aliases are as before.
+    The run's `test/...` figures become the model's. Whatever fails, the aliases are as before. What was registered
+    under the same `key` before is returned as it is; what an interrupted attempt has logged is deleted.
     """
     from mlflow.exceptions import MlflowException
 
     client = tracking.client
+    registered = _registered_as(client, name, key)
+    if registered is not None:
+        client.set_registered_model_alias(name, CHALLENGER, registered.number)
+        return registered
     contents = bundle.read_contents(bundle_folder)
+    for orphan in _logged_as(tracking, key):
+        client.delete_logged_model(orphan.model_id)
+    tags = {**tags, KEY: key}
     model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, dict(tags))
     _link(client, model, run_id)
     with tempfile.TemporaryDirectory() as folder:
@@ -67,10 +81,18 @@ def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, ta
     # Not models:/<id>: a database's registry looks that up by MLflow's global tracking URI.
     source = model.artifact_location
     created = client.create_model_version(name, source, run_id, dict(tags), model_id=model.model_id)
-    registered = [{"name": name, "version": str(created.version)}]
-    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": json.dumps(registered)})
+    links = [{"name": name, "version": str(created.version)}]
+    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": json.dumps(links)})
     client.set_registered_model_alias(name, CHALLENGER, created.version)
     return _version(created)
+
+
+def set_tags(tracking: Tracking, version: Version, tags: Mapping[str, str]) -> None:
+    """What is only known after it was registered, such as the verdict, which also becomes the description."""
+    for key, value in tags.items():
+        tracking.client.set_model_version_tag(version.name, version.number, key, value[:MAX_TAG_CHARACTERS])
+    if VERDICT in tags:
+        tracking.client.update_model_version(version.name, version.number, tags[VERDICT])
 
 
 def promote(tracking: Tracking, version: Version) -> None:
@@ -85,8 +107,39 @@ def promote(tracking: Tracking, version: Version) -> None:
 
 
 def champion(tracking: Tracking, name: str) -> Version | None:
-    number = _aliases(tracking.client, name).get(CHAMPION)
+    return of_alias(tracking, name, CHAMPION)
+
+
+def of_alias(tracking: Tracking, name: str, alias: str) -> Version | None:
+    number = _aliases(tracking.client, name).get(alias)
     return None if number is None else _version(tracking.client.get_model_version(name, number))
+
+
+def to_beat(tracking: Tracking, name: str, keys: Collection[str]) -> Version | None:
+    """The champion that a retrain of these keys is held against; where it is champion itself, the one before.
+
+    So a retrain that was killed after the alias had moved decides again as it did.
+    """
+    now = champion(tracking, name)
+    is_own = now is not None and now.tags.get(KEY) in keys
+    return of_alias(tracking, name, PREVIOUS_CHAMPION) if is_own else now
+
+
+def rollback(tracking: Tracking, name: str) -> tuple[Version, Version]:
+    """Let `champion` and `previous_champion` change places; returns (champion now, the one before).
+
+    Raises Refusal where there is no previous one.
+    """
+    now, before = champion(tracking, name), of_alias(tracking, name, PREVIOUS_CHAMPION)
+    if now is None or before is None:
+        raise Refusal(
+            found=f"{name} without {'a champion' if now is None else 'a previous champion'}",
+            expected=f"the aliases {CHAMPION} and {PREVIOUS_CHAMPION}, which the second promotion sets",
+            where=f"registered model {name!r}",
+            remedy="choose a version in the MLflow UI and give it the alias champion by hand",
+        )
+    promote(tracking, before)
+    return before, now
 
 
 def pinned(tracking: Tracking, model_uri: str) -> str:
@@ -145,8 +198,8 @@ def _location(client: "MlflowClient", model_uri: str) -> str:
 
 def _location_in_run(client: "MlflowClient", model_uri: str, run_id: str, name: str) -> str:
     """Of the newest model of that name that the run logged."""
-    outputs = client.get_run(run_id).outputs
-    models = [client.get_logged_model(output.model_id) for output in (outputs.model_outputs if outputs else ())]
+    experiment_id = client.get_run(run_id).info.experiment_id
+    models = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
     named = [model for model in models if model.name == name]
     if not named:
         expected = f"one of {', '.join(sorted({model.name for model in models})) or 'no models'}, which the run logged"
@@ -182,8 +235,18 @@ def _aliases(client: "MlflowClient", name: str) -> dict[str, str]:
         return {}
 
 
+def _registered_as(client: "MlflowClient", name: str, key: str) -> Version | None:
+    found = client.search_model_versions(f"name = '{name}' and tags.`{KEY}` = '{key}'")
+    return _version(client.get_model_version(name, found[0].version)) if found else None
+
+
+def _logged_as(tracking: Tracking, key: str) -> "list[LoggedModel]":
+    return list(tracking.client.search_logged_models([tracking.experiment_id], f"tags.`{KEY}` = '{key}'"))
+
+
 def _version(found: "ModelVersion") -> Version:
-    return Version(found.name, str(found.version), found.run_id, dict(found.tags))
+    created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+    return Version(found.name, str(found.version), found.run_id, dict(found.tags), created)
 
 
 def _link(client: "MlflowClient", model: "LoggedModel", run_id: str) -> None:

@@ -31,7 +31,8 @@ from pipeline.training.curves import Curves
 from pipeline.training.placement import place
 from pipeline.training.step import TrainingStep, build_step, require_finite
 from pipeline.training.watch import Watch
-from schemas.config import StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import StageConfig
 
 Windows = Callable[[int], Iterator[Rows]]
 """(rows of a window) -> this rank's share of one epoch, in windows of so many."""

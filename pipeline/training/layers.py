@@ -16,7 +16,7 @@ from pipeline.models.rbm import LayerFit
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Placement, RowSharded
 from pipeline.training.step import Diverged
-from schemas.config import RBMConfig
+from schemas.stage import RBMConfig
 
 BATCH_ROWS = 512
 

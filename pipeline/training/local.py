@@ -1,12 +1,13 @@
 """The plan of a retrain in this process, by one rank without Ray Train: for sweeps and studies."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from pipeline.data import feed
 from pipeline.data.rows import Rows
 from pipeline.training import checkpoint, course, memory, stages
 from pipeline.training.course import Rank
-from schemas.config import StageConfig
+from schemas.stage import StageConfig
 
 MetricLog = Callable[[str, Mapping[str, float], int], None]
 
@@ -21,6 +22,7 @@ def run_plan(rank: Rank, log: MetricLog) -> None:
 
 def run_stage(rank: Rank, stage: StageConfig, log: MetricLog) -> None:
     """Train one stage and publish it under the rank's `run_uri`."""
+    rank = replace(rank, store=rank.store.of_last_days(stage.last_days))
 
     def windows(window_rows: int) -> Iterator[Rows]:
         return feed.rewindowed(feed.local_windows(rank.store, "train", rank.num_fields, 0, 1), window_rows)

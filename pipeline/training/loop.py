@@ -15,7 +15,7 @@ from pipeline.training.checkpoint import StageState
 from pipeline.training.optimizers import learning_rate_factor
 from pipeline.training.placement import RowSharded
 from pipeline.training.step import Losses, TrainingStep
-from schemas.config import StageConfig
+from schemas.stage import StageConfig
 
 EVALUATION_ROWS = 8192  # of a batch that is only scored; bits may depend on it, so all who score use the same
 

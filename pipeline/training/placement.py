@@ -17,7 +17,8 @@ from torch import Tensor
 from pipeline.data.batch import Batch
 from pipeline.models.lookup import Plan, make_padded_plan, make_plan
 from pipeline.models.table import Shard, Table, check
-from schemas.config import RowOptimizerConfig, TableConfig
+from schemas.config import TableConfig
+from schemas.stage import RowOptimizerConfig
 
 
 @dataclass(frozen=True, slots=True, eq=False)

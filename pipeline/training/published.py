@@ -16,7 +16,7 @@ from pipeline.evaluation.metrics import Sums
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress
 from pipeline.training.stages import stage_uri
-from schemas.config import StageConfig
+from schemas.stage import StageConfig
 
 
 def progress(run_uri: str, stage: str) -> Progress:

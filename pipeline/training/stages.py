@@ -13,7 +13,8 @@ from pipeline.models.table import WHOLE, Shard, Table
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer
-from schemas.config import StageConfig, TrainConfig, TransferConfig
+from schemas.config import TrainConfig
+from schemas.stage import StageConfig, TransferConfig
 
 CPU = torch.device("cpu")
 LEAST_DEVIATION = 1e-3  # of a fresh start's: rows that are nearly 0 are not blown up further than by its inverse
@@ -73,7 +74,10 @@ def from_scratch(
 def transfer(
     state: StageState, earlier: Path, what: TransferConfig, init_deviation: float, has_accumulators: bool
 ) -> None:
-    """Start from an earlier stage: its rows, their accumulators, its global bias, as far as `what` says."""
+    """Start from an earlier stage: its rows, their accumulators, its biases and layers, as far as `what` says.
+
+    Raises ValueError where `what.dense` asks for layers of another shape.
+    """
     table = state.table
     fresh = table.rows[:, 1:].clone() if not what.v else None
     checkpoint.load_table(table, earlier, ("rows", "accumulators") if has_accumulators else ("rows",))
@@ -86,6 +90,17 @@ def transfer(
     if not what.w:
         table.rows[:, 0] = 0.0
     table.accumulators.mul_(what.accumulators)
-    if what.w0:
+    if what.dense:
+        _take_over_layers(state, earlier, is_w0_kept=what.w0)
+    elif what.w0:
         with torch.no_grad():
             state.model.w0.copy_(checkpoint.load_dense(earlier)["model.w0"])
+
+
+def _take_over_layers(state: StageState, earlier: Path, *, is_w0_kept: bool) -> None:
+    dense = checkpoint.load_dense(earlier)
+    own = state.model.state_dict()
+    its = {name.removeprefix("model."): value for name, value in dense.items() if name.startswith("model.")}
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in its.items()}:
+        raise ValueError(f"stage {state.progress.stage!r}: transfer.dense wants layers like those it starts from")
+    state.model.load_state_dict(its if is_w0_kept else {**its, "w0": own["w0"]})

@@ -19,7 +19,8 @@ from pipeline.models.table import check
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Alone, Placement, Prepared
 from pipeline.training.precision import Precision, matmuls_in, resolve
-from schemas.config import ClusterConfig, StageConfig
+from schemas.config import ClusterConfig
+from schemas.stage import StageConfig
 
 
 class Diverged(ArithmeticError):

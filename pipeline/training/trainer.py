@@ -52,7 +52,10 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str
             failure_config=FailureConfig(max_failures=config.checkpoint.max_failures, controller_failure_limit=3),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
-        datasets={"train": feed.dataset(job.store, "train")},
+        datasets={
+            worker.dataset_name(stage): feed.dataset(job.store.of_last_days(stage.last_days), "train")
+            for stage in config.plan
+        },
         dataset_config=DataConfig(execution_options=feed.execution_options(config.cluster.num_workers)),
     )
     try:

@@ -6,7 +6,7 @@ from shutil import copytree
 
 from pipeline.training import checkpoint
 from pipeline.training.judging import Judge
-from schemas.config import StageConfig
+from schemas.stage import StageConfig
 
 CURVE_LOOKS = 16  # at the held-out rows, in a stage: what its lift is read from, and nothing is decided by
 SAMPLE_ROWS = (4096, 32_768)  # of them at each look: a SAMPLE_SHARE of the training rows, within these bounds

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -22,7 +22,8 @@ from pipeline.training.checkpoint import StageState
 from pipeline.training.course import Rank
 from pipeline.training.step import Diverged
 from pipeline.training.watch import BEST, Watch
-from schemas.config import StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import StageConfig
 
 MetricLog = Callable[[str, Mapping[str, float], int], None]
 """Called on rank 0 with stage, metrics and step; must survive pickling."""
@@ -41,6 +42,11 @@ class Job:
     announce: Announce | None = None
     open_log: Callable[[], object] | None = None
     """Called by a thread of rank 0 while the first rows are on their way: `log` may have much to import."""
+
+
+def dataset_name(stage: StageConfig) -> str:
+    """Stages that train on the same days read the same dataset."""
+    return f"train-{stage.last_days or 'all'}"
 
 
 def run(settings: dict[str, Any]) -> dict[str, str]:
@@ -72,14 +78,14 @@ def run(settings: dict[str, Any]) -> dict[str, str]:
             failures[stage.name] = f"stage {stage.name!r} was to start from {stage.init_from!r}, which diverged"
             continue
         try:
-            _run_stage(job, rank, stage)
+            _run_stage(job, replace(rank, store=job.store.of_last_days(stage.last_days)), stage)
         except Diverged as diverged:
             failures[stage.name] = str(diverged)
     return failures
 
 
 def _run_stage(job: Job, rank: Rank, stage: StageConfig) -> None:
-    shard = ray.train.get_dataset_shard("train")
+    shard = ray.train.get_dataset_shard(dataset_name(stage))
 
     def windows(window_rows: int) -> Iterator[Rows]:
         return feed.windows(shard, rank.num_fields, window_rows)

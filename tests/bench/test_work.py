@@ -5,7 +5,7 @@ import pytest
 from pipeline import models
 from pipeline.bench.shape import Shape
 from pipeline.bench.work import Work, bytes_moved, dense_flops
-from schemas.config import MLPConfig
+from schemas.stage import MLPConfig
 
 SHAPE = Shape(model="deepfm", num_fields=3, num_ids=30, batch_size=8, dimension=2, hidden=(5, 4))
 

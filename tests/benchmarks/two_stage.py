@@ -30,8 +30,9 @@ from pipeline.evaluation.bootstrap import Interval
 from pipeline.inputs import best_possible_ne, encoded_store, find_inputs
 from pipeline.training import checkpoint, local, published, stages
 from pipeline.training.course import Rank
-from schemas.config import StageConfig, TrainConfig, TransferConfig
+from schemas.config import TrainConfig
 from schemas.loading import load
+from schemas.stage import StageConfig, TransferConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = Path(__file__).with_suffix(".md")

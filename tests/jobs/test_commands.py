@@ -102,8 +102,19 @@ def test_scores_have_a_row_key_a_probability_and_the_model_of_each_row(folder, t
     assert mean_p == pytest.approx(results["calibration"] * results["base_rate"], rel=1e-5)
 
     again = nightjar("score", *arguments, cwd=folder)
-    assert again.exit_code == 2
-    assert "complete scores" in again.stderr
+    assert again.exit_code == 0, again.stderr
+    assert again.stdout == done.stdout
+    since = ("--config", "train.yaml", "--model", model, "--from", "2026-11-02", "--out", "scores")
+    assert nightjar("score", *since, cwd=folder).stdout.startswith("2,000 rows of 2026-11-02, 2026-11-03 scored")
+    assert sorted(pq.read_table(folder / "scores")["row"].to_pylist()) == list(range(1000, 3000))
+
+
+def test_scoring_no_day_is_refused(folder, trained):
+    arguments = ("--config", "train.yaml", "--model", "models:/ctr@champion", "--out", "none")
+    for chosen in ((), ("--to", "2026-10-31")):
+        none = nightjar("score", *arguments, *chosen, cwd=folder)
+        assert none.exit_code == 2
+        assert "no day to score" in none.stderr
 
 
 def test_the_same_retrain_again_is_the_finished_one(folder, trained):

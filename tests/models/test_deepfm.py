@@ -4,7 +4,7 @@ from torch import Tensor
 
 from pipeline.models.deepfm import DeepFM
 from pipeline.models.fm import FM
-from schemas.config import MLPConfig
+from schemas.stage import MLPConfig
 
 
 def random_rows(num_rows: int, num_fields: int, dimension: int) -> Tensor:

@@ -8,7 +8,7 @@ from torch import nn
 from pipeline.models import MODELS, build
 from pipeline.models.dnn import DNN
 from pipeline.models.fnn import FNN
-from schemas.config import MLPConfig, ModelName
+from schemas.stage import MLPConfig, ModelName
 
 
 def test_dnn_is_fnn_weight_by_weight():

@@ -2,7 +2,7 @@ import torch
 from lookups import lookup_of
 
 from pipeline.models.fnn import FNN
-from schemas.config import MLPConfig
+from schemas.stage import MLPConfig
 
 
 def test_the_input_is_w0_then_each_fields_row_in_turn():

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.mlp import MLP
-from schemas.config import MLPConfig
+from schemas.stage import MLPConfig
 
 
 def linears(mlp: MLP) -> list[nn.Linear]:

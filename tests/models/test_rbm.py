@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pipeline.models.mlp import MLP
 from pipeline.models.rbm import RBM, pretrain
-from schemas.config import MLPConfig
+from schemas.stage import MLPConfig
 
 Visible = Literal["gaussian", "binary"]
 

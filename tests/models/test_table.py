@@ -9,7 +9,8 @@ from torch import Tensor
 from pipeline.data.batch import Batch
 from pipeline.models.lookup import Lookup, make_padded_plan, make_plan, sum_cells
 from pipeline.models.table import Shard, Table, clip
-from schemas.config import RowClipConfig, RowOptimizerConfig, TableConfig
+from schemas.config import TableConfig
+from schemas.stage import RowClipConfig, RowOptimizerConfig
 
 
 def random_table(rng: np.random.Generator, num_ids: int, num_floats: int) -> Table:

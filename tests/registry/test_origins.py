@@ -12,8 +12,9 @@ from pipeline.data import vocabulary
 from pipeline.registry.bundle import Bundle, write_bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.training import checkpoint, stages
-from schemas.config import RowOptimizerConfig, StageConfig, TrainConfig
+from schemas.config import TrainConfig
 from schemas.refusal import Refusal
+from schemas.stage import RowOptimizerConfig, StageConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 

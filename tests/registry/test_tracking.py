@@ -3,8 +3,8 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from matplotlib.figure import Figure
@@ -31,7 +31,14 @@ def tracked(tmp_path_factory, config) -> Tracking:
 @pytest.fixture
 def retrain(tracked, config, request):
     """Opens the runs of a retrain whose identity is the test's name."""
-    return lambda identity=request.node.name: tracked.retrain(identity, "2026-11-19", config, '["a manifest"]')
+
+    @contextmanager
+    def opened(identity: str = request.node.name) -> Iterator[Retrain]:
+        with tracked.retrain(identity, "2026-11-19", config, '["a manifest"]') as run:
+            run.open_stages(config.plan)
+            yield run
+
+    return opened
 
 
 def statuses(run) -> dict[str, str]:
@@ -128,13 +135,31 @@ def test_control_c_and_sigterm_kill_the_runs_that_they_interrupt(retrain, interr
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_runs_that_a_killed_driver_left_are_ended_when_it_starts_again(retrain):
+def test_runs_that_a_killed_driver_left_go_on_when_it_starts_again(retrain):
     abandoned = retrain()
     left = abandoned.__enter__()
     with retrain("another identity"):
         assert statuses(left)["parent"] == "RUNNING"
-    with retrain():
-        assert set(statuses(left).values()) == {"KILLED"}
+    with retrain() as run:
+        assert (run.run_id, run.stages) == (left.run_id, left.stages)
+    assert set(statuses(left).values()) == {"FINISHED"}
+
+
+def test_a_retrain_that_failed_goes_on_under_its_run_and_forgets_why(tracked, retrain):
+    failed, _ = interrupted(retrain(), lambda: 1 / 0)
+    with retrain() as run:
+        assert run.run_id == failed.run_id
+        assert statuses(run) == {"parent": "RUNNING", "fm": "SCHEDULED", "deepfm": "SCHEDULED"}
+        assert "mlflow.note.content" not in tracked.client.get_run(run.run_id).data.tags
+
+
+def test_figures_and_a_description_stand_on_the_parent(tracked, retrain):
+    with retrain() as run:
+        run.log_final("progressive", {"ne": 0.8, "gauc": float("nan")})
+        run.describe("Kept. It was worse.")
+    parent = tracked.client.get_run(run.run_id)
+    assert parent.data.metrics == {"progressive/ne": 0.8}
+    assert parent.data.tags["mlflow.note.content"] == "Kept. It was worse."
 
 
 def test_curves_are_logged_by_a_copy_in_another_process(tracked, retrain):

@@ -1,3 +1,5 @@
+from itertools import count
+
 import mlflow
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from pipeline.registry import tracking, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig
 from schemas.refusal import Refusal
 
@@ -20,14 +23,21 @@ def tracked(tmp_path_factory) -> Tracking:
 @pytest.fixture(scope="module")
 def run(tracked, config) -> Retrain:
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
+        run.open_stages(config.plan)
         run.finish_stage("deepfm", {"ne": 0.9, "auc": 0.7, "seconds": 3.0})
     return run
 
 
 @pytest.fixture
 def register(tracked, run, bundle_folder, request):
-    """Registers the bundle under the test's name."""
-    return lambda: versions.register(tracked, bundle_folder, run.stages["deepfm"], request.node.name, {"day": "19"})
+    """Registers the bundle under the test's name, each time as another model."""
+    keys = (f"{request.node.name} {number}" for number in count(1))
+
+    def registered(key: str | None = None) -> Version:
+        key = key or next(keys)
+        return versions.register(tracked, bundle_folder, run.stages["deepfm"], request.node.name, key, {"day": "19"})
+
+    return registered
 
 
 def aliases(tracked: Tracking, name: str) -> dict[str, str]:
@@ -39,7 +49,59 @@ def test_a_candidate_is_the_challenger_and_no_champion(tracked, run, register, r
     assert aliases(tracked, request.node.name) == {"challenger": "1"}
     assert versions.champion(tracked, request.node.name) is None
     assert version.uri == f"models:/{request.node.name}/1"
-    assert (version.run_id, version.tags) == (run.stages["deepfm"], {"day": "19"})
+    assert (version.run_id, version.tags["day"]) == (run.stages["deepfm"], "19")
+
+
+def test_what_was_registered_under_a_key_is_not_registered_again(tracked, register, request):
+    first, _ = register("night"), register("another night")
+    assert register("night") == first
+    assert aliases(tracked, request.node.name) == {"challenger": "1"}
+    assert len(tracked.client.search_model_versions(f"name = '{request.node.name}'")) == 2
+
+
+def test_a_model_that_was_logged_and_not_registered_is_logged_anew(tracked, register, run, request):
+    tags = {versions.KEY: "cut short"}
+    orphan = tracked.client.create_logged_model(tracked.experiment_id, "deepfm", run.stages["deepfm"], tags)
+    register("cut short")
+    models = tracked.client.search_logged_models([tracked.experiment_id], f"tags.`{versions.KEY}` = 'cut short'")
+    assert orphan.model_id not in {model.model_id for model in models}
+    assert len(models) == 1
+
+
+def test_a_verdict_is_added_later_and_becomes_the_description(tracked, register, request):
+    version = register()
+    versions.set_tags(tracked, version, {versions.VERDICT: "NE 0.8", "nightjar.decision": "keep"})
+    found = tracked.client.get_model_version(request.node.name, version.number)
+    assert (found.tags[versions.VERDICT], found.tags["nightjar.decision"], found.description) == (
+        "NE 0.8",
+        "keep",
+        "NE 0.8",
+    )
+
+
+def test_a_retrain_that_has_become_champion_is_held_against_the_one_before(tracked, register, request):
+    name = request.node.name
+    assert versions.to_beat(tracked, name, ["night"]) is None
+    before, own = register("evening"), register("night")
+    versions.promote(tracked, before)
+    assert versions.to_beat(tracked, name, ["night"]).number == before.number
+    versions.promote(tracked, own)
+    assert versions.to_beat(tracked, name, ["night"]).number == before.number
+    assert versions.to_beat(tracked, name, ["next night"]).number == own.number
+
+
+def test_a_rollback_lets_champion_and_previous_champion_change_places(tracked, register, request):
+    name = request.node.name
+    with pytest.raises(Refusal, match="without a champion"):
+        versions.rollback(tracked, name)
+    first = register()
+    versions.promote(tracked, first)
+    with pytest.raises(Refusal, match="without a previous champion"):
+        versions.rollback(tracked, name)
+    second = register()
+    versions.promote(tracked, second)
+    assert [version.number for version in versions.rollback(tracked, name)] == [first.number, second.number]
+    assert aliases(tracked, name) == {"challenger": "2", "champion": "1", "previous_champion": "2"}
 
 
 def test_the_figures_of_the_run_are_the_models_and_stand_in_the_run_once(tracked, run, register):
@@ -58,7 +120,7 @@ def test_promotion_moves_the_champion_and_remembers_the_one_before(tracked, regi
     assert aliases(tracked, name) == {"challenger": "2", "champion": "2", "previous_champion": "1"}
     versions.promote(tracked, second)
     assert aliases(tracked, name) == {"challenger": "2", "champion": "2", "previous_champion": "1"}
-    assert versions.champion(tracked, name) == second
+    assert versions.champion(tracked, name).number == second.number
 
 
 def test_an_alias_is_pinned_to_the_version_it_names_now(tracked, register):
@@ -70,7 +132,8 @@ def test_an_alias_is_pinned_to_the_version_it_names_now(tracked, register):
 
 def test_a_bundle_is_loaded_by_alias_version_model_run_and_folder(tracked, run, register, bundle_folder, random_log):
     version = register()
-    model_id = tracked.client.get_run(run.stages["deepfm"]).outputs.model_outputs[-1].model_id
+    logged = tracked.client.search_logged_models([tracked.experiment_id], f"source_run_id = '{run.stages['deepfm']}'")
+    model_id = max(logged, key=lambda model: model.creation_timestamp).model_id
     folder = tracked.client.get_logged_model(model_id).artifact_location
     log = random_log(20, 1)
     expected = Bundle.load(bundle_folder).logits(log)

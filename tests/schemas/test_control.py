@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schemas.config import MLPConfig, StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import MLPConfig, StageConfig
 
 FM = {"name": "fm", "model": "fm", "epochs": 0.5}
 FNN = {"name": "fnn", "model": "fnn", "init_from": "fm", "epochs": 2}

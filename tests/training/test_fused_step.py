@@ -11,7 +11,8 @@ from pipeline.training import loop, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Alone
 from pipeline.training.step import Diverged, FusedStep, is_fusible
-from schemas.config import RowClipConfig, StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import RowClipConfig, StageConfig
 
 fused = pytest.importorskip("pipeline.models.fused", reason="needs numba: pip install 'nightjar[fused]'")
 

@@ -8,7 +8,8 @@ from pipeline.data.rows import Rows
 from pipeline.training import loop, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.step import Diverged
-from schemas.config import StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import StageConfig
 
 pytestmark = [
     pytest.mark.gpu,

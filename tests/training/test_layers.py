@@ -17,7 +17,8 @@ from pipeline.training import layers, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.placement import Alone
 from pipeline.training.step import Diverged
-from schemas.config import MLPConfig, RBMConfig, StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import MLPConfig, RBMConfig, StageConfig
 
 NUM_IDS, NUM_FIELDS = 40, 3
 NUM_ROWS = 3 * layers.BATCH_ROWS + 100

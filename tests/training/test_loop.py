@@ -10,7 +10,8 @@ from pipeline.evaluation.metrics import Sums
 from pipeline.training import checkpoint, loop, stages
 from pipeline.training.checkpoint import StageState
 from pipeline.training.step import Diverged
-from schemas.config import StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import StageConfig
 
 NUM_IDS = 40
 

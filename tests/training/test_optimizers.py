@@ -12,7 +12,8 @@ from pipeline.models.table import Table
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer, learning_rate_factor
-from schemas.config import (
+from schemas.config import TableConfig
+from schemas.stage import (
     ConstantSchedule,
     ExponentialSchedule,
     LinearSchedule,
@@ -20,7 +21,6 @@ from schemas.config import (
     OptimizerConfig,
     Schedule,
     StepSchedule,
-    TableConfig,
 )
 
 NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]

@@ -8,7 +8,8 @@ from training_states import batches_of, train_alone
 from pipeline.models.table import WHOLE, Shard, Table
 from pipeline.training import checkpoint, loop, stages
 from pipeline.training.checkpoint import StageState
-from schemas.config import StageConfig, TrainConfig, TransferConfig
+from schemas.config import TrainConfig
+from schemas.stage import StageConfig, TransferConfig
 
 NUM_IDS = 40
 ALL = {"w": True, "w0": True}

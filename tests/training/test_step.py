@@ -18,7 +18,8 @@ from pipeline.training.checkpoint import StageState
 from pipeline.training.course import Rank
 from pipeline.training.placement import Alone
 from pipeline.training.step import AutogradStep, FusedStep, TrainingStep, build_step, is_fusible
-from schemas.config import ConstantSchedule, OptimizerConfig, RowOptimizerConfig, StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import ConstantSchedule, OptimizerConfig, RowOptimizerConfig, StageConfig
 
 NUM_IDS = 40
 CLICKS, NEGATIVES, SHARE = (10, 30), (90, 30), 1 / 3

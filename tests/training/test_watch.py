@@ -22,7 +22,8 @@ from pipeline.training.checkpoint import StageState
 from pipeline.training.course import Rank
 from pipeline.training.published import held_out_logits
 from pipeline.training.watch import BEST, CURVE_LOOKS, Watch
-from schemas.config import ConstantSchedule, EarlyStopConfig, StageConfig, TrainConfig
+from schemas.config import TrainConfig
+from schemas.stage import ConstantSchedule, EarlyStopConfig, StageConfig
 
 NUM_IDS, NUM_FIELDS = 40, 3
 STEPS_PER_EPOCH = 12  # of 16 rows

@@ -1,0 +1,55 @@
+"""`nightjar nightly`: one night, from the day's log to the champion that serves in the morning."""
+
+import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from jobs.console import ProgressView
+from jobs.options import AsJson, ConfigPath, Overrides
+from schemas.config import TrainConfig
+from schemas.loading import load
+from schemas.refusal import Failure, Refusal
+
+if TYPE_CHECKING:
+    from pipeline.nights.records import Night
+
+NightDate = Annotated[str, typer.Option("--date", help="Day that is held out, YYYY-MM-DD; auto: the newest complete.")]
+
+
+def nightly(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None, as_json: AsJson = False) -> None:
+    """Look at the day's data, judge the champion on it, train on, and move `champion` only to what is better.
+
+    Asked for again, a finished night is not repeated and an unfinished one goes on. Exits 3 while another night works
+    on the same model, and 4 where the day's data breaks its bounds.
+
+    Example: `nightjar nightly --config jobs/configs/nightly.yaml --date 2026-11-08`
+    """
+    loaded = load(TrainConfig, config, set_ or [])
+    day = None if date == "auto" else day_of(date)
+    from pipeline.nightly import nightly as run
+
+    with ProgressView() as show:
+        night = run(loaded, day, show)
+    print_night(night, Console(stderr=as_json, soft_wrap=True))
+    if as_json:
+        print(night.to_json().replace("\n", ""))
+    if night.failures:
+        raise Failure(f"training stopped: {'; '.join(night.failures.values())}; the other stages went on")
+
+
+def day_of(text: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise Refusal(
+            found=repr(text), expected="a day, YYYY-MM-DD, or auto", where="--date", remedy="write the day so"
+        ) from error
+
+
+def print_night(night: "Night", console: Console) -> None:
+    console.print(f"{night.day}: {night.outcome}: {night.verdict}", highlight=False)
+    for breach in night.breaches:
+        console.print(f"  out of bounds: {breach}", highlight=False)
+    console.print(f"  {night.champion_uri or 'nothing'} serves; report.html of run {night.run_id}", highlight=False)

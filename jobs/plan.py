@@ -1,0 +1,38 @@
+"""`nightjar plan`: what tonight would do, without doing it."""
+
+from jobs.nightly import NightDate, day_of
+from jobs.options import ConfigPath, Overrides
+from schemas.config import TrainConfig
+from schemas.loading import load
+
+
+def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -> None:
+    """Show the days, the start and the champion of a night, or why it would be refused. Trains and records nothing.
+
+    Example: `nightjar plan --config jobs/configs/nightly.yaml`
+    """
+    loaded = load(TrainConfig, config, set_ or [])
+    from pipeline.nights import plan, records
+    from pipeline.registry import tracking
+
+    days = plan.choose_days(loaded, None if date == "auto" else day_of(date))
+    finished = records.find(loaded, days.day, days.key)
+    if finished:
+        print(f"The night of {days.day} is over already: {finished.outcome}: {finished.verdict}")
+        return
+    tonight = plan.plan(days, tracking.connect(loaded.mlflow, loaded.work_uri))
+    inputs = tonight.inputs
+    trained_on = inputs.manifest.of_days(inputs.train_days)
+    held_out = inputs.manifest.of_days(inputs.test_days)
+    lines = {
+        "night": f"{days.day}, key {days.key}",
+        "champion": tonight.champion.uri if tonight.champion else "none yet",
+        "start": f"{tonight.start}: {tonight.why}",
+        "stages": ", ".join(stage.name for stage in tonight.config.plan) if tonight.start != "none" else "none",
+        "train on": f"{trained_on.num_rows:,} rows of {len(trained_on.days)} days"
+        + (f", {trained_on.days[0]} to {trained_on.days[-1]}" if trained_on.days else ""),
+        "hold out": f"{held_out.num_rows:,} rows of {held_out.days[0]} to {held_out.days[-1]}",
+        "missing days": ", ".join(map(str, days.missing)) or "none",
+    }
+    for name, words in lines.items():
+        print(f"{name:<13} {words}")

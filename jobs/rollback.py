@@ -1,0 +1,23 @@
+"""`nightjar rollback`: let the champion before the last one serve again."""
+
+from jobs.options import ConfigPath, Overrides
+from schemas.config import TrainConfig
+from schemas.loading import load
+
+
+def rollback(config: ConfigPath, set_: Overrides = None) -> None:
+    """Let `champion` and `previous_champion` change places; a second call takes the first one back.
+
+    The next night goes on from the champion that serves then.
+
+    Example: `nightjar rollback --config jobs/configs/nightly.yaml`
+    """
+    loaded = load(TrainConfig, config, set_ or [])
+    from pipeline import promotion
+    from pipeline.registry import server, tracking, versions
+
+    recorder = tracking.connect(loaded.mlflow, loaded.work_uri)
+    with promotion.lease_of(loaded, "rollback") as lease, server.answering(recorder.uri):
+        lease.check()
+        now, before = versions.rollback(recorder, loaded.mlflow.registered_model)
+    print(f"{now.uri} serves again; {before.uri} is the previous champion")

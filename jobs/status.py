@@ -1,0 +1,75 @@
+"""`nightjar status`: which model serves, how old it is, and how the last nights went."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from jobs.options import ConfigPath, Overrides
+from schemas.config import TrainConfig
+from schemas.loading import load
+
+if TYPE_CHECKING:
+    from pipeline.nights.records import Night
+
+
+def status(
+    config: ConfigPath,
+    last: Annotated[int, typer.Option(min=1, help="How many nights to show.")] = 14,
+    set_: Overrides = None,
+) -> None:
+    """Show the champion, its age, the last nights with their verdicts, and the days of the log without a night.
+
+    Example: `nightjar status --config jobs/configs/nightly.yaml`
+    """
+    loaded = load(TrainConfig, config, set_ or [])
+    from pipeline.data import logs
+    from pipeline.nights import records
+    from pipeline.registry import tracking, versions
+
+    recorder = tracking.connect(loaded.mlflow, loaded.work_uri)
+    name = loaded.mlflow.registered_model
+    champion = versions.champion(recorder, name)
+    if champion is None:
+        print(f"{name} has no champion yet")
+    else:
+        age = datetime.now(UTC) - champion.created
+        print(f"{champion.uri} is champion, registered {champion.created:%Y-%m-%d %H:%M} UTC, {in_days(age)} ago")
+        print(f"  {champion.tags.get(versions.VERDICT, '')}".rstrip())
+    nights = records.all_of(loaded)
+    if nights:
+        print_nights(nights[-last:], Console(width=None))
+        days = logs.days_of(loaded.data.logs_uri, loaded.data.features)
+        seen = {day for night in nights for day in night.held_out_days}
+        without = [day for day in days if min(seen) < day and day not in seen]
+        print(f"days of the log without a night: {', '.join(map(str, without)) or 'none'}")
+    else:
+        print("no night is over yet")
+
+
+def in_days(age: timedelta) -> str:
+    return f"{age / timedelta(days=1):.1f} days" if age > timedelta(days=1) else f"{age / timedelta(hours=1):.1f} hours"
+
+
+def print_nights(nights: "list[Night]", console: Console) -> None:
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("night", "start", "verdict", "serves"):
+        table.add_column(heading, no_wrap=heading != "serves")
+    for heading in ("candidate's NE", "champion's NE", "rows trained", "minutes"):
+        table.add_column(heading, justify="right")
+    for night in nights:
+        ne, its = night.candidate.get("ne"), night.champion.get("ne")
+        table.add_row(
+            str(night.day),
+            night.start,
+            night.outcome,
+            (night.champion_uri or "nothing").removeprefix("models:/"),
+            "-" if ne is None else f"{ne:.4f}",
+            "-" if its is None else f"{its:.4f}",
+            f"{night.rows_trained:,}",
+            f"{sum(night.seconds.values()) / 60:.1f}",
+        )
+    console.print(table)

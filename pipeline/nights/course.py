@@ -1,0 +1,32 @@
+"""What a night has found out, as far as it has come: what its page and its record are made of."""
+
+from dataclasses import dataclass
+
+from pipeline.data.bounds import Breach
+from pipeline.data.day_profile import DayProfile
+from pipeline.nights.plan import Tonight
+from pipeline.promotion import Decision, Opponent
+from pipeline.registry.versions import Version
+from pipeline.retrain import Trained
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """At the held-out days, and at those before them."""
+
+    trailing: tuple[DayProfile, ...]
+    new: tuple[DayProfile, ...]
+    breaches: tuple[Breach, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """None, or empty, is what a night has not come to."""
+
+    tonight: Tonight
+    looks: Looks
+    opponent: Opponent | None = None
+    trained: Trained | None = None
+    decision: Decision | None = None
+    serves: Version | None = None
+    """From now on."""

@@ -1,0 +1,164 @@
+"""The morning's page of a night, made of what it has found out, and where it stands in MLflow."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+
+from pipeline.data.bounds import field_psi
+from pipeline.data.vocabulary import Vocabulary
+from pipeline.evaluation import report
+from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.page import ColumnProfile, DataProfile, Growth, Page, two_sentences
+from pipeline.evaluation.page import Night as ProgressiveNight
+from pipeline.nights.course import Course, Looks
+from pipeline.nights.records import Night
+from pipeline.registry.tracking import Retrain
+from schemas.config import TrainConfig
+
+REPORT = "report.html"
+MOST_NIGHTS = 60  # of progressive validation that the page draws
+
+
+def publish(run: Retrain, night: Night, course: Course, config: TrainConfig, before: Sequence[Night]) -> None:
+    """The page as an artifact, its gist as the run's description, and the night's figures on the parent run."""
+    page = _page(night, course, config, before)
+    run.log_text(REPORT, report.render(page))
+    run.describe(two_sentences(page))
+    for name, value in {"date": str(night.day), "outcome": night.outcome, "start": night.start}.items():
+        run.set_tag(f"nightjar.{name}", value)
+    run.log_final("seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
+    run.log_final("data", _figures_of_data(course.looks))
+    run.log_final("vocabulary", {"num_ids": float(night.num_ids)} if night.num_ids else {})
+
+
+def _page(night: Night, course: Course, config: TrainConfig, before: Sequence[Night]) -> Page:
+    decision, tonight = course.decision, course.tonight
+    return Page(
+        model=config.mlflow.registered_model,
+        date=_span(night.held_out_days),
+        outcome=night.outcome,
+        candidate=_candidate_in_words(course),
+        champion=f"version {tonight.champion.number}" if tonight.champion else "",
+        why=night.verdict if night.outcome == "stopped" else "",
+        notes=_notes(course),
+        verdict=decision.verdict if decision else None,
+        evidence=decision.evidence if decision else None,
+        confidence=config.night.gate.confidence,
+        curves=_curves(course),
+        nights=_progress([*before, night]),
+        profile=_data(course.looks),
+        growth=_growth(
+            tonight.bundle.vocabulary if tonight.bundle else None, decision.bundle.vocabulary if decision else None
+        ),
+        timings=night.seconds,
+        versions={
+            "night": night.key,
+            "log": tonight.days.manifest.fingerprint,
+            "run": night.run_id,
+            "serves": night.champion_uri or "nothing",
+        },
+    )
+
+
+def _candidate_in_words(course: Course) -> str:
+    if course.decision is None:
+        return ""
+    version, stage = course.decision.version, course.decision.bundle.stage
+    served = course.serves
+    and_learned = f", and as version {served.number} has learned the day" if _has_learned(course) and served else ""
+    return f"version {version.number} ({stage.model}, stage {stage.name}{and_learned})"
+
+
+def _has_learned(course: Course) -> bool:
+    """Whether what serves now is the candidate after the day itself."""
+    decision, serves = course.decision, course.serves
+    return bool(decision and serves and decision.verdict.promote and serves.number != decision.version.number)
+
+
+def _notes(course: Course) -> tuple[str, ...]:
+    tonight, trained = course.tonight, course.trained
+    days = tonight.inputs.train_days
+    notes = [f"Start: {tonight.start}, for {tonight.why}."]
+    if trained:
+        rows = sum(results.get("rows_seen", 0.0) for results in trained.results.values())
+        notes.append(f"Trained on {_span(days)}: {rows:,.0f} rows in all stages.")
+        notes += [f"{why}." for why in trained.failures.values()]
+        notes += [f"{words}." for words in trained.lifts]
+    if tonight.days.missing:
+        notes.append(
+            f"Days that the log does not have: {', '.join(map(str, tonight.days.missing[:10]))}"
+            f"{' ...' if len(tonight.days.missing) > 10 else ''}."
+        )
+    return tuple(notes)
+
+
+def _curves(course: Course) -> dict[str, Sums]:
+    curves = {}
+    if course.decision:
+        curves["candidate"] = course.decision.held_out.sums
+    if course.opponent and course.opponent.held_out:
+        curves["champion"] = course.opponent.held_out.sums
+    return curves
+
+
+def _progress(nights: Sequence[Night]) -> tuple[ProgressiveNight, ...]:
+    """NE of each night's champion by day, the newest record of a day counting."""
+    of_day = {}
+    for night in nights:
+        for day, figures in night.progressive.items():
+            of_day[day] = ProgressiveNight(
+                date.fromisoformat(day), figures.get("ne"), was_promoted=night.outcome == "promoted"
+            )
+    return tuple(of_day[day] for day in sorted(of_day)[-MOST_NIGHTS:])
+
+
+def _data(looks: Looks) -> DataProfile | None:
+    """Of the newest day; of several held-out ones, each one's breaches stand there too."""
+    if not looks.new:
+        return None
+    newest, before = looks.new[-1], [*looks.trailing, *looks.new[:-1]]
+    of_field = {name: [b for b in looks.breaches if repr(name) in b.what] for name in newest.fields}
+    taken = [breach for breaches in of_field.values() for breach in breaches]
+    rows = sum(one.rows for one in looks.trailing)
+    return DataProfile(
+        rows=sum(one.rows for one in looks.new),
+        label_rate=sum(one.positives for one in looks.new) / max(1, sum(one.rows for one in looks.new)),
+        bad_rows=sum(one.bad_rows for one in looks.new),
+        trailing_rows=rows / len(looks.trailing) if looks.trailing else None,
+        trailing_label_rate=sum(one.positives for one in looks.trailing) / rows if rows else None,
+        columns=tuple(
+            ColumnProfile(
+                name=name,
+                nulls=field.null_share,
+                distinct=field.num_distinct,
+                unseen=field.unseen_share,
+                psi=field_psi(field, [one.fields[name] for one in before if name in one.fields]),
+                breaches=tuple(breach.words for breach in of_field[name]),
+            )
+            for name, field in newest.fields.items()
+        ),
+        breaches=tuple(breach.words for breach in looks.breaches if breach not in taken),
+    )
+
+
+def _figures_of_data(looks: Looks) -> dict[str, float]:
+    data = _data(looks)
+    if data is None:
+        return {}
+    found = {"rows": float(data.rows), "label_rate": data.label_rate, "bad_rows": float(data.bad_rows)}
+    found |= {f"unseen_{column.name}": column.unseen for column in data.columns}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _growth(before: Vocabulary | None, after: Vocabulary | None) -> tuple[Growth, ...]:
+    if after is None:
+        return ()
+    had, has = (Counter(v.values.column("field").to_pylist()) if v else Counter() for v in (before, after))
+    names = [field.name for field in after.spec.fields if has[field.name]]
+    return tuple(Growth(name, had[name], max(0, has[name] - had[name])) for name in names)
+
+
+def _span(days: Sequence[date]) -> str:
+    if not days:
+        return "no day"
+    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"

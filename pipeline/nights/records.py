@@ -1,0 +1,81 @@
+"""What became of each night, kept in the work folder: one small file a night, written when it is over."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from pipeline.data import files
+from schemas.config import TrainConfig
+from schemas.loading import absolute
+
+Outcome = Literal["promoted", "kept", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A night that is over. Figures are of the held-out rows; `progressive` those of yesterday's champion, by day."""
+
+    day: date
+    key: str
+    outcome: Outcome
+    verdict: str
+    """In a sentence."""
+    held_out_days: tuple[date, ...]
+    start: str
+    run_id: str
+    tracking_uri: str
+    champion_uri: str | None
+    """That serves from now on."""
+    candidate_uri: str | None = None
+    candidate: dict[str, float] = field(default_factory=dict)
+    champion: dict[str, float] = field(default_factory=dict)
+    """Of yesterday's."""
+    progressive: dict[str, dict[str, float]] = field(default_factory=dict)
+    rows_trained: int = 0
+    num_ids: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Step -> how long it took."""
+    breaches: tuple[str, ...] = ()
+    failures: dict[str, str] = field(default_factory=dict)
+    """Stages that could not be trained, and why."""
+    failed_rules: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=str, indent=1)
+
+
+def find(config: TrainConfig, day: date, key: str) -> Night | None:
+    """The night, if it is over and nothing has to be done again: what was stopped is looked at again."""
+    uri = _uri(config, day, key)
+    night = _read(uri) if files.exists(uri) else None
+    return None if night is None or night.outcome == "stopped" else night
+
+
+def write(config: TrainConfig, night: Night) -> None:
+    files.write_bytes(_uri(config, night.day, night.key), night.to_json().encode())
+
+
+def all_of(config: TrainConfig) -> list[Night]:
+    """Of the config's registered model, oldest day first; of a day asked for under several configs, each."""
+    root = _root(config)
+    if not files.exists(root):
+        return []
+    nights = [
+        _read(f"{root}/{folder}/{name}") for folder in files.folders(root) for name in files.names(f"{root}/{folder}")
+    ]
+    return sorted(nights, key=lambda night: (night.day, night.key))
+
+
+def _read(uri: str) -> Night:
+    return TypeAdapter(Night).validate_json(files.read_bytes(uri))
+
+
+def _root(config: TrainConfig) -> str:
+    return f"{absolute(config.work_uri)}/nights/{config.mlflow.registered_model}"
+
+
+def _uri(config: TrainConfig, day: date, key: str) -> str:
+    return f"{_root(config)}/date={day}/{key}.json"

@@ -1,0 +1,188 @@
+"""From a trained stage to a verdict: its bundle, its registration, the evidence, and what the gate makes of it.
+
+Killed between any two of these, the same call does again what is left: nothing is registered twice, and the evidence
+comes out the same.
+"""
+
+import tempfile
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline import evidence
+from pipeline import lease as leases
+from pipeline.data import files, logs, quality, store
+from pipeline.data.store import Store
+from pipeline.evaluation import gate
+from pipeline.evaluation.gate import Evidence, Reason, Verdict
+from pipeline.evidence import HeldOut
+from pipeline.inputs import Inputs
+from pipeline.lease import Lease
+from pipeline.registry import golden, versions
+from pipeline.registry.bundle import Bundle, write_bundle
+from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry.versions import Version
+from pipeline.training.stages import stage_uri
+from schemas.config import TrainConfig
+from schemas.loading import absolute
+from schemas.refusal import Failure, Refusal
+from schemas.stage import StageConfig
+
+COMPARABLE = "a champion to compare with"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A stage that was published under `run_uri`."""
+
+    config: TrainConfig
+    inputs: Inputs
+    store: Store
+    stage: StageConfig
+    run_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """The champion that a candidate has to beat, and what it makes of the held-out rows."""
+
+    version: Version | None = None
+    bundle: Bundle | None = None
+    held_out: HeldOut | None = None
+    why_not: str = ""
+    """Why it cannot be compared with, where it cannot."""
+
+    @classmethod
+    def find(cls, config: TrainConfig, inputs: Inputs, recorder: Tracking, keys: Collection[str]) -> "Opponent":
+        """Score the champion, or the one before it where a retrain of these `keys` has become champion already."""
+        version = versions.to_beat(recorder, config.mlflow.registered_model, keys)
+        if version is None:
+            return cls()
+        bundle = versions.load_bundle(recorder, version.uri)
+        try:
+            _check_comparable(bundle, config, inputs)
+        except Refusal as refusal:
+            return cls(version, bundle, why_not=f"{version.uri} cannot score this log: {refusal.found}")
+        slices = config.night.gate.slices
+        held_out = evidence.score_held_out(bundle, inputs.manifest, config.data, inputs.test_days, slices)
+        return cls(version, bundle, held_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a candidate."""
+
+    version: Version
+    bundle: Bundle
+    held_out: HeldOut
+    evidence: Evidence
+    verdict: Verdict
+
+    @property
+    def alias(self) -> str:
+        return versions.CHAMPION if self.verdict.promote else versions.CHALLENGER
+
+
+def lease_of(config: TrainConfig, what: str) -> AbstractContextManager[Lease]:
+    """The right to move the champion of the config's registered model, for those that share its work folder.
+
+    Raises Busy, naming the holder, where another has it.
+    """
+    folder = f"{absolute(config.work_uri)}/leases/{config.mlflow.registered_model}"
+    return leases.lease(folder, config.night.lease_seconds, what)
+
+
+def decide(candidate: Candidate, opponent: Opponent, run: Retrain, key: str) -> Decision:
+    """Register the candidate under `key` and judge it against the opponent. `champion` stays where it is."""
+    registered = register(candidate, run, key)
+    found = evidence.gather(registered.held_out, opponent.held_out, candidate.config)
+    found = replace(found, golden_difference=registered.golden_difference)
+    verdict = gate.decide(found, candidate.config.night.gate)
+    if opponent.why_not:
+        verdict = Verdict(False, (*verdict.reasons, Reason(COMPARABLE, False, opponent.why_not)))
+    versions.set_tags(run.tracking, registered.version, _tags(verdict))
+    return Decision(registered.version, registered.bundle, registered.held_out, found, verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A version of the registered model, its bundle, and what it makes of the held-out rows."""
+
+    version: Version
+    bundle: Bundle
+    held_out: HeldOut
+    golden_difference: float | None
+
+
+def register(candidate: Candidate, run: Retrain, key: str) -> Registered:
+    """Write the candidate's bundle, score the held-out rows with it, register it, and try what was registered."""
+    config, inputs = candidate.config, candidate.inputs
+    with tempfile.TemporaryDirectory() as name:
+        folder = _write_bundle(candidate, Path(name))
+        bundle = Bundle.load(folder)
+        slices = config.night.gate.slices
+        days = inputs.test_days or inputs.train_days
+        held_out = evidence.score_held_out(bundle, inputs.manifest, config.data, days, slices)
+        run_id = run.stages[candidate.stage.name]
+        version = versions.register(run.tracking, folder, run_id, config.mlflow.registered_model, key, {})
+    return Registered(version, bundle, held_out, _golden_difference(candidate, run.tracking, version, bundle))
+
+
+def _write_bundle(candidate: Candidate, folder: Path) -> Path:
+    config, inputs = candidate.config, candidate.inputs
+    stage_folder, bundle_folder = folder / "stage", folder / "bundle"
+    stage_folder.mkdir()
+    write_bundle(
+        bundle_folder,
+        config=config,
+        stage=candidate.stage,
+        vocabulary=store.read_vocabulary(candidate.store.uri, config.data.features),
+        stage_folder=files.fetch(stage_uri(candidate.run_uri, candidate.stage.name), stage_folder),
+        identity=inputs.identity,
+        training_days=inputs.learned_days(candidate.stage),
+    )
+    return bundle_folder
+
+
+def _golden_difference(candidate: Candidate, recorder: Tracking, version: Version, bundle: Bundle) -> float | None:
+    num_rows = candidate.config.night.gate.golden_rows
+    if not num_rows:
+        return None
+    try:
+        return golden.largest_difference(recorder.uri, version.uri, bundle, _first_rows(candidate, num_rows))
+    except Failure:
+        return float("inf")
+
+
+def _first_rows(candidate: Candidate, num_rows: int) -> pa.Table:
+    data, inputs = candidate.config.data, candidate.inputs
+    days = inputs.test_days or inputs.train_days
+    part = inputs.manifest.of_days(days).parts(data.rows_per_part)[0]
+    table, where = next(logs.read_part(part, data.features.columns))
+    return quality.sound_rows(table, data.features, where, data.max_bad_share).slice(0, num_rows)
+
+
+def _tags(verdict: Verdict) -> dict[str, str]:
+    failed = ", ".join(verdict.failed_rules)
+    return {
+        versions.VERDICT: verdict.reason,
+        "nightjar.decision": "promote" if verdict.promote else "keep",
+        **({"nightjar.failed_rules": failed} if failed else {}),
+    }
+
+
+def _check_comparable(bundle: Bundle, config: TrainConfig, inputs: Inputs) -> None:
+    """Raise Refusal where the bundle cannot score the log's held-out rows as the candidate will."""
+    spec, own = bundle.spec, config.data.features
+    for role in ("label", "weight", "group"):
+        if getattr(spec, role) != getattr(own, role):
+            raise Refusal(
+                found=f"its {role} is {getattr(spec, role)!r}, this log's {getattr(own, role)!r}",
+                expected="models of the same label, weight and group",
+                where="data.features",
+                remedy="compare models of one feature spec",
+            )
+    logs.find(config.data.logs_uri, inputs.test_days, spec, labelled=False)

@@ -1,0 +1,33 @@
+"""Does the registered model, loaded in a process of its own, score as the trained one did?"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.registry import server
+from pipeline.registry.bundle import Bundle
+from schemas.refusal import Failure
+
+SCRIPT = Path(__file__).with_name("golden_process.py")
+TIMEOUT_SECONDS = 300
+
+
+def largest_difference(tracking_uri: str, model_uri: str, bundle: Bundle, rows: pa.Table) -> float:
+    """Of the two probabilities, over some rows of the log. Raises Failure if the registered model cannot be used."""
+    with tempfile.TemporaryDirectory() as name:
+        rows_path, scores_path = Path(name, "rows.parquet"), Path(name, "scores.npy")
+        features = rows.select(list(bundle.spec.feature_columns))
+        pq.write_table(features, rows_path)
+        # -P: it finds what is installed and what the model brings, and nothing because it lies beside the script.
+        command = [sys.executable, "-P", str(SCRIPT), tracking_uri, model_uri, str(rows_path), str(scores_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)  # noqa: S603 (our own)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+            raise Failure(f"the registered model {model_uri} cannot be loaded and used: {server.redacted(last)}")
+        scores = np.load(scores_path)
+    return float(np.abs(scores - bundle.probabilities(features)).max(initial=0.0))
