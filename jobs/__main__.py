@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from jobs import backfill, bench, evaluate, generate, nightly, plan, rollback, score, status, sweep, train, ui
+from jobs import backfill, bench, evaluate, generate, nightly, plan, rebuild, rollback, score, status, sweep, train, ui
 from schemas.refusal import INTERRUPTED, Busy, Failure, Refusal, Stopped
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("backfill")(backfill.backfill)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("rollback")(rollback.rollback)
+app.command("rebuild")(rebuild.rebuild)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("score")(score.score)

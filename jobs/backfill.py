@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from jobs.nightly import day_of
 from jobs.options import ConfigPath, Overrides
@@ -38,6 +37,6 @@ def backfill(
         else:
             failures.append(str(day))
             print(f"{day}: failed: {' '.join(str(ended).split())}", flush=True)
-    print_nights(nights, Console())
+    print_nights(nights)
     if failures:
         raise Failure(f"nights that failed: {', '.join(failures)}; the same command tries them again")

@@ -1,5 +1,6 @@
 """`nightjar status`: which model serves, how old it is, and how the last nights went."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,7 +42,7 @@ def status(
         print(f"  {champion.tags.get(versions.VERDICT, '')}".rstrip())
     nights = records.all_of(loaded)
     if nights:
-        print_nights(nights[-last:], Console(width=None))
+        print_nights(nights[-last:])
         days = logs.days_of(loaded.data.logs_uri, loaded.data.features)
         seen = {day for night in nights for day in night.held_out_days}
         without = [day for day in days if min(seen) < day and day not in seen]
@@ -54,7 +55,7 @@ def in_days(age: timedelta) -> str:
     return f"{age / timedelta(days=1):.1f} days" if age > timedelta(days=1) else f"{age / timedelta(hours=1):.1f} hours"
 
 
-def print_nights(nights: "list[Night]", console: Console) -> None:
+def print_nights(nights: "list[Night]") -> None:
     table = Table(box=SIMPLE_HEAD)
     for heading in ("night", "start", "verdict", "serves"):
         table.add_column(heading, no_wrap=heading != "serves")
@@ -72,4 +73,4 @@ def print_nights(nights: "list[Night]", console: Console) -> None:
             f"{night.rows_trained:,}",
             f"{sum(night.seconds.values()) / 60:.1f}",
         )
-    console.print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -22,6 +22,7 @@ def ui(
 
     uri = server.resolve_uri(MLflowConfig(), work)
     command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
-    command += ["--artifacts-destination", f"{absolute(work)}/mlartifacts"]
+    # One worker serves one reader; several start slowly, and on a busy machine are taken for dead before they have.
+    command += ["--artifacts-destination", f"{absolute(work)}/mlartifacts", "--workers", "1"]
     print(f"MLflow on http://127.0.0.1:{port}, over {uri}", file=sys.stderr, flush=True)
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 (no shell; all arguments are ours)

@@ -16,4 +16,7 @@ The walk of one click, a row of `logs/date=2026-11-19/part-3.parquet`:
    record the run and register the model in MLflow; `registry.pyfunc` serves raw rows with it.
 7. `scoring` writes or evaluates a day's probabilities with a registered model; `retrain` calls it all, in this order,
    and `sweep` the training alone, for many configs.
+8. `nightly` does so for the newest day: `data.profile` looks at it, `evidence` judges yesterday's champion on it, the
+   champion goes on with what it has not learned, `promotion` holds the candidate against it, and `nights` keeps the
+   record and makes the morning's page.
 """

@@ -7,9 +7,10 @@ from datetime import date
 
 from pipeline import code
 from pipeline.data import files, logs, passes, profile, quality, split, store, vocabulary
+from pipeline.data.encoded_days import EncodedDays
 from pipeline.data.logs import Manifest
 from pipeline.data.profile import DayProfile
-from pipeline.data.store import Store
+from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.training import trainer
 from schemas.config import DataConfig, DateSplit, TrainConfig
@@ -61,37 +62,57 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
 def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabulary | None = None) -> Store:
     """The store of these inputs: opened if an earlier retrain has made it, else counted and encoded.
 
-    Its vocabulary is grown from the `known` one, whose ids stay what they are.
+    Its vocabulary is grown from the `known` one, whose ids stay what they are. Days that were encoded on the way to
+    that one are taken as they are, unless the config says to encode them again.
     """
-    data, manifest, test_days = config.data, inputs.manifest, inputs.test_days
+    data, manifest, work = config.data, inputs.manifest, absolute(config.work_uri)
+    earlier = EncodedDays(f"{work}/encoded/days", data, config.seed)
+    reused = earlier.find(inputs.train_days, manifest, known) if known and not config.night.reencode else []
     what = data.model_dump_json(exclude={"logs_uri"})
-    name = code.digest(
-        what, str(config.seed), manifest.fingerprint, code.fingerprint(), known.fingerprint if known else ""
-    )
-    uri = f"{absolute(config.work_uri)}/encoded/{name}"
+    grown_from = known.fingerprint if known else ""
+    name = code.digest(what, str(config.seed), manifest.fingerprint, code.fingerprint(), grown_from, *map(str, reused))
+    uri = f"{work}/encoded/{name}"
     encoded = store.open_store(uri)
     if encoded is None:
         if data.max_bad_share:
             profiles(config, manifest, known=None)  # which refuses too many bad rows, and keeps them in quarantine
-        show(Event("count values", 0, 1))
-        counts = passes.count_values(
-            manifest, data.features, data.split, test_days, data.rows_per_part, data.max_bad_share
-        )
-        vocab = known.grow(counts) if known else vocabulary.build(data.features, counts)
-        show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids"))
-        trainer.check_memory(config, vocab.num_ids)  # before the longer pass, too
-        show(Event("encode rows", 0, 1))
-        files.remove(uri)
-        store.write_vocabulary(uri, vocab)
-        parts = passes.encode_rows(
-            manifest, vocab, data.split, test_days, data.rows_per_part, config.seed, uri,
-            data.validation_share, data.negative_share, data.max_bad_share,
-        )  # fmt: skip
-        encoded = store.complete(uri, vocab.num_ids, parts)
-        show(
-            Event("encode rows", 1, 1, f"{encoded.num_rows('train'):,} to train, {encoded.num_rows('test'):,} held out")
-        )
-    _check_classes(encoded, data, test_days)
+        vocab = _vocabulary(config, inputs, show, known)
+        encoded = _encode(config, inputs, show, vocab, reused, uri)
+        earlier.keep(encoded, manifest, vocab)
+    _check_classes(encoded, data, inputs.test_days)
+    return encoded
+
+
+def _vocabulary(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabulary | None) -> Vocabulary:
+    """Built of the training rows' values, or grown by them."""
+    data = config.data
+    show(Event("count values", 0, 1))
+    counts = passes.count_values(
+        inputs.manifest, data.features, data.split, inputs.test_days, data.rows_per_part, data.max_bad_share
+    )
+    vocab = known.grow(counts) if known else vocabulary.build(data.features, counts)
+    show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids"))
+    return vocab
+
+
+def _encode(
+    config: TrainConfig, inputs: Inputs, show: Show, vocab: Vocabulary, reused: Sequence[StoredPart], uri: str
+) -> Store:
+    """A store of all days at `uri`; those that are `reused` stay where they are."""
+    data = config.data
+    trainer.check_memory(config, vocab.num_ids)  # before the longer pass, too
+    show(Event("encode rows", 0, 1))
+    files.remove(uri)
+    store.write_vocabulary(uri, vocab)
+    old = {part.day for part in reused}
+    manifest = inputs.manifest.of_days([day for day in inputs.manifest.days if day not in old])
+    parts = passes.encode_rows(
+        manifest, vocab, data.split, inputs.test_days, data.rows_per_part, config.seed, uri,
+        data.validation_share, data.negative_share, data.max_bad_share,
+    )  # fmt: skip
+    encoded = store.complete(uri, vocab.num_ids, [*reused, *parts])
+    note = f"{encoded.num_rows('train'):,} to train, {encoded.num_rows('test'):,} held out"
+    show(Event("encode rows", 1, 1, note + f"; {len(old)} days as they were" * bool(old)))
     return encoded
 
 

@@ -95,8 +95,11 @@ class Lease:
 
     def release(self) -> None:
         if self._is_newest():
-            released = replace(self._holder, released=True)
-            files.write_bytes(_uri(self._folder_uri, self.generation), released.to_json())
+            uri, released = _uri(self._folder_uri, self.generation), replace(self._holder, released=True)
+            try:
+                files.write_bytes(uri, released.to_json())
+            except OSError:  # of a full disk, which can still forget that it was held
+                files.remove(uri)
 
     def _is_newest(self) -> bool:
         generation, holder = _newest(self._folder_uri, self._seconds)
@@ -190,8 +193,15 @@ def _create(uri: str, content: bytes) -> None:
     fs, path = fsspec.core.url_to_fs(uri)
     fs.makedirs(path.rpartition("/")[0], exist_ok=True)
     if "file" in fs.protocol:  # where pipe_file would look, then write, and the operating system does both at once
-        with fs.open(path, "xb") as stream:
-            stream.write(content)
+        try:
+            with fs.open(path, "xb") as stream:
+                stream.write(content)
+        except FileExistsError:
+            raise
+        except OSError:  # of a full disk: a file that is not whole would hold the lease until it expires
+            with suppress(OSError):
+                fs.rm_file(path)
+            raise
     else:
         fs.pipe_file(path, content, mode="create")
 

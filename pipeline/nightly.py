@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from pipeline import cluster, promotion, retrain
-from pipeline.data import bounds, logs
+from pipeline.data import bounds, files, logs
 from pipeline.data.bounds import Breach
 from pipeline.evaluation import gate
-from pipeline.evaluation.gate import Evidence, Reason, Verdict
+from pipeline.evaluation.gate import Evidence, Reason
 from pipeline.inputs import Event, Inputs, Show, profiles
 from pipeline.lease import Lease
 from pipeline.nights import page, plan, records
 from pipeline.nights.course import Course, Looks
 from pipeline.nights.plan import REFRESH, Tonight
 from pipeline.nights.records import Night
-from pipeline.promotion import Candidate, Decision, Opponent
+from pipeline.promotion import COMPARABLE, Candidate, Decision, Opponent
 from pipeline.registry import server, tracking, versions
 from pipeline.registry.tracking import Retrain, Tracking
 from pipeline.registry.versions import Version
@@ -27,6 +27,7 @@ from schemas.config import DateSplit, TrainConfig
 from schemas.refusal import Failure, Stopped
 
 
+@files.answering()
 def nightly(config: TrainConfig, day: date | None, show: Show) -> Night:
     """Everything of one night; of the newest complete day where none is given.
 
@@ -41,14 +42,14 @@ def nightly(config: TrainConfig, day: date | None, show: Show) -> Night:
         if finished:
             show(Event(f"the night of {days.day} is over already", 1, 1, finished.verdict))
             return finished
-        plan.plan(days, recorder)  # refused before anything begins
+        tonight = plan.plan(days, recorder)
         with promotion.lease_of(config, f"night of {days.day}") as lease, cluster.connected(config.cluster):
-            tonight = plan.plan(days, recorder)  # another night may have ended since
+            tonight = plan.again(tonight, recorder)  # another night may have ended since
             trainer.check_placement(config.cluster)
             name = f"{days.day} {days.key[:6]}"
             with recorder.retrain(days.key, name, config, days.manifest.to_json()) as run:
                 night = _work(_Night(config, tonight, recorder, run, lease, show))
-    records.write(config, night)
+            records.write(config, night)
     return night
 
 
@@ -82,8 +83,8 @@ def _work(night: _Night) -> Night:
     opponent = _validate_progressively(night)
     trained = _train(night)
     decision = _decide(night, opponent, trained)
-    serves = _serve(night, decision)
-    return _conclude(night, Course(night.tonight, looks, opponent, trained, decision, serves))
+    serves, refreshed = _serve(night, decision)
+    return _conclude(night, Course(night.tonight, looks, opponent, trained, decision, refreshed, serves))
 
 
 def _inspect(night: _Night) -> Looks:
@@ -105,9 +106,11 @@ def _inspect(night: _Night) -> Looks:
 
 def _validate_progressively(night: _Night) -> Opponent:
     """Yesterday's champion on the new rows, before anything learns from them."""
-    inputs, recorder = night.tonight.inputs, night.recorder
+    tonight = night.tonight
     with night.step("score with champion") as note:
-        opponent = Opponent.find(night.tonight.config, inputs, recorder, night.tonight.days.keys)
+        opponent = Opponent()
+        if tonight.champion is not None and tonight.bundle is not None:
+            opponent = Opponent.scored(tonight.champion, tonight.bundle, tonight.config, tonight.inputs)
         if opponent.held_out is not None and opponent.version is not None:
             metrics = opponent.held_out.sums.metrics()
             night.run.log_final("progressive", metrics.as_dict())
@@ -131,7 +134,8 @@ def _train(night: _Night) -> Trained | None:
 def _decide(night: _Night, opponent: Opponent, trained: Trained | None) -> Decision:
     with night.step("decide") as note:
         if trained is not None:
-            decision = promotion.decide(retrain.candidate_of(trained), opponent, night.run, night.tonight.days.key)
+            registered = promotion.register(retrain.candidate_of(trained), night.run, night.tonight.days.key)
+            decision = promotion.decide(registered, opponent, night.tonight.config, night.recorder)
         else:
             decision = _champion_goes_on(night, opponent)
         note(decision.verdict.reason)
@@ -145,26 +149,30 @@ def _champion_goes_on(night: _Night, opponent: Opponent) -> Decision:
     if opponent.held_out is None:
         raise Failure(opponent.why_not)
     evidence = Evidence(opponent.held_out.sums.metrics())
-    verdict = gate.decide(evidence, night.config.night.gate)
-    if not night.config.night.refresh:
-        verdict = Verdict(False, (*verdict.reasons, Reason("something to learn", False, night.tonight.why)))
+    ne = evidence.candidate.ne
+    words = f"{night.tonight.why}; it has NE {'undefined' if ne is None else format(ne, '.4f')} on the new rows"
+    goes_on = Reason(COMPARABLE, night.config.night.refresh, words)
+    verdict = gate.decide(evidence, night.config.night.gate).judging(goes_on)
     return Decision(opponent.version, opponent.bundle, opponent.held_out, evidence, verdict)
 
 
-def _serve(night: _Night, decision: Decision) -> Version | None:
-    """Move `champion`, to the accepted candidate or to what it becomes when it has learned the day; who serves now."""
+def _serve(night: _Night, decision: Decision) -> tuple[Version | None, Trained | None]:
+    """Move `champion`, to the accepted candidate or to what it becomes when it has learned the day.
+
+    Who serves now, and that last training.
+    """
     if not decision.verdict.promote:
-        return versions.champion(night.recorder, night.config.mlflow.registered_model)
-    version = decision.version
+        return versions.champion(night.recorder, night.config.mlflow.registered_model), None
+    version, refreshed = decision.version, None
     if night.config.night.refresh:
         with night.step("learn the day") as note:
-            version = _refreshed(night, decision, note)
+            version, refreshed = _refresh(night, decision, note)
     night.lease.check()
     versions.promote(night.recorder, version)
-    return version
+    return version, refreshed
 
 
-def _refreshed(night: _Night, decision: Decision, note: Callable[[str], None]) -> Version:
+def _refresh(night: _Night, decision: Decision, note: Callable[[str], None]) -> tuple[Version, Trained]:
     """The candidate after one more pass over the held-out days; itself, where that has made it unfit."""
     config, inputs = night.config, night.tonight.inputs
     days = inputs.test_days
@@ -173,6 +181,7 @@ def _refreshed(night: _Night, decision: Decision, note: Callable[[str], None]) -
             "name": REFRESH,
             "init_from": decision.version.uri,
             "transfer": config.night.transfer,
+            "epochs": config.night.epochs or decision.bundle.stage.epochs,
             "last_days": None,
             "early_stop": None,
         }
@@ -188,12 +197,12 @@ def _refreshed(night: _Night, decision: Decision, note: Callable[[str], None]) -
     registered = promotion.register(candidate, night.run, night.tonight.days.keys[1])
     evidence = Evidence(registered.held_out.sums.metrics(), golden_difference=registered.golden_difference)
     verdict = gate.decide(evidence, config.night.gate)
-    words = f"{decision.version.uri}, which {decision.verdict.reason}, and has then learned {days[-1]}"
+    words = f"{decision.version.uri} after it has learned {days[-1]}; before that, {decision.verdict.reason}"
     versions.set_tags(
         night.recorder, registered.version, {versions.VERDICT: words, "nightjar.refreshed_from": decision.version.uri}
     )
     note(f"{registered.version.uri}" if verdict.promote else f"left away: {verdict.reason}")
-    return registered.version if verdict.promote else decision.version
+    return registered.version if verdict.promote else decision.version, trained
 
 
 def _stop(night: _Night, course: Course) -> Stopped:
@@ -215,6 +224,7 @@ def _record(night: _Night, course: Course, outcome: records.Outcome, words: str)
     tonight, decision, trained = course.tonight, course.decision, course.trained
     held_out = course.opponent.held_out if course.opponent else None
     by_day = held_out.by_day() if held_out else {}
+    trainings = [one for one in (trained, course.refreshed) if one]
     ended = Night(
         day=tonight.days.day,
         key=tonight.days.key,
@@ -229,7 +239,7 @@ def _record(night: _Night, course: Course, outcome: records.Outcome, words: str)
         candidate=decision.held_out.sums.metrics().as_dict() if decision else {},
         champion=held_out.sums.metrics().as_dict() if held_out else {},
         progressive={str(day): metrics.as_dict() for day, metrics in by_day.items()},
-        rows_trained=int(sum(results.get("rows_seen", 0) for results in trained.results.values())) if trained else 0,
+        rows_trained=int(sum(results.get("rows_seen", 0) for one in trainings for results in one.results.values())),
         num_ids=decision.bundle.vocabulary.num_ids if decision else 0,
         seconds=dict(night.seconds),
         breaches=tuple(breach.words for breach in course.looks.breaches),

@@ -15,6 +15,7 @@ import pyarrow as pa
 from pipeline import evidence
 from pipeline import lease as leases
 from pipeline.data import files, logs, quality, store
+from pipeline.data.logs import Manifest
 from pipeline.data.store import Store
 from pipeline.evaluation import gate
 from pipeline.evaluation.gate import Evidence, Reason, Verdict
@@ -31,7 +32,7 @@ from schemas.loading import absolute
 from schemas.refusal import Failure, Refusal
 from schemas.stage import StageConfig
 
-COMPARABLE = "a champion to compare with"
+COMPARABLE = "champion"  # the gate's rule about it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,17 @@ class Opponent:
 
     @classmethod
     def find(cls, config: TrainConfig, inputs: Inputs, recorder: Tracking, keys: Collection[str]) -> "Opponent":
-        """Score the champion, or the one before it where a retrain of these `keys` has become champion already."""
+        """The champion, or the one before it where a retrain of these `keys` has become champion already, scored."""
         version = versions.to_beat(recorder, config.mlflow.registered_model, keys)
-        if version is None:
-            return cls()
-        bundle = versions.load_bundle(recorder, version.uri)
+        return (
+            cls()
+            if version is None
+            else cls.scored(version, versions.load_bundle(recorder, version.uri), config, inputs)
+        )
+
+    @classmethod
+    def scored(cls, version: Version, bundle: Bundle, config: TrainConfig, inputs: Inputs) -> "Opponent":
+        """With what it makes of the held-out rows, or why it cannot make anything of them."""
         try:
             _check_comparable(bundle, config, inputs)
         except Refusal as refusal:
@@ -95,15 +102,14 @@ def lease_of(config: TrainConfig, what: str) -> AbstractContextManager[Lease]:
     return leases.lease(folder, config.night.lease_seconds, what)
 
 
-def decide(candidate: Candidate, opponent: Opponent, run: Retrain, key: str) -> Decision:
-    """Register the candidate under `key` and judge it against the opponent. `champion` stays where it is."""
-    registered = register(candidate, run, key)
-    found = evidence.gather(registered.held_out, opponent.held_out, candidate.config)
+def decide(registered: "Registered", opponent: Opponent, config: TrainConfig, recorder: Tracking) -> Decision:
+    """Judge a registered candidate against the opponent, and tag it with the verdict. `champion` stays where it is."""
+    found = evidence.gather(registered.held_out, opponent.held_out, config)
     found = replace(found, golden_difference=registered.golden_difference)
-    verdict = gate.decide(found, candidate.config.night.gate)
+    verdict = gate.decide(found, config.night.gate)
     if opponent.why_not:
-        verdict = Verdict(False, (*verdict.reasons, Reason(COMPARABLE, False, opponent.why_not)))
-    versions.set_tags(run.tracking, registered.version, _tags(verdict))
+        verdict = verdict.judging(Reason(COMPARABLE, False, opponent.why_not))
+    versions.set_tags(recorder, registered.version, _tags(verdict))
     return Decision(registered.version, registered.bundle, registered.held_out, found, verdict)
 
 
@@ -118,17 +124,26 @@ class Registered:
 
 
 def register(candidate: Candidate, run: Retrain, key: str) -> Registered:
-    """Write the candidate's bundle, score the held-out rows with it, register it, and try what was registered."""
-    config, inputs = candidate.config, candidate.inputs
+    """Register the candidate's bundle under `key`, after scoring the held-out rows with it."""
     with tempfile.TemporaryDirectory() as name:
         folder = _write_bundle(candidate, Path(name))
-        bundle = Bundle.load(folder)
-        slices = config.night.gate.slices
-        days = inputs.test_days or inputs.train_days
-        held_out = evidence.score_held_out(bundle, inputs.manifest, config.data, days, slices)
         run_id = run.stages[candidate.stage.name]
-        version = versions.register(run.tracking, folder, run_id, config.mlflow.registered_model, key, {})
-    return Registered(version, bundle, held_out, _golden_difference(candidate, run.tracking, version, bundle))
+        return register_bundle(folder, run_id, key, candidate.config, candidate.inputs, run.tracking)
+
+
+def register_bundle(
+    folder: Path, run_id: str, key: str, config: TrainConfig, inputs: Inputs, recorder: Tracking
+) -> Registered:
+    """Score the held-out rows with the bundle, register it under `key`, and try what was registered."""
+    bundle = Bundle.load(folder)
+    days = inputs.test_days or inputs.train_days
+    held_out = evidence.score_held_out(bundle, inputs.manifest, config.data, days, config.night.gate.slices)
+    version = versions.register(recorder, folder, run_id, config.mlflow.registered_model, key, {})
+    difference = None
+    if config.night.gate.golden_rows:
+        rows = _first_rows(config, inputs.manifest.of_days(days))
+        difference = _golden_difference(recorder, version, bundle, rows)
+    return Registered(version, bundle, held_out, difference)
 
 
 def _write_bundle(candidate: Candidate, folder: Path) -> Path:
@@ -147,22 +162,18 @@ def _write_bundle(candidate: Candidate, folder: Path) -> Path:
     return bundle_folder
 
 
-def _golden_difference(candidate: Candidate, recorder: Tracking, version: Version, bundle: Bundle) -> float | None:
-    num_rows = candidate.config.night.gate.golden_rows
-    if not num_rows:
-        return None
+def _golden_difference(recorder: Tracking, version: Version, bundle: Bundle, rows: pa.Table) -> float:
+    """Infinite where the registered model cannot be used at all."""
     try:
-        return golden.largest_difference(recorder.uri, version.uri, bundle, _first_rows(candidate, num_rows))
+        return golden.largest_difference(recorder.uri, version.uri, bundle, rows)
     except Failure:
         return float("inf")
 
 
-def _first_rows(candidate: Candidate, num_rows: int) -> pa.Table:
-    data, inputs = candidate.config.data, candidate.inputs
-    days = inputs.test_days or inputs.train_days
-    part = inputs.manifest.of_days(days).parts(data.rows_per_part)[0]
-    table, where = next(logs.read_part(part, data.features.columns))
-    return quality.sound_rows(table, data.features, where, data.max_bad_share).slice(0, num_rows)
+def _first_rows(config: TrainConfig, manifest: Manifest) -> pa.Table:
+    data = config.data
+    table, where = next(logs.read_part(manifest.parts(data.rows_per_part)[0], data.features.columns))
+    return quality.sound_rows(table, data.features, where, data.max_bad_share).slice(0, config.night.gate.golden_rows)
 
 
 def _tags(verdict: Verdict) -> dict[str, str]:

@@ -1,64 +1,85 @@
-"""Rebuild a bundle without the values of its vocabulary that were not seen for long, and were rare before that."""
+"""Drop what the champion has not seen for long: ids are given anew, rows carried over, and the gate is asked."""
 
+import tempfile
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
-import pyarrow as pa
-import torch
-
-from pipeline.data.vocabulary import Vocabulary
-from pipeline.registry.bundle import MODEL, Bundle, write_parts
-from schemas.night import EvictionConfig
-
-
-@dataclass(frozen=True, slots=True)
-class FieldEviction:
-    """How many values of a field have an id of their own."""
-
-    name: str
-    before: int
-    after: int
+from pipeline import cluster, code, promotion
+from pipeline.data import logs, passes
+from pipeline.inputs import Event, Inputs, Show
+from pipeline.nights import plan
+from pipeline.promotion import Decision, Opponent
+from pipeline.registry import eviction, server, tracking, versions
+from pipeline.registry.eviction import Eviction
+from pipeline.registry.tracking import Tracking
+from schemas.config import DateSplit, TrainConfig
+from schemas.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Eviction:
-    """What a rebuild dropped: of the fields with a vocabulary, in the spec's order."""
+class Rebuilt:
+    """What was dropped, and what the gate made of the model without it; None where there was nothing to drop."""
 
-    fields: tuple[FieldEviction, ...]
-
-    @property
-    def before(self) -> int:
-        return sum(field.before for field in self.fields)
-
-    @property
-    def after(self) -> int:
-        return sum(field.after for field in self.fields)
-
-    @property
-    def num_evicted(self) -> int:
-        return self.before - self.after
+    evicted: Eviction
+    decision: Decision | None
 
 
-def rebuilt_bundle(bundle: Bundle, recent_counts: pa.Table, eviction: EvictionConfig, folder: Path) -> Eviction:
-    """Write `bundle` without its unseen, rare values into a new local folder, every kept row and all else as it was.
+def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
+    """Register the champion without its unseen, rare values, and let it serve where the gate finds it no worse.
 
-    `recent_counts` (field, value, count, as pipeline.data.vocabulary.count makes them) are of the last
-    `eviction.unseen_days` days. Rows of the log whose values are all kept have the same logits, to the bit; an evicted
-    value is from now on out of the vocabulary.
+    Both are judged on the log's newest complete day. Raises Refusal without a champion, Busy while a night works on it.
     """
-    vocabulary, kept_ids = bundle.vocabulary.evict(recent_counts, eviction.max_count)
-    kept = torch.from_numpy(kept_ids)
-    tensors = {
-        "table.rows": bundle.table.rows.index_select(0, kept),
-        "table.accumulators": bundle.table.accumulators.index_select(0, kept),
-        **{f"{MODEL}{name}": values.contiguous() for name, values in bundle.model.state_dict().items()},
-    }
-    write_parts(folder, bundle.contents, vocabulary, tensors)
-    before, after = _values_of_field(bundle.vocabulary), _values_of_field(vocabulary)
-    names = [field.name for field in bundle.spec.fields if field.name in before]
-    return Eviction(tuple(FieldEviction(name, before[name], after.get(name, 0)) for name in names))
+    recorder = tracking.connect(config.mlflow, config.work_uri)
+    spec, uri = config.data.features, config.data.logs_uri
+    days = logs.days_of(uri, spec)
+    newest = plan.newest_complete(config, days)
+    seen = [day for day in days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
+    manifest = logs.find(uri, seen, spec)
+    with (
+        server.answering(recorder.uri),
+        promotion.lease_of(config, "rebuild") as lease,
+        cluster.connected(config.cluster),
+        tempfile.TemporaryDirectory() as name,
+    ):
+        champion = versions.champion(recorder, config.mlflow.registered_model)
+        if champion is None:
+            raise _no_champion(config.mlflow.registered_model)
+        show(Event("count recent values", 0, 1))
+        data = config.data
+        counts = passes.count_values(manifest, spec, DateSplit(), (), data.rows_per_part, data.max_bad_share)
+        folder, bundle = Path(name, "bundle"), versions.load_bundle(recorder, champion.uri)
+        evicted = eviction.rebuilt_bundle(bundle, counts, config.night.eviction, folder)
+        show(Event("count recent values", 1, 1, f"{evicted.num_evicted:,} of {evicted.before:,} values to drop"))
+        if not evicted.num_evicted:
+            return Rebuilt(evicted, None)
+        key = code.digest(champion.uri, config.night.eviction.model_dump_json(), manifest.fingerprint)
+        own = data.model_copy(update={"split": DateSplit(test_dates=(newest,))})
+        inputs = Inputs(manifest, (), (newest,), key)
+        decision = _decide(config.model_copy(update={"data": own}), inputs, evicted, folder, recorder)
+        if decision.verdict.promote:
+            lease.check()
+            versions.promote(recorder, decision.version)
+    return Rebuilt(evicted, decision)
 
 
-def _values_of_field(vocabulary: Vocabulary) -> dict[str, int]:
-    counted = vocabulary.values["field"].value_counts()
-    return {str(item["values"]): int(item["counts"]) for item in counted.to_pylist()}
+def _decide(config: TrainConfig, inputs: Inputs, evicted: Eviction, folder: Path, recorder: Tracking) -> Decision:
+    """Register the smaller model under a run of its own, and judge it against the whole one."""
+    key, day = inputs.identity, inputs.test_days[0]
+    with recorder.retrain(key, f"rebuild {day}", config, inputs.manifest.to_json()) as run:
+        opponent = Opponent.find(config, inputs, recorder, [key])
+        registered = promotion.register_bundle(folder, run.run_id, key, config, inputs, recorder)
+        decision = promotion.decide(registered, opponent, config, recorder)
+        run.log_final("evicted", {field.name: float(field.before - field.after) for field in evicted.fields})
+        run.log_final("test", registered.held_out.sums.metrics().as_dict())
+        run.describe(f"{evicted.num_evicted:,} of {evicted.before:,} values dropped. {decision.verdict.reason}")
+    return decision
+
+
+def _no_champion(name: str) -> Refusal:
+    return Refusal(
+        found=f"{name} without a champion",
+        expected="a champion, whose vocabulary is to be rebuilt",
+        where=f"registered model {name!r}",
+        remedy="run a night, or `nightjar train`, first",
+    )

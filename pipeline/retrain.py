@@ -76,6 +76,7 @@ class Trained:
         return of_name[min(self.results, key=lambda name: self.results[name]["ne"])]
 
 
+@files.answering()
 def retrain(config: TrainConfig, show: Show) -> Summary:
     """Train every stage of the plan, register the best one and, if the gate says so, make it champion.
 
@@ -155,7 +156,8 @@ def _train_and_decide(prepared: Prepared, run: Retrain, show: Show, lease: Lease
     trained = train(prepared, run, show)
     record_best(trained, run)
     show(Event("register", 0, 1))
-    decision = promotion.decide(candidate_of(trained), opponent, run, inputs.identity)
+    registered = promotion.register(candidate_of(trained), run, inputs.identity)
+    decision = promotion.decide(registered, opponent, config, prepared.recorder)
     if decision.verdict.promote:
         lease.check()
         versions.promote(prepared.recorder, decision.version)

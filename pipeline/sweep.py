@@ -27,10 +27,10 @@ from pipeline.inputs import Event, Inputs, Show, encoded_store, find_inputs
 from pipeline.registry import server, sweeps, tracking
 from pipeline.registry.sweeps import SweepRuns
 from pipeline.training import checkpoint, local, memory, trainer
-from pipeline.training.course import Rank
-from pipeline.training.local import MetricLog
+from pipeline.training.course import Rank, Tell
 from pipeline.training.stages import stage_uri
 from pipeline.training.step import Diverged
+from pipeline.training.worker import MetricLog
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.loading import absolute
 from schemas.refusal import INTERRUPTED, Failure, Refusal
@@ -200,6 +200,10 @@ def _run_trial(point: Mapping[str, int], task: Task) -> None:
         tune.report({"ne": WORST_NE, "look": num_looks + 1, "step": 0, "failure": failure})
 
 
+def _named(log: MetricLog, stage: str) -> Tell:
+    return lambda metrics, step, _: log(stage, metrics, step)
+
+
 def _train(rank: Rank, stages: Sequence[StageConfig], log: MetricLog) -> str:
     """Train what is not published yet; why that could not be done, where another attempt would come to the same."""
     torch.set_num_threads(1)
@@ -207,7 +211,7 @@ def _train(rank: Rank, stages: Sequence[StageConfig], log: MetricLog) -> str:
     try:
         for stage in stages:
             if not checkpoint.is_published(stage_uri(rank.run_uri, stage.name)):
-                local.run_stage(rank, stage, log)
+                local.run_stage(rank, stage, _named(log, stage.name))
     except (Diverged, ValueError) as error:  # a look can meet what is not finite before the next step does
         return str(error)
     return ""

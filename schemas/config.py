@@ -3,7 +3,7 @@
 import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Discriminator, Field, PositiveFloat, PositiveInt, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
 
 from schemas.features import FROZEN, FeatureSpec
 from schemas.night import NightConfig
@@ -115,7 +115,11 @@ class ClusterConfig(BaseModel):
 
     model_config = FROZEN
     address: str | None = Field(default=None, description="Ray address; none: $RAY_ADDRESS, else a local cluster.")
-    num_workers: PositiveInt = Field(default=1, description="Training ranks.")
+    num_workers: NonNegativeInt = Field(
+        default=1,
+        description="Training ranks of the Ray Train job. 0: one, in the command's own process and on its CPU, which "
+        "saves the job's ten seconds of start where rows are few; a stage that was cut short then begins again.",
+    )
     cpus_per_worker: PositiveFloat = 1.0
     use_gpu: bool = Field(default=False, description="One GPU a worker, over nccl; else CPU, over gloo.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -127,6 +131,16 @@ class ClusterConfig(BaseModel):
         default=True, description="Train FM on a CPU by the fused kernels, where Numba is installed and they apply."
     )
     compile: bool = Field(default=False, description="torch.compile the layers: a minute at the start, needs g++.")
+
+    @property
+    def num_ranks(self) -> int:
+        return max(1, self.num_workers)
+
+    @model_validator(mode="after")
+    def _a_gpu_wants_a_worker(self) -> Self:
+        if self.use_gpu and not self.num_workers:
+            raise ValueError("use_gpu wants workers: set num_workers to 1 or more")
+        return self
 
 
 class MLflowConfig(BaseModel):
@@ -220,7 +234,7 @@ class TrainConfig(BaseModel):
     @model_validator(mode="after")
     def _batches_divide_among_the_workers(self) -> Self:
         for stage in self.stages:
-            if stage.batch_size % self.cluster.num_workers:
+            if stage.batch_size % self.cluster.num_ranks:
                 raise ValueError(
                     f"stage {stage.name!r}: batch_size {stage.batch_size} does not divide among "
                     f"{self.cluster.num_workers} workers"

@@ -98,6 +98,14 @@ class NightConfig(BaseModel):
         default=TransferConfig(w=True, w0=True, accumulators=1.0, dense=True),
         description="What a warm start takes over of the champion.",
     )
+    epochs: PositiveFloat | None = Field(
+        default=None, description="Of a warm start over the days that are new to it; none: as its stage has."
+    )
+    reencode: bool = Field(
+        default=False,
+        description="Encode the window's days again, so that values which became known since have their own rows in "
+        "them; else a day stays as it was encoded when it was new.",
+    )
     refresh: bool = Field(
         default=False, description="An accepted candidate learns the held-out days too before it serves."
     )

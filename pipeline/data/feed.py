@@ -23,7 +23,7 @@ def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
 
     The store knows its parts, so no footers are read to plan the reading: this is what makes an epoch start quickly.
     """
-    reads = _group([(f"{store.uri}/{part.path}", part.num_rows) for part in store.of_split(split)])
+    reads = _group([(store.uri_of(part), part.num_rows) for part in store.of_split(split)])
 
     def read(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
         for uri in (uri for i in batch["read"] for uri in reads[i]):
@@ -60,7 +60,7 @@ def local_windows(store: Store, split: SplitName, num_fields: int, rank: int, nu
     """
     number = 0
     for part in store.of_split(split):
-        with fsspec.open(f"{store.uri}/{part.path}", "rb") as stream:
+        with fsspec.open(store.uri_of(part), "rb") as stream:
             file = pq.ParquetFile(stream)
             for group in range(file.metadata.num_row_groups):
                 if number % num_ranks == rank:

@@ -1,9 +1,24 @@
 """Write a file whole or not at all, at any fsspec URI."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import fsspec
+
+from schemas.refusal import Failure
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """A file system's own exceptions, also those that a task has met on another node, become a Failure in words."""
+    try:
+        yield
+    except OSError as error:
+        cause = getattr(error, "cause", error)  # Ray's copy of a task's exception has that task's traceback as its text
+        words = " ".join(str(cause).split())
+        raise Failure(f"files cannot be read or written: {words}; the same command goes on from here") from error
 
 
 def write_bytes(uri: str, content: bytes) -> None:
@@ -12,7 +27,12 @@ def write_bytes(uri: str, content: bytes) -> None:
     folder, _, name = path.rpartition("/")
     fs.makedirs(folder, exist_ok=True)
     temporary = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
-    fs.pipe_file(temporary, content)
+    try:
+        fs.pipe_file(temporary, content)
+    except OSError:
+        with suppress(OSError):  # what was written of it would keep a full disk full
+            fs.rm_file(temporary)
+        raise
     fs.mv(temporary, path)
 
 

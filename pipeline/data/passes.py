@@ -127,6 +127,7 @@ def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: p
     num_tasks = min(len(parts), TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1))))
     items = [{"part": i} for i in range(len(parts))]
     dataset = ray.data.from_items(items, override_num_blocks=num_tasks).map_batches(run, batch_size=None)
+    dataset.context.raise_original_map_exception = True  # an OSError stays one
     refusals: list[str] = []
     for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
         table = block.cast(with_refusal)

@@ -33,6 +33,8 @@ class StoredPart:
     index: int
     num_rows: int
     num_positives: int
+    home_uri: str | None = None
+    """The store that it lies in, where that is an earlier one."""
 
     @property
     def path(self) -> str:
@@ -46,6 +48,9 @@ class Store:
     uri: str
     num_ids: int
     parts: tuple[StoredPart, ...]
+
+    def uri_of(self, part: StoredPart) -> str:
+        return f"{part.home_uri or self.uri}/{part.path}"
 
     def of_split(self, split: SplitName) -> list[StoredPart]:
         """In the order of days: training ends with the newest."""

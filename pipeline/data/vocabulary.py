@@ -60,6 +60,10 @@ class Vocabulary:
                 digest.update(chunk if chunk is not None else b"")
         return digest.hexdigest()[:16]
 
+    def first(self, num_values: int) -> "Vocabulary":
+        """As it was when it had so many values: growing only appends."""
+        return replace(self, values=self.values.slice(0, num_values).combine_chunks())
+
     def grow(self, counts: pa.Table) -> "Vocabulary":
         """Append the values that `counts` has often enough, most frequent first; known ones keep id and count."""
         min_counts = {field.name: getattr(field.encoder, "min_count", None) for field in self.spec.fields}

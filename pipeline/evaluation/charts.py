@@ -50,11 +50,17 @@ def inline(figure: "Figure", label: str) -> Markup:
     return element("figure", Markup(svg), role="img", aria_label=label)
 
 
-def plot_ne_by_day(days: Sequence[date], nes: Sequence[float], was_promoted: Sequence[bool]) -> "Figure":
-    """NE of each night's champion on the day that was new then; filled where the night ended with another champion."""
+def plot_ne_by_day(
+    days: Sequence[date], nes: Sequence[float], was_promoted: Sequence[bool], is_alone: bool = False
+) -> "Figure":
+    """NE of each night's champion on the day that was new then; filled where the night ended with another champion.
+
+    Low and wide where it stands `is_alone` in its row.
+    The line of predicting the mean, NE 1, stands where the nights come near it: elsewhere it would press them flat.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.5, 5), layout="constrained")
+    figure = Figure(figsize=(12.5, 4) if is_alone else (6.5, 5), layout="constrained")
     axes = figure.add_subplot()
     x = [day.toordinal() for day in days]
     axes.plot(x, nes, color=COLORS[0], linewidth=1.5)
@@ -62,12 +68,14 @@ def plot_ne_by_day(days: Sequence[date], nes: Sequence[float], was_promoted: Seq
         points = [(day, ne) for day, ne, was in zip(x, nes, was_promoted, strict=True) if was is promoted]
         if points:
             axes.plot(*zip(*points, strict=True), "o", color=COLORS[0], markerfacecolor=face, label=f"champion {label}")
-    axes.axhline(1.0, **REFERENCE, label="predicting the mean: NE 1")
+    if 2 * max(nes) - min(nes) >= 1.0:
+        axes.axhline(1.0, **REFERENCE, label="predicting the mean: NE 1")
     labelled = days[:: -max(1, math.ceil(len(days) / MAX_DATES))]  # from the newest back
     axes.set_xticks([day.toordinal() for day in labelled], [f"{day.day} {day:%b}" for day in labelled])
     axes.set_xlim(min(x) - 1, max(x) + 1)
     axes.set_xlabel(" to ".join(dict.fromkeys(str(day.year) for day in (min(days), max(days)))))
-    axes.set_ylabel("NE")
+    axes.set_ylabel("NE (1: predicting the mean)")
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.grid(color="0.92", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)

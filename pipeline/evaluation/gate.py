@@ -47,6 +47,13 @@ class Verdict:
     promote: bool  # every rule passed
     reasons: tuple[Reason, ...]  # one a rule, in the order of `decide`
 
+    def judging(self, reason: Reason) -> "Verdict":
+        """With that reason in place of the rule's own, or beside the others where the gate knows no such rule."""
+        is_known = any(one.rule == reason.rule for one in self.reasons)
+        reasons = tuple(reason if one.rule == reason.rule else one for one in self.reasons)
+        reasons += () if is_known else (reason,)
+        return Verdict(all(one.passed for one in reasons), reasons)
+
     @property
     def failed_rules(self) -> tuple[str, ...]:
         return tuple(reason.rule for reason in self.reasons if not reason.passed)
@@ -186,8 +193,8 @@ def _golden(difference: float | None) -> Reason:
     if difference is None:
         return Reason("golden", True, "no golden rows were scored again")
     passed = difference <= MAX_GOLDEN_DIFFERENCE
-    scored = f"the registered model, loaded in a process of its own, differs by {difference:.3g} in p"
-    return Reason("golden", passed, f"{scored}, {'at most' if passed else 'more than'} {MAX_GOLDEN_DIFFERENCE:g}")
+    scored = f"the registered model, loaded in a process of its own, scores {'' if passed else 'not '}alike"
+    return Reason("golden", passed, f"{scored}: {difference:.3g} apart in p, {MAX_GOLDEN_DIFFERENCE:g} allowed")
 
 
 def _in_words(part: Slice) -> str:

@@ -22,7 +22,8 @@ def joined(children: Iterable[str]) -> Markup:
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Markup:
-    """`columns` are (heading, class of its cells); "number" stands right, "words" wraps, "bars" is wide.
+    """`columns` are (heading, class of its cells); "number" stands right, "words" wraps, "bars" is wide,
+    "line" is drawn in the middle.
 
     Without a single heading there is no head.
     """
@@ -88,10 +89,11 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
   margin-bottom: 20px; min-width: 0; }
 h2 { font-size: 1.13em; margin: 0 0 10px; letter-spacing: -0.005em; }
 .note { margin: -6px 0 10px; color: var(--faint); font-size: 0.9em; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 0 20px;
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 0 20px;
   align-items: start; }
-.columns.plots { grid-template-columns: 5fr 6.5fr; }
-.columns.plots > :only-child { grid-column: 1 / -1; max-width: 640px; }
+.columns.plots { grid-template-columns: 5fr 6.5fr; align-items: stretch; }
+.columns.plots > :only-child { grid-column: 1 / -1; }
+.square figure { max-width: 560px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-size: 0.84em; font-weight: 600; color: var(--faint); white-space: nowrap; }
@@ -100,6 +102,9 @@ th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical
 tr > :last-child, .columns tr > :last-child { padding-right: 0; }
 tbody tr:last-child td { border-bottom: 0; }
 .number { text-align: right; }
+td.interval { min-width: 6.3em; }
+.line { text-align: center; }
+.line .whisker { margin: 0 auto; }
 .bars { width: 40%; }
 td.words { min-width: 96px; white-space: normal; overflow-wrap: anywhere; }
 .pill { display: inline-block; min-width: 44px; padding: 1px 8px; border-radius: 99px; text-align: center;
@@ -119,7 +124,20 @@ figure { margin: 0; }
 figure svg { width: 100%; height: auto; }
 figure svg text { fill: var(--ink); font-family: inherit !important; }
 .whisker { width: 170px; height: 18px; }
-@media screen and (max-width: 760px) { .columns.plots { grid-template-columns: 1fr; } header h1 { font-size: 34px; } }
+@media screen and (max-width: 760px) {
+  main { padding: 14px 12px 32px; }
+  header { padding: 18px 20px; }
+  header h1 { font-size: 34px; }
+  section { padding: 16px; }
+  .columns.plots { grid-template-columns: 1fr; }
+  th, td { padding-right: 9px; white-space: normal; }
+}
+@media screen and (max-width: 540px) {
+  table { font-size: 12.5px; }
+  th, td { padding-right: 7px; }
+  td.words { min-width: 56px; }
+  .line { display: none; }
+}
 @media print {
   body { background: none; font-size: 11.5px; }
   main { max-width: none; padding: 0; }

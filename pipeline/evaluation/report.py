@@ -11,7 +11,7 @@ from pipeline.evaluation.plots import plot_calibration
 
 __all__ = ["Page", "Night", "DataProfile", "ColumnProfile", "Growth", "render", "two_sentences"]
 
-NUMBER, WORDS = "number", "words"
+NUMBER, INTERVAL, WORDS = "number", "number interval", "words"
 DASH = "\N{EN DASH}"
 RULES = {
     "rows": "Rows",
@@ -51,7 +51,7 @@ def _rules(page: Page) -> Iterator[Markup]:
         return
 
     def row(reason: Reason) -> tuple[str, str, str]:
-        rule = RULES.get(reason.rule, reason.rule[:1].upper() + reason.rule[1:])
+        rule = RULES.get(reason.rule, _capital(reason.rule))
         return _pill(reason.passed), rule, sentence(reason.words)
 
     reasons = page.verdict.reasons
@@ -72,7 +72,7 @@ def _comparison(page: Page) -> Iterator[Markup]:
         rows.append([heading, _number(ours, digits), _number(theirs, digits), *_change(interval, better)])
     rows.append(_calibration_row(candidate.calibration, champion.calibration if champion else None))
     columns = [("", ""), ("Candidate", NUMBER), ("Champion", NUMBER), ("Change", NUMBER)]
-    columns += [(f"{100 * page.confidence:g}% interval", NUMBER), ("", "")]
+    columns += [(f"{100 * page.confidence:g}% interval", INTERVAL), ("", "")]
     note = f"On the same {candidate.rows:,} held-out rows, {candidate.positives:,.0f} of them clicks."
     if champion is None:
         columns, rows = columns[:2], [row[:2] for row in rows]
@@ -106,14 +106,13 @@ def _plots(page: Page) -> Iterator[Markup]:
     plots = []
     if page.curves:
         label = "Observed click-through rate against mean p, " + " and ".join(page.curves)
-        plots.append(
-            section("Calibration, in 20 bins of equal rows", charts.inline(plot_calibration(page.curves), label))
-        )
+        drawn = charts.inline(plot_calibration(page.curves), label)
+        plots.append(section("Calibration, in 20 bins of equal rows", drawn, class_="square"))
     nights = [(night.date, night.ne, night.was_promoted) for night in page.nights if night.ne is not None]
     if nights:
         days, nes, was_promoted = zip(*nights, strict=True)
         label = f"NE of each night's champion, from {days[0]} to {days[-1]}; the last is {nes[-1]:.4f}"
-        plot = charts.plot_ne_by_day(days, nes, was_promoted)
+        plot = charts.plot_ne_by_day(days, nes, was_promoted, is_alone=not plots)
         plots.append(section("NE of each night's champion on the day that was new", charts.inline(plot, label)))
     if plots:
         yield element("div", *plots, class_="columns plots")
@@ -136,8 +135,8 @@ def _slices(page: Page) -> Iterator[Markup]:
 
     columns = [("Column", ""), ("Value", WORDS), ("Rows", NUMBER), ("NE", NUMBER)]
     if changes:
-        columns += [("Champion's", NUMBER), ("Change", NUMBER), (f"{100 * page.confidence:g}% interval", NUMBER)]
-        columns.append((f"better {DASH} 0 {DASH} worse", ""))
+        columns += [("Champion's", NUMBER), ("Change", NUMBER), (f"{100 * page.confidence:g}% interval", INTERVAL)]
+        columns.append((f"better {DASH} 0 {DASH} worse", "line"))
     yield section("Slices of the held-out rows", table(columns, [row(part) for part in slices]))
 
 
@@ -158,7 +157,10 @@ def _data(page: Page) -> Iterator[Markup]:
         parts.append(element("ul", *(element("li", sentence(breach)) for breach in profile.breaches), class_="bad"))
     if profile.columns:
         columns = [("Column", ""), ("Nulls", NUMBER), ("Distinct", NUMBER), ("Unseen", NUMBER), ("PSI", NUMBER)]
-        parts.append(table([*columns, ("", WORDS)], [_column_row(column) for column in profile.columns]))
+        rows = [_column_row(column) for column in profile.columns]
+        if any(column.breaches for column in profile.columns):
+            columns.append(("Out of bounds", WORDS))
+        parts.append(table(columns, [row[: len(columns)] for row in rows]))
     note = "Unseen: values that the champion's vocabulary lacks. PSI: shift against the days before."
     yield section("The new day's data", *parts, note=note if profile.columns else "")
 
@@ -171,20 +173,28 @@ def _column_row(column: ColumnProfile) -> list[str]:
 
 
 def _particulars(page: Page) -> Iterator[Markup]:
-    """Vocabulary, timings and versions, side by side where there is room."""
-    parts = []
+    """Vocabulary beside timings and versions, where there is room; without a vocabulary those two side by side."""
+    below = [*_timings(page), *_versions(page)]
     if page.growth:
         columns = (("Field", ""), ("Ids before", NUMBER), ("Added", NUMBER), ("Growth", NUMBER))
-        parts.append(section("Vocabulary", table(columns, [_growth_row(growth) for growth in page.growth])))
+        vocabulary = section("Vocabulary", table(columns, [_growth_row(growth) for growth in page.growth]))
+        below = [vocabulary, element("div", *below)] if below else [vocabulary]
+    if below:
+        yield element("div", *below, class_="columns")
+
+
+def _timings(page: Page) -> Iterator[Markup]:
     if page.timings:
         longest = max(page.timings.values())
-        rows = [[step, _bar(seconds, longest), _duration(seconds)] for step, seconds in page.timings.items()]
+        rows = [[_capital(step), _bar(seconds, longest), _duration(seconds)] for step, seconds in page.timings.items()]
         rows.append(["Together", "", _duration(sum(page.timings.values()))])
-        parts.append(section("Time", table((("Step", WORDS), ("", "bars"), ("", NUMBER)), rows)))
+        yield section("Time", table((("Step", WORDS), ("", "bars"), ("", NUMBER)), rows))
+
+
+def _versions(page: Page) -> Iterator[Markup]:
     if page.versions:
-        parts.append(section("Versions", table((("", ""), ("", WORDS)), page.versions.items())))
-    if parts:
-        yield element("div", *parts, class_="columns")
+        rows = [(_capital(name), version) for name, version in page.versions.items()]
+        yield section("Versions", table((("", ""), ("", WORDS)), rows))
 
 
 def _growth_row(growth: Growth) -> tuple[str, ...]:
@@ -203,6 +213,10 @@ def _pill(passed: bool) -> Markup:
 def _bar(value: float, longest: float) -> Markup:
     share = value / longest if longest > 0 else 0.0
     return element("div", element("div", style=f"width: {share:.1%}"), class_="bar")
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _number(value: float | None, digits: int) -> str:

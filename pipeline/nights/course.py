@@ -28,5 +28,7 @@ class Course:
     opponent: Opponent | None = None
     trained: Trained | None = None
     decision: Decision | None = None
+    refreshed: Trained | None = None
+    """What the accepted candidate has learned of the held-out days."""
     serves: Version | None = None
     """From now on."""

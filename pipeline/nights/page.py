@@ -1,15 +1,17 @@
 """The morning's page of a night, made of what it has found out, and where it stands in MLflow."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
-from pipeline.data.bounds import field_psi
+from pipeline.data.bounds import Breach, field_psi
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation import report
 from pipeline.evaluation.metrics import Sums
 from pipeline.evaluation.page import ColumnProfile, DataProfile, Growth, Page, two_sentences
 from pipeline.evaluation.page import Night as ProgressiveNight
+from pipeline.nights import view
 from pipeline.nights.course import Course, Looks
 from pipeline.nights.records import Night
 from pipeline.registry.tracking import Retrain
@@ -20,15 +22,19 @@ MOST_NIGHTS = 60  # of progressive validation that the page draws
 
 
 def publish(run: Retrain, night: Night, course: Course, config: TrainConfig, before: Sequence[Night]) -> None:
-    """The page as an artifact, its gist as the run's description, and the night's figures on the parent run."""
+    """The page as an artifact, its gist as the run's description, the night's figures, and a view of all nights."""
     page = _page(night, course, config, before)
     run.log_text(REPORT, report.render(page))
     run.describe(two_sentences(page))
     for name, value in {"date": str(night.day), "outcome": night.outcome, "start": night.start}.items():
         run.set_tag(f"nightjar.{name}", value)
     run.log_final("seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
-    run.log_final("data", _figures_of_data(course.looks))
+    data = _data(course.looks)
+    if data:
+        run.log_final("data", _figures(data))
+        run.log_final("unseen", {_speakable(one.name): one.unseen for one in data.columns if one.unseen is not None})
     run.log_final("vocabulary", {"num_ids": float(night.num_ids)} if night.num_ids else {})
+    view.offer(run)
 
 
 def _page(night: Night, course: Course, config: TrainConfig, before: Sequence[Night]) -> Page:
@@ -52,10 +58,10 @@ def _page(night: Night, course: Course, config: TrainConfig, before: Sequence[Ni
         ),
         timings=night.seconds,
         versions={
+            "serves now": night.champion_uri or "nothing",
+            "MLflow run": night.run_id,
             "night": night.key,
             "log": tonight.days.manifest.fingerprint,
-            "run": night.run_id,
-            "serves": night.champion_uri or "nothing",
         },
     )
 
@@ -133,7 +139,7 @@ def _data(looks: Looks) -> DataProfile | None:
                 distinct=field.num_distinct,
                 unseen=field.unseen_share,
                 psi=field_psi(field, [one.fields[name] for one in before if name in one.fields]),
-                breaches=tuple(breach.words for breach in of_field[name]),
+                breaches=tuple(_in_its_row(breach, name, is_dated=len(looks.new) > 1) for breach in of_field[name]),
             )
             for name, field in newest.fields.items()
         ),
@@ -141,13 +147,20 @@ def _data(looks: Looks) -> DataProfile | None:
     )
 
 
-def _figures_of_data(looks: Looks) -> dict[str, float]:
-    data = _data(looks)
-    if data is None:
-        return {}
+def _in_its_row(breach: Breach, name: str, is_dated: bool) -> str:
+    """In words, less what the row of its column says already, and the day where it is the only one."""
+    words = f"{breach.what.replace(f' of {name!r}', '')}: {breach.found}; expected {breach.expected}"
+    return f"{breach.day}: {words}" if is_dated else words
+
+
+def _figures(data: DataProfile) -> dict[str, float]:
     found = {"rows": float(data.rows), "label_rate": data.label_rate, "bad_rows": float(data.bad_rows)}
-    found |= {f"unseen_{column.name}": column.unseen for column in data.columns}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _speakable(column: str) -> str:
+    """As MLflow lets a metric be called: a log may call its columns anything."""
+    return re.sub(r"[^\w.-]", "_", column)
 
 
 def _growth(before: Vocabulary | None, after: Vocabulary | None) -> tuple[Growth, ...]:

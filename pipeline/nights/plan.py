@@ -118,6 +118,14 @@ def plan(days: Days, recorder: Tracking) -> Tonight:
     )
 
 
+def again(tonight: Tonight, recorder: Tracking) -> Tonight:
+    """The plan as it is now: the same, unless the champion has changed since it was made."""
+    model, champion = tonight.config.mlflow.registered_model, tonight.champion
+    now = versions.to_beat(recorder, model, tonight.days.keys)
+    is_same = (now and now.uri) == (champion and champion.uri)
+    return tonight if is_same else plan(tonight.days, recorder)
+
+
 def newest_complete(config: TrainConfig, days: Sequence[date]) -> date:
     """Raises Refusal where no day is."""
     complete = [day for day in days if _is_complete(config, day)]
@@ -233,6 +241,7 @@ def _own_config(
             "init_from": champion.uri,
             "transfer": config.night.transfer,
             "control": ControlConfig(),
+            "epochs": config.night.epochs or stage.epochs,
             "last_days": len(new) if start == "both" else None,
         }
     )

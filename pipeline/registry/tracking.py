@@ -69,8 +69,8 @@ class Tracking:
             yield retrain
 
     def _take_up(self, identity: str) -> "Retrain | None":
-        """The newest attempt of that identity that did not finish, running again."""
-        for parent in self._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status != 'FINISHED'"):
+        """The newest attempt of that identity, running again; one that finished was killed before it could say so."""
+        for parent in self._search(f"tags.`{IDENTITY}` = '{identity}'"):
             retrain = Retrain(self, parent.info.run_id, self._stages_of(parent.info.run_id))
             self.client.update_run(retrain.run_id, status="RUNNING")
             if NOTE in parent.data.tags:
@@ -280,7 +280,8 @@ def _give_up(runs: Runs, why: BaseException) -> None:
     """End after an exception, which MLflow's own must not replace."""
     try:
         with server.impatience():
-            if isinstance(why, Exception):
+            is_described = NOTE in runs.tracking.client.get_run(runs.run_id).data.tags
+            if isinstance(why, Exception) and not is_described:
                 runs.tracking.client.set_tag(runs.run_id, NOTE, server.redacted(server.first_line(why)))
             runs.end("FAILED" if isinstance(why, Exception) else "KILLED")
     except Exception as error:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import ray
@@ -13,8 +14,9 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.data import feed
-from pipeline.training import memory, worker
+from pipeline.training import local, memory, worker
 from pipeline.training.board import Announce, Board, watched
+from pipeline.training.course import Rank
 from pipeline.training.memory import Node
 from pipeline.training.worker import Job
 from schemas.config import ClusterConfig, TrainConfig
@@ -33,6 +35,20 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str
     when a rank fails more often than the config allows. Ray Train keeps its own records in the run's folder too, and
     resumes from them what was interrupted; what diverged would do so again.
     """
+    failures = _fit_here(job, show) if job.config.cluster.num_workers == 0 else _fit_by_ray(job, show)
+    if len(failures) == len(job.config.plan):
+        first = next(iter(failures.values()))
+        raise Failure(f"training stopped: {first}; the same command would stop there again")
+    return failures
+
+
+def _fit_here(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str]:
+    memory.keep_freed()
+    job, rank = replace(job, announce=show), Rank(job.config, job.store, job.run_uri)
+    return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, partial(worker.tell, job, stage)))
+
+
+def _fit_by_ray(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str]:
     config = job.config
     storage_uri, _, run_name = job.run_uri.rpartition("/")
     os.environ.setdefault(*POLL_SECONDS)
@@ -66,9 +82,6 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str
         sys.exit(INTERRUPTED if stopped.code in (0, 1) else stopped.code)
     except ray.train.TrainingFailedError as error:
         raise Failure(f"training failed: {_reason(error)}") from error
-    if len(failures) == len(config.plan):
-        first = next(iter(failures.values()))
-        raise Failure(f"training stopped: {first}; the same command would stop there again")
     return failures
 
 
@@ -95,7 +108,7 @@ def check_memory(config: TrainConfig, num_ids: int) -> None:
     need = memory.need(
         num_ids,
         config.table.dimension,
-        config.cluster.num_workers,
+        config.cluster.num_ranks,
         is_sharded=config.table.placement == "row_sharded",
         has_moments=any(stage.rows.name == "adam" for stage in config.plan),
     )

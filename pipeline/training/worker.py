@@ -70,6 +70,13 @@ def run(settings: dict[str, Any]) -> dict[str, str]:
         # Of gloo on a GPU too: what it is told are ids, on the host, by the thread that prepares batches.
         dist.new_group(backend="gloo") if dist.is_initialized() else None,
     )
+    return run_plan(
+        job, lambda stage: _run_stage(job, replace(rank, store=job.store.of_last_days(stage.last_days)), stage)
+    )
+
+
+def run_plan(job: Job, run_stage: Callable[[StageConfig], None]) -> dict[str, str]:
+    """Run the stages that are not published yet; those that could not be trained, and why."""
     failures: dict[str, str] = {}
     for stage in job.config.plan:
         if checkpoint.is_published(stages.stage_uri(job.run_uri, stage.name)):
@@ -78,25 +85,28 @@ def run(settings: dict[str, Any]) -> dict[str, str]:
             failures[stage.name] = f"stage {stage.name!r} was to start from {stage.init_from!r}, which diverged"
             continue
         try:
-            _run_stage(job, replace(rank, store=job.store.of_last_days(stage.last_days)), stage)
+            run_stage(stage)
         except Diverged as diverged:
             failures[stage.name] = str(diverged)
     return failures
 
 
+def tell(job: Job, stage: StageConfig, metrics: Mapping[str, float], step: int, num_steps: int) -> None:
+    """Log a point of the stage's curves, and announce how far it has come."""
+    job.log(stage.name, metrics, step)
+    if job.announce and "perf/rows_per_second" in metrics:
+        job.announce(stage.name, step, num_steps, metrics["perf/rows_per_second"])
+
+
 def _run_stage(job: Job, rank: Rank, stage: StageConfig) -> None:
+    rank = replace(rank, store=job.store.of_last_days(stage.last_days))
     shard = ray.train.get_dataset_shard(dataset_name(stage))
 
     def windows(window_rows: int) -> Iterator[Rows]:
         return feed.windows(shard, rank.num_fields, window_rows)
 
-    def tell(metrics: Mapping[str, float], step: int, num_steps: int) -> None:
-        job.log(stage.name, metrics, step)
-        if job.announce and "perf/rows_per_second" in metrics:
-            job.announce(stage.name, step, num_steps, metrics["perf/rows_per_second"])
-
     with _own_checkpoint(stage) as own:
-        course.train_stage(rank, stage, own, windows, tell, partial(_save, rank))
+        course.train_stage(rank, stage, own, windows, partial(tell, job, stage), partial(_save, rank))
     # Every rank waits here: the next stage may start from what rank 0 has just published.
     ray.train.report({"stage": stage.name})
 

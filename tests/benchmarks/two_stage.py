@@ -12,7 +12,7 @@ import multiprocessing
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
@@ -32,7 +32,7 @@ from pipeline.training import checkpoint, local, published, stages
 from pipeline.training.course import Rank
 from schemas.config import TrainConfig
 from schemas.loading import load
-from schemas.stage import StageConfig, TransferConfig
+from schemas.stage import StageConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = Path(__file__).with_suffix(".md")
@@ -42,12 +42,35 @@ BANK_LOG = ROOT.parent / "shared/data/bank_marketing"
 CONTROL, CONFIGURED = "nothing: the control", "v alone, new accumulators"
 ALL: dict[str, Any] = {"w": True, "w0": True}
 TRANSFERS: dict[str, dict[str, Any]] = {
-    "accumulators kept": {**ALL, "accumulators": 1.0},
-    "a tenth of accumulators": {**ALL, "accumulators": 0.1},
-    "new accumulators": ALL,
-    "new accumulators, rows times 0.1": {**ALL, "scale": 0.1},
-    "new accumulators, fresh deviation": {**ALL, "scale": "fresh"},
-    "v alone, new accumulators": {},
+    "accumulators kept": {"transfer": {**ALL, "accumulators": 1.0}},
+    "a tenth of accumulators": {"transfer": {**ALL, "accumulators": 0.1}},
+    "new accumulators": {"transfer": ALL},
+    "new accumulators, rows times 0.1": {"transfer": {**ALL, "scale": 0.1}},
+    "new accumulators, fresh deviation": {"transfer": {**ALL, "scale": "fresh"}},
+    CONFIGURED: {},
+    f"{CONFIGURED}, layers from RBMs": {"mlp": {"rbm": {}}},
+    f"{CONFIGURED}, layer rates halved downwards": {"optimizer": {"layer_decay": 0.5}},
+    f"{CONFIGURED}, rows frozen for 200 steps": {"rows": {"frozen_steps": 200}},
+}
+# Learning rate and L2 of the rows, dense learning rate: each the best of as many for nets and for controls, on a log of
+# the size with seed 1. Rows that are seen twice want more L2.
+TUNED = {
+    200_000: {
+        "fnn": (0.3, 2e-5, 0.004),
+        "fnn after a short FM": (0.3, 1e-4, 0.004),
+        "fnn control": (0.3, 1e-4, 0.004),
+        "deepfm": (0.05, 1e-3, 0.008),
+        "deepfm after a short FM": (0.1, 3e-4, 0.004),
+        "deepfm control": (0.1, 3e-4, 0.004),
+    },
+    2_000_000: {
+        "fnn": (0.2, 2e-5, 0.004),
+        "fnn after a short FM": (0.2, 2e-3, 0.002),
+        "fnn control": (0.2, 2e-3, 0.004),
+        "deepfm": (0.05, 1e-3, 0.004),
+        "deepfm after a short FM": (0.2, 2e-3, 0.002),
+        "deepfm control": (0.2, 2e-3, 0.004),
+    },
 }
 HEAD = """# Where pretraining by FM pays
 
@@ -121,10 +144,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rows", type=int, nargs="*", default=[])
     parser.add_argument("--days", type=int, default=2, help="the last one is held out")
-    parser.add_argument("--fm-epochs", type=float, default=1.0)
+    parser.add_argument("--fm-epochs", type=float, default=1.0, help="of the two that both sides have in all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--bank", action="store_true")
-    parser.add_argument("--one-transfer", action="store_true", help="only the one that the config says")
+    parser.add_argument("--transfers", type=int, nargs="*", help="numbers of TRANSFERS; none: only the config's")
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--report", action="store_true")
     told = parser.parse_args()
     told.out.mkdir(parents=True, exist_ok=True)
@@ -132,7 +156,7 @@ def main() -> None:
     entries: list[Entry] = ENTRIES.validate_json(saved.read_bytes()) if saved.exists() else []
     for name, seed, config in worlds(told):
         if not any((entry.world, entry.seed) == (name, seed) for entry in entries):
-            entries += study(prepare(name, seed, config), told.one_transfer)
+            entries += study(prepare(name, seed, config), told.transfers or [], told.processes)
             saved.write_bytes(ENTRIES.dump_json(entries, indent=1))
             print(*table(name, [entry for entry in entries if entry.world == name]), sep="\n", flush=True)
     if told.report:
@@ -147,8 +171,9 @@ def worlds(told: argparse.Namespace) -> Iterator[tuple[str, int, TrainConfig]]:
         generate(logs, days=told.days, rows_per_day=size // (told.days - 1), seed=seed)
         sets = [f"data.logs_uri={logs}", f"work_uri={work}-{told.fm_epochs}", f"seed={seed}"]
         name = f"synthetic, {size / 1e6:g} M rows of {told.days - 1} day{'s' * (told.days > 2)}"
-        name += f", {told.fm_epochs:g} epochs of FM" * (told.fm_epochs != 1)
-        yield name, seed, load(TrainConfig, SYNTHETIC, [*sets, f"stages.fm.epochs={told.fm_epochs}"])
+        name += f", FM for {told.fm_epochs:g} of two epochs" * (told.fm_epochs != 1)
+        sets += [f"stages.fm.epochs={told.fm_epochs}", *settings(size, told.fm_epochs)]
+        yield name, seed, load(TrainConfig, SYNTHETIC, sets)
     for seed in told.seeds if told.bank else ():
         sets = [f"data.logs_uri={BANK_LOG}", f"work_uri={folder}/work-bank-{seed}", f"data.split.seed={seed}"]
         yield "bank, at random", seed, load(TrainConfig, BANK, sets)
@@ -162,15 +187,32 @@ def prepare(name: str, seed: int, config: TrainConfig) -> World:
     return World(name, seed, config, store, best_possible_ne(config, inputs))
 
 
-def study(world: World, one_transfer: bool) -> Iterator[Entry]:
+def settings(size: int, fm_epochs: float) -> Iterator[str]:
+    """Overrides of what was tuned for a log of the size: rows' learning rate, their L2, the dense learning rate."""
+    of_size = TUNED[size if size in TUNED else max(TUNED)]
+    for net in ("fnn", "deepfm"):
+        own = of_size[net if fm_epochs == 1 else f"{net} after a short FM"]
+        yield f"stages.{net}.epochs={2 - fm_epochs}"
+        for section, values in sections(*own).items():
+            yield f"stages.{net}.{section}={values}"
+        yield f"stages.{net}.control={sections(*of_size[f'{net} control'])}"
+
+
+def sections(rows_rate: float, l2: float, dense_rate: float) -> dict[str, dict[str, Any]]:
+    """Of a stage's config; a dict's text is YAML too."""
+    rows = {"learning_rate": rows_rate, "l2": l2}
+    return {"rows": rows, "optimizer": {"name": "adam", "learning_rate": dense_rate}}
+
+
+def study(world: World, transfers: Sequence[int], processes: int) -> Iterator[Entry]:
     """FM and the controls once, then each net from the same FM by each transfer."""
     of_name = {stage.name: stage for stage in world.config.plan}
     first = [stage for stage in of_name.values() if stage.init_from is None]
     nets = [stage for stage in of_name.values() if stage.init_from is not None]
     changed = [(CONFIGURED, net, net) for net in nets]
-    if not one_transfer:
-        changed = [(name, net, with_transfer(net, name)) for net in nets for name in TRANSFERS]
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+    if transfers:
+        changed = [(list(TRANSFERS)[i], net, changed_as(net, i)) for net in nets for i in transfers]
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         list(pool.map(train, [world] * len(first), first))
         list(pool.map(train, [world] * len(changed), [stage for *_, stage in changed]))
     for stage in first:
@@ -179,9 +221,12 @@ def study(world: World, one_transfer: bool) -> Iterator[Entry]:
         yield entry_of(world, stage, transfer, of_name[f"{net.name}-control"])
 
 
-def with_transfer(net: StageConfig, name: str) -> StageConfig:
-    number = list(TRANSFERS).index(name)
-    return net.model_copy(update={"name": f"{net.name}-{number}", "transfer": TransferConfig(**TRANSFERS[name])})
+def changed_as(net: StageConfig, number: int) -> StageConfig:
+    """The stage with the changes of that transfer, section by section."""
+    tree = {**net.model_dump(), "name": f"{net.name}-{number}"}
+    for section, values in list(TRANSFERS.values())[number].items():
+        tree[section] = {**tree[section], **values}
+    return StageConfig.model_validate(tree)
 
 
 def train(world: World, stage: StageConfig) -> None:

@@ -20,14 +20,23 @@ def nights(num_nights: int) -> tuple[list[date], list[float], list[bool]]:
     return days, [0.8 + 1e-4 * i for i in range(num_nights)], [i % 3 == 0 for i in range(num_nights)]
 
 
-def test_each_night_is_a_point_filled_where_the_champion_moved_under_the_line_of_the_mean():
+def test_each_night_is_a_point_filled_where_the_champion_moved():
     days, nes, moved = nights(7)
     axes = plot_ne_by_day(days, nes, moved).axes[0]
     lines = {line.get_label(): line for line in axes.lines}
     assert axes.lines[0].get_xydata().tolist() == [[day.toordinal(), ne] for day, ne in zip(days, nes, strict=True)]
     assert lines["champion moved that night"].get_ydata().tolist() == [nes[0], nes[3], nes[6]]
     assert lines["champion kept"].get_ydata().tolist() == [nes[1], nes[2], nes[4], nes[5]]
-    assert set(lines["predicting the mean: NE 1"].get_ydata()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("nes", "stands"),
+    [([0.90, 0.94], False), ([0.90, 0.96], True), ([0.99, 1.01], True), ([0.9], False), ([1.1], True)],
+)
+def test_the_line_of_the_mean_stands_where_the_nights_come_as_near_as_they_are_apart(nes: list[float], stands: bool):
+    days = nights(len(nes))[0]
+    axes = plot_ne_by_day(days, nes, [False] * len(nes)).axes[0]
+    assert ("predicting the mean: NE 1" in [line.get_label() for line in axes.lines]) is stands
 
 
 @pytest.mark.parametrize(("num_nights", "years"), [(1, "2026"), (38, "2026"), (365, "2025 to 2026")])

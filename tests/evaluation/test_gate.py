@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.bootstrap import Comparison, Interval, compare
-from pipeline.evaluation.gate import Evidence, Slice, Verdict, decide
+from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, decide
 from pipeline.evaluation.metrics import Metrics, Sums
 from schemas.night import GateConfig
 
@@ -218,3 +218,16 @@ def test_a_better_model_on_real_rows_replaces_a_worse_one_and_not_the_other_way_
 def test_models_that_were_scored_on_different_rows_are_not_compared():
     with pytest.raises(AssertionError, match="different rows"):
         decide(evidence(champion=replace(CHAMPION, rows=49_999)), CONFIG)
+
+
+def test_a_reason_stands_in_place_of_its_rules_own_and_decides_with_the_others():
+    verdict = decide(evidence(), CONFIG)
+    assert verdict.promote
+    worse = verdict.judging(Reason("champion", False, "it cannot score this log"))
+    assert (worse.promote, worse.reason, [one.rule for one in worse.reasons]) == (
+        False,
+        "it cannot score this log",
+        RULES,
+    )
+    assert worse.judging(Reason("champion", True, "it goes on")).reason == "it goes on"
+    assert verdict.judging(Reason("moon", False, "it is not full")).failed_rules == ("moon",)

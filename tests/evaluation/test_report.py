@@ -221,10 +221,18 @@ def test_the_data_stand_beside_the_days_before_and_breaches_are_marked():
 def test_vocabulary_timings_and_versions_stand_in_words():
     page = replace(TABLES, profile=None)
     assert row_of(page, "ad") == ["ad", "1,000", "+25", "+2.50%"]
-    assert row_of(page, "train") == ["train", "", "6 min 52 s"]
-    assert row_of(page, "judge") == ["judge", "", "33.1 s"]
+    assert row_of(page, "Train") == ["Train", "", "6 min 52 s"]
+    assert row_of(page, "Judge") == ["Judge", "", "33.1 s"]
     assert row_of(page, "Together") == ["Together", "", "7 min 25 s"]
-    assert row_of(page, "nightjar") == ["nightjar", "0.1.0"]
+    assert row_of(page, "Nightjar") == ["Nightjar", "0.1.0"]
+
+
+def test_a_day_within_its_bounds_has_no_column_for_what_is_out_of_them():
+    price = FULL.profile.columns[1]
+    found = Reader(render(replace(TABLES, profile=replace(FULL.profile, columns=(price,)), growth=())))
+    assert "Out of bounds" not in found.text["th"]
+    assert ["price", *"––––"] in found.rows  # noqa: RUF001
+    assert "Out of bounds" in Reader(render(replace(TABLES, profile=FULL.profile))).text["th"]
 
 
 def test_rows_of_one_class_and_an_empty_day_still_make_a_page():

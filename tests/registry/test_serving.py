@@ -1,14 +1,10 @@
 """Real processes: a tracking server, a model where Nightjar is not installed, and one that answers over HTTP."""
 
-import contextlib
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import sysconfig
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import QUIET, free_port, served
 
 from pipeline.registry import tracking, versions
 from pipeline.registry.bundle import Bundle
@@ -25,7 +22,6 @@ from schemas.refusal import Refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
 # Started with -S, no .pth file makes Nightjar importable from where it is developed.
 ISOLATED = [sys.executable, "-S", "-P", "-c"]
 PRELUDE = f"""
@@ -38,37 +34,6 @@ except ModuleNotFoundError:
 else:
     raise AssertionError("nightjar is importable without the model")
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextlib.contextmanager
-def served(command: list[str], port: int, cwd: Path) -> Iterator[str]:
-    """Starts `python -m mlflow ...` in a process group of its own and waits until it is healthy."""
-    with (cwd / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *command, "--host", "127.0.0.1", "--port", str(port)],
-            cwd=cwd,
-            env={**os.environ, **QUIET, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        for _ in range(300):
-            assert process.poll() is None, (cwd / "server.log").read_text()
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-                break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from bundles import write_random_bundle
 from click_logs import click_rows
 
 from pipeline.data import vocabulary
-from pipeline.rebuild import Eviction, FieldEviction, rebuilt_bundle
 from pipeline.registry.bundle import Bundle
+from pipeline.registry.eviction import Eviction, FieldEviction, rebuilt_bundle
 from schemas.night import EvictionConfig
 
 # Of the eight rows, the last days have seen the first four: users ann and bob, tags a and b, views 0, 1, 2 and 3.
