@@ -12,12 +12,11 @@ from schemas.refusal import Failure
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """A file system's own exceptions, also those that a task has met on another node, become a Failure in words."""
+    """A file system's own exceptions become a Failure in words."""
     try:
         yield
     except OSError as error:
-        cause = getattr(error, "cause", error)  # Ray's copy of a task's exception has that task's traceback as its text
-        words = " ".join(str(cause).split())
+        words = " ".join(str(error).split())
         raise Failure(f"files cannot be read or written: {words}; the same command goes on from here") from error
 
 

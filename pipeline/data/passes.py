@@ -112,27 +112,35 @@ def encode_rows(
 def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
     """What `work` makes of each part, on all nodes, as it arrives; tiny parts share a task.
 
-    Raises, after the last, the first Refusal by place, so that the same bad log gives the same message each time.
+    Raises, after the last, an OSError that a part has met, else the first Refusal by place, so that the same bad log
+    gives the same message each time.
     """
-    with_refusal = schema.append(pa.field("refusal", pa.string()))
+    with_troubles = schema.append(pa.field("refusal", pa.string())).append(pa.field("os_error", pa.string()))
 
     def run(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
         for part in (parts[i] for i in batch["part"]):
             try:
                 done = work(part)
-                yield done.append_column("refusal", pa.nulls(len(done), pa.string()))
+                nulls = pa.nulls(len(done), pa.string())
+                yield done.append_column("refusal", nulls).append_column("os_error", nulls)
             except Refusal as refusal:
-                yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=with_refusal)
+                yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=with_troubles)
+            except OSError as error:
+                yield pa.Table.from_pylist([{"os_error": str(error)}], schema=with_troubles)
 
     num_tasks = min(len(parts), TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1))))
     items = [{"part": i} for i in range(len(parts))]
     dataset = ray.data.from_items(items, override_num_blocks=num_tasks).map_batches(run, batch_size=None)
-    dataset.context.raise_original_map_exception = True  # an OSError stays one
     refusals: list[str] = []
+    os_errors: list[str] = []
     for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
-        table = block.cast(with_refusal)
+        table = block.cast(with_troubles)
         refusals += table.column("refusal").drop_null().to_pylist()
-        yield table.filter(pc.is_null(table.column("refusal"))).drop_columns(["refusal"])
+        os_errors += table.column("os_error").drop_null().to_pylist()
+        is_done = pc.and_(pc.is_null(table.column("refusal")), pc.is_null(table.column("os_error")))
+        yield table.filter(is_done).drop_columns(["refusal", "os_error"])
+    if os_errors:
+        raise OSError(os_errors[0])
     if refusals:
         raise Refusal(**json.loads(min(refusals)))
 

@@ -126,7 +126,7 @@ def test_a_worse_candidate_does_not_become_champion(folder, trained):
     worse += ("--set", "stages.fm.rows.learning_rate=1e-3")
     summary = last_object(nightjar("train", "--config", "train.yaml", "--json", *worse, cwd=folder))
     assert (summary["model_uri"], summary["alias"]) == ("models:/ctr/2", "challenger")
-    assert "is not below the champion's" in summary["verdict"]
+    assert "is above the champion's" in summary["verdict"]
     client = MlflowClient(f"sqlite:///{folder}/.nightjar/mlflow.db")
     assert str(client.get_model_version_by_alias("ctr", "champion").version) == "1"
 

@@ -55,15 +55,17 @@ def model_folder(tmp_path_factory, config, bundle_folder) -> Path:
     folder = tmp_path_factory.mktemp("work")
     tracked = tracking.connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
-        versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", {})
+        run.open_stages(config.plan)
+        versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night", {})
     return Path(tracked.client.get_model_version_download_uri("ctr", "1"))
 
 
 def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, bundle_folder, random_log):
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
+        run.open_stages(config.plan)
         run.log("deepfm", {"train/ne": 1.5}, 10)
         run.finish_stage("deepfm", {"ne": 0.9})
-        version = versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", {"day": "19"})
+        version = versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night", {"day": "19"})
         versions.promote(tracked, version)
     assert tracked.find_finished("identity").run_id == run.run_id
     assert versions.champion(tracked, "ctr") == version
@@ -79,6 +81,7 @@ def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, 
 def test_curves_kept_while_the_server_was_away_are_sent_when_it_is_back(tracked, config, monkeypatch):
     monkeypatch.setattr(tracking, "RETRY_SECONDS", 0.0)
     with tracked.retrain("another identity", "2026-11-19", config, "[]") as run:
+        run.open_stages(config.plan)
         log = RunLog(f"http://127.0.0.1:{free_port()}", run.stages)
         log("fm", {"train/ne": 1.0}, 1)
         log("fm", {"train/ne": 0.9}, 2)

@@ -1,0 +1,156 @@
+"""How a night starts, by what is champion: here a DeepFM that has learned 1 November."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from bundles import STAGES, write_random_bundle
+from click_logs import SPEC, click_rows
+from six_days import DAYS, config_of, write_log
+
+from pipeline.nights import plan
+from pipeline.nights.plan import Tonight
+from pipeline.registry import tracking, versions
+from pipeline.registry.tracking import Tracking
+from pipeline.registry.versions import Version
+from schemas.config import MLflowConfig, TrainConfig
+from schemas.refusal import Refusal
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
+LEARNED = date(2026, 11, 1)  # by what tests/bundles.py makes
+ANOTHER = "0123456789abcdef"  # night
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_log(tmp_path_factory.mktemp("logs"))
+
+
+@pytest.fixture(scope="module")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+    """With version 1 of `ctr` as champion."""
+    folder = tmp_path_factory.mktemp("champion")
+    recorder = tracking.connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
+    versions.promote(recorder, registered(recorder, folder, "ctr", ANOTHER))
+    return recorder
+
+
+def registered(recorder: Tracking, folder: Path, name: str, key: str) -> Version:
+    write_random_bundle(folder / key, click_rows())
+    config = config_of(folder)
+    with recorder.retrain(key, "a night", config, "[]") as run:
+        run.open_stages(config.stages)
+        return versions.register(recorder, folder / key / "bundle", run.stages["deepfm"], name, key, {})
+
+
+def tonight_of(recorder: Tracking, config: TrainConfig, day: date) -> Tonight:
+    return plan.plan(plan.choose_days(config, day), recorder)
+
+
+def test_without_a_champion_the_whole_plan_is_trained_over_the_window(logs, recorder):
+    tonight = tonight_of(recorder, config_of(logs, mlflow={"registered_model": "new"}), DAYS[4])
+    assert (tonight.start, tonight.why) == ("cold", "there is no champion yet")
+    assert (tonight.champion, tonight.bundle) == (None, None)
+    assert tonight.inputs.train_days == tuple(DAYS[:4])
+    assert [stage.name for stage in tonight.config.plan] == ["fm", "deepfm"]
+    assert tonight.inputs.learned_days(tonight.config.plan[0]) == tuple(DAYS[:4])
+
+
+def test_a_warm_start_trains_the_champions_stage_on_the_new_days_alone(logs, recorder):
+    tonight = tonight_of(recorder, config_of(logs), DAYS[5])
+    assert tonight.start == "warm"
+    assert tonight.inputs.train_days == (DAYS[3], DAYS[4])
+    assert tonight.inputs.test_days == (DAYS[5],)
+    assert tonight.inputs.manifest.days == (DAYS[3], DAYS[4], DAYS[5])
+    (stage,) = tonight.config.plan
+    assert (stage.name, stage.model, stage.init_from) == ("warm", "deepfm", "models:/ctr/1")
+    assert stage.transfer.dense
+    assert tonight.inputs.learned_days(stage) == (LEARNED, DAYS[3], DAYS[4])
+
+
+def test_with_both_the_champion_goes_on_beside_the_whole_plan(logs, recorder):
+    tonight = tonight_of(recorder, config_of(logs, {"start": "both"}), DAYS[5])
+    assert tonight.start == "both"
+    assert tonight.inputs.train_days == tuple(DAYS[:5])
+    going_on, *cold = tonight.config.plan
+    assert (going_on.name, going_on.init_from, going_on.last_days) == ("warm", "models:/ctr/1", 2)
+    assert [stage.name for stage in cold] == ["fm", "deepfm"]
+    assert tonight.inputs.learned_days(going_on) == (LEARNED, DAYS[3], DAYS[4])
+    assert tonight.inputs.learned_days(cold[0]) == tuple(DAYS[:5])
+
+
+def test_with_no_new_day_there_is_nothing_to_learn(logs, recorder):
+    tonight = tonight_of(recorder, config_of(logs), DAYS[3])
+    assert tonight.start == "none"
+    assert tonight.why == f"the champion has learned all days up to {LEARNED}"
+    assert tonight_of(recorder, config_of(logs, {"start": "both"}), DAYS[3]).start == "cold"
+
+
+def test_a_cold_start_can_be_asked_for(logs, recorder):
+    tonight = tonight_of(recorder, config_of(logs, {"start": "cold"}), DAYS[5])
+    assert (tonight.start, tonight.why) == ("cold", "night.start is cold")
+    assert tonight.champion is not None, "it is still to be beaten"
+    assert tonight.inputs.learned_days(tonight.config.plan[0]) == tuple(DAYS[:5])
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"table": {"dimension": 8}}, "whose table has dimension 4"),
+        ({"stages": [STAGES[0]]}, "the champion is a deepfm, which no stage of the config trains"),
+        (
+            {"stages": [STAGES[0], {**STAGES[1], "mlp": {"hidden": [9]}}]},
+            "stage 'deepfm' has other layers than the champion",
+        ),
+        ({"fields": SPEC["fields"][:-1]}, "these differ, or their order does: price"),
+    ],
+    ids=["dimension", "model", "layers", "fields"],
+)
+def test_what_the_champion_cannot_go_on_with_is_trained_from_nothing(logs, recorder, changes, why):
+    if "fields" in changes:
+        features = {**SPEC, "fields": changes["fields"], "ignored": ["price"]}
+        changes = {"data": {"logs_uri": str(logs), "features": features}}
+    tonight = tonight_of(recorder, config_of(logs, **changes), DAYS[5])
+    assert tonight.start == "cold"
+    assert why in tonight.why
+    assert tonight.inputs.train_days == tuple(DAYS[:5])
+
+
+def test_other_layers_may_be_put_over_the_champions_rows(logs, recorder):
+    stages = [STAGES[0], {**STAGES[1], "mlp": {"hidden": [9]}}]
+    transfer = {"w": True, "w0": True, "accumulators": 1.0, "dense": False}
+    assert tonight_of(recorder, config_of(logs, {"transfer": transfer}, stages=stages), DAYS[5]).start == "warm"
+
+
+@pytest.mark.parametrize("day", [DAYS[1], DAYS[2]])
+def test_a_champion_is_not_judged_on_days_that_it_may_have_learned(logs, recorder, day):
+    with pytest.raises(Refusal) as refused:
+        tonight_of(recorder, config_of(logs), day)
+    assert refused.value.found == f"champion models:/ctr/1, which has learned {LEARNED}"
+    assert str(day) in refused.value.expected
+
+
+def test_a_night_that_is_champion_already_is_held_against_the_one_before(logs, recorder, tmp_path):
+    """As after a kill between the alias's move and the night's end."""
+    config = config_of(logs, mlflow={"registered_model": "killed"})
+    days = plan.choose_days(config, DAYS[5])
+    before, own = (registered(recorder, tmp_path, "killed", key) for key in (ANOTHER, days.key))
+    versions.promote(recorder, before)
+    tonight = plan.plan(days, recorder)
+    assert tonight.champion == before
+    versions.promote(recorder, own)
+    for planned in (plan.plan(days, recorder), plan.again(tonight, recorder)):
+        assert planned.champion is not None
+        assert planned.champion.uri == before.uri
+        assert planned.inputs == tonight.inputs
+    other = tonight_of(recorder, config, DAYS[4])
+    assert other.champion is not None
+    assert other.champion.uri == own.uri, "of other nights it is the champion"
+
+
+def test_a_plan_is_made_again_where_the_champion_has_changed_since(logs, recorder, tmp_path):
+    config = config_of(logs, mlflow={"registered_model": "changed"})
+    tonight = tonight_of(recorder, config, DAYS[5])
+    assert tonight.start == "cold"
+    versions.promote(recorder, registered(recorder, tmp_path, "changed", "fedcba9876543210"))
+    assert plan.again(tonight, recorder).start == "warm"

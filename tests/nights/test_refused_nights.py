@@ -1,0 +1,107 @@
+"""What stops a night or has it refused: the day's data, the champion's files, MLflow. The champion stays as it is."""
+
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from night_folder import MODEL, NEWEST, ONE_CLASS, ROWS, TRIPLED, day
+
+from pipeline.registry import versions
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("cluster", "learned_all"),
+]
+
+
+class TestTheDaysData:
+    def test_a_tripled_label_rate_stops_the_night_before_training(self, folder):
+        aliases = folder.aliases()
+        done = folder.night(TRIPLED)
+        assert done.exit_code == 4
+        assert f"{day(TRIPLED)}: label rate: 0.95, " in done.stderr
+        assert "the champion stays as it is" in done.stderr
+        assert folder.aliases() == aliases
+        night = folder.record(TRIPLED)
+        assert (night.outcome, night.rows_trained) == ("stopped", 0)
+        assert "label rate" in night.breaches[0]
+        run = folder.client.get_run(night.run_id)
+        assert run.data.tags["nightjar.outcome"] == "stopped"
+        assert run.info.status == "FAILED"
+        assert folder.children(night) == {}
+
+    def test_what_was_stopped_is_looked_at_again(self, folder):
+        first = folder.record(TRIPLED)
+        assert folder.night(TRIPLED).exit_code == 4
+        assert folder.record(TRIPLED).run_id == first.run_id
+
+    def test_with_a_warning_the_night_goes_on(self, folder):
+        done = folder.night(TRIPLED, night__quality__on_breach="warn")
+        assert done.exit_code == 0, done.stderr
+        night = folder.record(TRIPLED)
+        assert night.outcome == "kept"
+        assert "label rate" in night.breaches[0]
+        assert "out of bounds" in done.stdout
+        assert night.champion["base_rate"] == pytest.approx(0.95)
+
+    @pytest.mark.parametrize(("on_breach", "exit_code"), [("stop", 4), ("warn", 2)])
+    def test_a_day_of_one_class_judges_nothing_whatever_its_bounds(self, folder, on_breach, exit_code):
+        aliases = folder.aliases()
+        done = folder.night(ONE_CLASS, night__quality__on_breach=on_breach)
+        assert done.exit_code == exit_code, done.stderr
+        assert f"label rate: 0 clicks in {ROWS} rows" in done.stderr
+        assert "train fm" not in done.stderr
+        assert folder.aliases() == aliases
+
+    @pytest.mark.parametrize("damage", ["renamed", "truncated"])
+    def test_a_day_that_its_footers_give_away_is_refused_before_anything_begins(self, folder, damage):
+        file = folder.path / f"logs/date={day(NEWEST)}/part-0.parquet"
+        whole = file.read_bytes()
+        if damage == "renamed":
+            folder.rewrite(NEWEST, "views", pq.read_table(file, partitioning=None)["views"].to_pylist(), name="view")
+        else:
+            file.write_bytes(whole[:-50])
+        with folder.unchanged():
+            done = folder.night(NEWEST)
+        file.write_bytes(whole)
+        assert done.exit_code == 2
+        found = "renamed to 'view'" if damage == "renamed" else "not whole Parquet"
+        assert found in done.stderr
+        assert f"date={day(NEWEST)}/part-0.parquet" in done.stderr
+
+
+class TestTheChampionsFiles:
+    @pytest.fixture
+    def bundle(self, folder) -> Path:
+        number = folder.aliases()["champion"]
+        location = folder.client.get_model_version_download_uri(MODEL, number)
+        return Path(location.removeprefix("file://")) / versions.BUNDLE_OF_MODEL
+
+    def test_an_edited_champion_is_refused(self, folder, bundle):
+        weights = bundle / "weights.safetensors"
+        written = weights.read_bytes()
+        weights.write_bytes(written[:-1] + bytes([written[-1] ^ 1]))
+        with folder.unchanged():
+            done = folder.night(NEWEST)
+        weights.write_bytes(written)
+        assert done.exit_code == 2
+        assert "weights.safetensors with SHA-256" in done.stderr
+        assert "an edited bundle is not loaded" in done.stderr
+
+    def test_a_champion_whose_files_are_gone_is_refused(self, folder, bundle):
+        bundle.rename(bundle.with_name("away"))
+        with folder.unchanged():
+            done = folder.night(NEWEST)
+        bundle.with_name("away").rename(bundle)
+        assert done.exit_code == 2
+        assert "no bundle.json" in done.stderr
+
+    def test_an_mlflow_that_does_not_answer_is_refused_within_seconds(self, folder):
+        started = time.monotonic()
+        with folder.unchanged():
+            done = folder.night(NEWEST, mlflow__tracking_uri="http://127.0.0.1:9")
+        assert done.exit_code == 2
+        assert "start the server" in done.stderr
+        assert time.monotonic() - started < 10
