@@ -4,15 +4,13 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-import pipeline
-import schemas
+ROOT = Path(__file__).parent.parent
 
 
 @cache
 def fingerprint() -> str:
     """Changes with the library's source; 16 hex digits."""
-    folders = [Path(package.__file__).parent for package in (pipeline, schemas) if package.__file__]
-    sources = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    sources = sorted(path for package in ("pipeline", "schemas") for path in (ROOT / package).rglob("*.py"))
     return digest(*(path.read_text(encoding="utf-8") for path in sources))
 
 

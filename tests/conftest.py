@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process a job, for nodes that nobody takes away
 
 
 def _free_port() -> int:
@@ -67,6 +68,14 @@ def cluster() -> Iterator[None]:
     yield
     ray.shutdown()
     nodes.shutdown()
+
+
+@pytest.fixture(scope="session")
+def ray_address(cluster: None) -> str:
+    """For processes of their own."""
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,17 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def served(command: list[str], port: int, cwd: Path) -> contextlib.AbstractContextManager[str]:
+    """`mlflow ...` on that port."""
+    return running(["mlflow", *command, "--host", "127.0.0.1", "--port", str(port)], port, cwd)
+
+
 @contextlib.contextmanager
-def served(command: list[str], port: int, cwd: Path) -> Iterator[str]:
-    """Starts `python -m mlflow ...`, waits until it is healthy, and kills it at the end."""
+def running(command: list[str], port: int, cwd: Path) -> Iterator[str]:
+    """Starts `python -m ...`, waits until it is healthy on that port, and kills it at the end."""
     with (cwd / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *command, "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", *command],
             cwd=cwd,
             env={**os.environ, **QUIET, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             stdout=log,

@@ -33,15 +33,8 @@ MOMENTS = [
     Moment("after", "pipeline.registry.versions:promote"),
     Moment("before", "pipeline.nights.records:write"),
 ]
-RANK = {"cluster__num_workers": 1}  # of Ray Train: what it trains, it can take up from a checkpoint
+BY_A_RANK = ("--set", "cluster.num_workers=1")  # of Ray Train: what it trains, it takes up from a checkpoint
 TIMES = {"seconds", "run_id", "tracking_uri"}  # what two nights of the same key differ in
-
-
-@pytest.fixture(scope="module")
-def ray_address(cluster: None) -> str:
-    import ray
-
-    return str(ray.get_runtime_context().gcs_address)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +52,7 @@ def undisturbed(folder: NightFolder) -> Night:
     """The night of day 3 in a copy of the work folder."""
     copy = folder.path / "copy"
     shutil.copytree(folder.path / "work", copy)
-    done = folder.run("nightly", "--date", str(day(3)), "--json", work_uri=str(copy), **RANK)
+    done = folder.run("nightly", "--date", str(day(3)), "--json", work_uri=str(copy))
     return night_of(done)
 
 
@@ -74,10 +67,6 @@ def runs_of(folder: NightFolder, key: str) -> list[Any]:
     return list(recorder.client.search_runs([recorder.experiment_id], f"tags.`nightjar.identity` = '{key}'"))
 
 
-def published(folder: NightFolder) -> bool:
-    return any((folder.path / "work").glob("runs/*/stages/warm/_SUCCESS"))
-
-
 def champion_was_accepted(folder: NightFolder) -> bool:
     number = folder.aliases()["champion"]
     return folder.client.get_model_version(MODEL, number).tags["nightjar.decision"] == "promote"
@@ -86,10 +75,10 @@ def champion_was_accepted(folder: NightFolder) -> bool:
 @pytest.mark.timeout(900)  # two dozen processes start, one after the other
 def test_a_night_killed_at_every_step_comes_to_what_an_undisturbed_one_does(folder, undisturbed, ray_address):
     command = ["nightly", "--config", str(folder.path / "nightly.yaml"), "--date", str(day(3))]
-    by_a_rank = [word for key, value in RANK.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
-    for moment in MOMENTS:
-        trains = [] if published(folder) else by_a_rank  # which takes seconds to start
-        assert killed([*command, *trains], ray_address, moment, folder.path / "work") == -signal.SIGKILL, (
+    trains = range(MOMENTS.index(FirstCheckpoint()), MOMENTS.index(FirstCheckpoint()) + 2)
+    for number, moment in enumerate(MOMENTS):
+        options = BY_A_RANK if number in trains else ()  # for the others its start would be but seconds lost
+        assert killed([*command, *options], ray_address, moment, folder.path / "work") == -signal.SIGKILL, (
             f"not killed {moment}"
         )
         assert champion_was_accepted(folder), f"after a kill {moment}"

@@ -2,13 +2,7 @@
 
 import copy
 import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,6 +15,7 @@ from chromium import BINARY, Chromium, chromium
 from click_logs import SPEC, write_random_log
 from command import nightjar
 from mlflow import MlflowClient
+from processes import free_port, running
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,7 +56,8 @@ def nights(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[
         done = nightjar("nightly", "--config", "nightly.yaml", "--date", str(day), cwd=folder)
         assert done.exit_code == (4 if day == NIGHTS[-1] else 0), done.stderr
     written = sorted((folder / "work" / "nights" / "ctr").glob("*/*.json"))
-    with served(folder) as url:
+    port = free_port()
+    with running(["jobs", "ui", "--work", "work", "--port", str(port)], port, folder) as url:
         yield Nights(folder, url, [json.loads(path.read_text()) for path in written])
 
 
@@ -76,39 +72,10 @@ def write_config_and_log(folder: Path) -> None:
         "work_uri": "work",
         "data": {"logs_uri": "logs", "features": features},
         "stages": [{"name": "fm", "model": "fm", "batch_size": 64}],
+        "cluster": {"num_workers": 0},
         "night": {"gate": {"max_auc_error": 0.5, "num_replicates": 20, "golden_rows": 0, "slices": ["site"]}},
     }
     (folder / "nightly.yaml").write_text(yaml.safe_dump(config))
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """`nightjar ui` over the folder's work, until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jobs", "ui", "--work", "work", "--port", str(port)]
-    # One worker is its own server; of several, each that imports MLflow for more than 5 s is killed, and begins anew.
-    quietly = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen(command, cwd=folder, **quietly)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
-
-
-def wait_for(url: str, seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,10 @@
 """The command as a user would type it, from a log to scores, on a cluster of two nodes."""
 
 import json
+import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,10 @@ import yaml
 from click_logs import SPEC, write_random_log
 from command import Done, nightjar
 from mlflow import MlflowClient
+from processes import free_port, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
+HERE = ("--set", "cluster.num_workers=0")  # without the seconds that ranks of Ray Train take to start
 
 
 def last_object(done: Done) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def test_the_same_retrain_again_is_the_finished_one(folder, trained):
 
 def test_a_worse_candidate_does_not_become_champion(folder, trained):
     worse = ("--set", "stages.fnn.optimizer.learning_rate=2e-4", "--set", "stages.fnn.rows.learning_rate=1e-3")
-    worse += ("--set", "stages.fm.rows.learning_rate=1e-3")
+    worse += ("--set", "stages.fm.rows.learning_rate=1e-3", *HERE)
     summary = last_object(nightjar("train", "--config", "train.yaml", "--json", *worse, cwd=folder))
     assert (summary["model_uri"], summary["alias"]) == ("models:/ctr/2", "challenger")
     assert "is above the champion's" in summary["verdict"]
@@ -132,7 +132,7 @@ def test_a_worse_candidate_does_not_become_champion(folder, trained):
 
 
 def test_a_diverging_stage_fails_the_run_and_says_which(folder, trained):
-    wild = ("--set", "stages.fm.rows.learning_rate=1e30", "--set", "checkpoint.max_failures=0")
+    wild = ("--set", "stages.fm.rows.learning_rate=1e30", *HERE)
     done = nightjar("train", "--config", "train.yaml", *wild, cwd=folder)
     assert done.exit_code == 1
     assert "stage 'fm', step" in done.stderr
@@ -150,11 +150,12 @@ def test_the_module_is_the_command(folder):
         assert verb in done.stdout
 
 
-def test_ctrl_c_kills_the_run_and_the_same_command_goes_on(folder):
+def test_ctrl_c_kills_the_run_and_the_same_command_goes_on(folder, ray_address):
     command = [sys.executable, "-m", "jobs", "train", "--config", "train.yaml", "--json"]
     for override in ("work_uri=interrupted", "stages.fnn.epochs=200"):
         command += ["--set", override]
-    train = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    train = subprocess.Popen(command, cwd=folder, env={**os.environ, "RAY_ADDRESS": ray_address}, text=True, **pipes)
     for line in train.stderr or ():
         if line.startswith("train fnn"):
             train.send_signal(signal.SIGINT)
@@ -170,30 +171,9 @@ def test_ctrl_c_kills_the_run_and_the_same_command_goes_on(folder):
 
 
 def test_the_pages_are_served_to_this_machine_only(folder, trained):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jobs", "ui", "--port", str(port)]
-    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        client = MlflowClient(f"http://127.0.0.1:{port}")
-        wait_for(f"http://127.0.0.1:{port}/health")
-        assert client.get_run(trained["run_id"]).data.metrics["test/ne"] < 1
+    port = free_port()
+    with running(["jobs", "ui", "--port", str(port)], port, folder) as url:
+        assert MlflowClient(url).get_run(trained["run_id"]).data.metrics["test/ne"] < 1
         listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
         addresses = {line.split()[1].split(":")[0] for line in listening.splitlines() if f":{port:04X} 0" in line}
         assert addresses == {"0100007F"}, "127.0.0.1 and no other"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def wait_for(url: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)

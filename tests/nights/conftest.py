@@ -33,14 +33,14 @@ def worse(folder: NightFolder, three: Done) -> Night:
 
 @pytest.fixture(scope="session")
 def met(folder: NightFolder, worse: Night) -> tuple[Night, list[Done]]:
-    """The night of day 6, `both` and by a rank of Ray Train, and what became of the command while that was at work."""
+    """The night of day 6, `both`, and what became of the command while that was at work."""
     met: list[Done] = []
 
     def show(event: Event) -> None:
         if event == Event("train", 0, 1):
             met.append(folder.night(6, night__start="both"))
 
-    return nightly(folder.config("night.start=both", "cluster.num_workers=1"), day(6), show), met
+    return nightly(folder.config("night.start=both"), day(6), show), met
 
 
 @pytest.fixture(scope="session")
