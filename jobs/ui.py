@@ -24,5 +24,7 @@ def ui(
     command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
     # One worker serves one reader; several start slowly, and on a busy machine are taken for dead before they have.
     command += ["--artifacts-destination", f"{absolute(work)}/mlartifacts", "--workers", "1"]
+    # Its job runners, eight processes for language models' scorers and prompts, would find nothing to do here.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     print(f"MLflow on http://127.0.0.1:{port}, over {uri}", file=sys.stderr, flush=True)
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 (no shell; all arguments are ours)

@@ -63,6 +63,6 @@ def test_what_a_task_on_another_node_met_is_told_without_its_traceback():
         raise OSError(errno.ENOSPC, "No space left on device", "/mnt/part-0.parquet")
 
     with pytest.raises(Failure) as failed, files.answering():
-        list(passes.map_parts([Part(date(2026, 11, 1), 0, ())], write, schema))
+        list(passes.map_parts([Part(date(2026, 11, 1), index, ()) for index in range(2)], write, schema))
     assert "No space left on device: '/mnt/part-0.parquet'" in str(failed.value)
     assert len(str(failed.value).splitlines()) == 1

@@ -110,11 +110,14 @@ def encode_rows(
 
 
 def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """What `work` makes of each part, on all nodes, as it arrives; tiny parts share a task.
+    """What `work` makes of each part, on all nodes, as it arrives; tiny parts share a task, and a lone one needs none.
 
     Raises, after the last, an OSError that a part has met, else the first Refusal by place, so that the same bad log
     gives the same message each time.
     """
+    if len(parts) == 1:  # nothing to spread, while the processes of a first task take seconds to start
+        yield work(parts[0]).cast(schema)
+        return
     with_troubles = schema.append(pa.field("refusal", pa.string())).append(pa.field("os_error", pa.string()))
 
     def run(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:

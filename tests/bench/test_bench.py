@@ -74,10 +74,15 @@ def test_what_cannot_be_measured_is_refused(tmp_path, arguments, found, where):
 
 
 @pytest.mark.slow
-def test_two_ranks_share_the_batch_or_take_one_each():
-    shared = bench_alone("step", *TINY, "--seconds", "0.05", "--ranks", "2")
-    by_row = ["--placement", "row_sharded"]
-    each = bench_alone("step", *TINY, "--seconds", "0.05", "--ranks", "2", "--batch-per-rank", *by_row)
+def test_two_ranks_share_the_batch_or_take_one_each(tmp_path):
+    def bench_step(*arguments: str) -> dict[str, Any]:
+        done = nightjar("bench", "step", *TINY, "--seconds", "0.05", "--ranks", "2", *arguments, "--json", cwd=tmp_path)
+        assert done.exit_code == 0, done.stderr
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+    shared = bench_step()
+    each = bench_step("--batch-per-rank", "--placement", "row_sharded")
     assert shared["shape"]["batch_size"] == 16
     assert shared["settings"]["placement"] == "Replicated"
     assert each["shape"]["batch_size"] == 32
