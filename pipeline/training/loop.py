@@ -46,6 +46,7 @@ def train(
     state.model.train()
     progress = state.progress
     base_rates = [float(group["lr"]) for group in state.optimizer.param_groups]
+    generator = _generator_of(state.table.rows.device)
     last = time.perf_counter()
     for item in prepared:
         waited = time.perf_counter() - last
@@ -53,7 +54,7 @@ def train(
         for group, rate in zip(state.optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * factor
         if stage.mlp.dropout:
-            torch.manual_seed(int(np.random.SeedSequence([*dropout_seed, progress.step]).generate_state(1)[0]))
+            generator.manual_seed(int(np.random.SeedSequence([*dropout_seed, progress.step]).generate_state(1)[0]))
         losses = step.take(item, factor)
         progress.step += 1
         progress.rows_seen += losses.num_rows * step.num_ranks
@@ -64,6 +65,11 @@ def train(
     step.finish()
     for group, rate in zip(state.optimizer.param_groups, base_rates, strict=True):
         group["lr"] = rate
+
+
+def _generator_of(device: torch.device) -> torch.Generator:
+    """That dropout draws from. `torch.manual_seed` seeds all there are, and keeps a stack trace for each absent GPU."""
+    return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
 
 
 @torch.no_grad()
