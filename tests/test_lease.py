@@ -128,6 +128,7 @@ def test_another_folders_lease_is_another_lease(folder):
         two.check()
 
 
+@pytest.mark.slow
 def test_of_four_processes_at_once_exactly_one_holds_it_in_every_round(folder):
     with children(4) as contenders:
         for _ in range(50):
@@ -172,6 +173,7 @@ def test_renewing_moves_the_end_on(folder):
         assert refused.value.expires == datetime.fromtimestamp(1_800_000_100, UTC)
 
 
+@pytest.mark.slow
 def test_a_living_holder_keeps_a_lease_that_is_shorter_than_its_work(folder):
     with children(1) as (other,), lease(folder, 0.6, "a long night") as mine:
         time.sleep(1.5)
@@ -217,6 +219,7 @@ def test_a_process_that_got_the_number_of_a_dead_one_is_not_taken_for_it(folder)
         assert mine.generation == 2
 
 
+@pytest.mark.slow
 def test_a_paused_holder_loses_it_and_notices(folder):
     with children(1, seconds=1.0) as (paused,):
         paused.say(folder)
@@ -267,6 +270,7 @@ def test_s3_itself_refuses_to_create_a_generation_twice(bucket):
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_on_s3_processes_see_each_others_leases(bucket):
     with children(1) as (other,):
         for _ in range(3):

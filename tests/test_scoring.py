@@ -20,7 +20,7 @@ from pipeline.day_folder import DayFolder
 from pipeline.registry.bundle import Bundle
 from schemas.config import DateSplit
 from schemas.features import FeatureSpec
-from schemas.refusal import Refusal
+from schemas.refusal import Failure, Refusal
 from schemas.scores import DayScores
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
@@ -105,6 +105,14 @@ def test_scores_are_the_bundles_probabilities_to_the_bit_and_success_says_whose(
         said = DayScores.model_validate_json(files.read_bytes(f"{out}/date={day}/_SUCCESS"))
         assert (said.model_uri, said.rows) == ("models:/ctr/1", 1000)
         assert said.manifest == logs.find(logs_uri, [day], SPECIFICATION).fingerprint
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(bundle, logs_uri, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        Failure, match=r"^files cannot be read or written: .*file.*; the same command goes on from here$"
+    ):
+        score(bundle, logs_uri, DAYS[:1], str(tmp_path / "file" / "out"))
 
 
 def test_the_days_scores_are_those_that_its_evaluation_judges(bundle, logs_uri, tmp_path):

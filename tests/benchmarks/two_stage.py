@@ -51,6 +51,7 @@ TRANSFERS: dict[str, dict[str, Any]] = {
     f"{CONFIGURED}, layers from RBMs": {"mlp": {"rbm": {}}},
     f"{CONFIGURED}, layer rates halved downwards": {"optimizer": {"layer_decay": 0.5}},
     f"{CONFIGURED}, rows frozen for 200 steps": {"rows": {"frozen_steps": 200}},
+    f"{CONFIGURED}, 0.4 of its pass": {"epochs": 0.4},
 }
 # Learning rate and L2 of the rows, dense learning rate: each the best of as many for nets and for controls, on a log of
 # the size with seed 1. Rows that are seen twice want more L2.
@@ -231,8 +232,8 @@ def study(world: World, transfers: Sequence[int], processes: int) -> Iterator[En
 def changed_as(net: StageConfig, number: int) -> StageConfig:
     """The stage with the changes of that transfer, section by section."""
     tree = {**net.model_dump(), "name": f"{net.name}-{number}"}
-    for section, values in list(TRANSFERS.values())[number].items():
-        tree[section] = {**tree[section], **values}
+    for section, changed in list(TRANSFERS.values())[number].items():
+        tree[section] = {**tree[section], **changed} if isinstance(changed, dict) else changed
     return StageConfig.model_validate(tree)
 
 

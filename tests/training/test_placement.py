@@ -1,12 +1,12 @@
 """Two processes over gloo, as two ranks of a worker group would be, without Ray."""
 
-import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
+from processes import free_port
 from training_states import NUM_IDS, NUM_RANKS, batches_of, limited_rank_main, rank_main, train_alone
 
 from pipeline.data.rows import Rows
@@ -32,13 +32,9 @@ def changed(config: TrainConfig, rows: dict[str, object], **table: object) -> Tr
     return TrainConfig.model_validate(values)
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 Ranks = tuple[dict[str, tuple[TrainConfig, Rows]], Path]
+
+pytestmark = pytest.mark.slow  # its ranks are processes
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +129,6 @@ def test_all_ranks_stop_in_the_step_in_which_ones_loss_is_no_number(ranks, place
         assert "stage 'deepfm', step 3:" in (out / f"{placement}-nan" / f"diverged-{rank}").read_text()
 
 
-@pytest.mark.slow
 def test_a_table_that_no_rank_could_hold_is_trained_by_two(config, rows, tmp_path):
     config = changed(config, {}, placement="row_sharded", dimension=62)
     mp.spawn(limited_rank_main, (free_port(), config, rows, tmp_path), nprocs=NUM_RANKS)
