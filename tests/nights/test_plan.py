@@ -68,6 +68,14 @@ def test_a_warm_start_trains_the_champions_stage_on_the_new_days_alone(logs, rec
     assert tonight.inputs.learned_days(stage) == (LEARNED, DAYS[3], DAYS[4])
 
 
+def test_a_warm_start_goes_over_the_new_days_as_often_as_the_night_says(logs, recorder):
+    (as_champion,) = tonight_of(recorder, config_of(logs), DAYS[5]).config.plan
+    (twice,) = tonight_of(recorder, config_of(logs, {"epochs": 2}), DAYS[5]).config.plan
+    assert (as_champion.epochs, twice.epochs) == (1, 2)
+    both = tonight_of(recorder, config_of(logs, {"epochs": 2, "start": "both"}), DAYS[5])
+    assert [stage.epochs for stage in both.config.plan] == [2, 1, 1], "the plan's own are its stages'"
+
+
 def test_with_both_the_champion_goes_on_beside_the_whole_plan(logs, recorder):
     tonight = tonight_of(recorder, config_of(logs, {"start": "both"}), DAYS[5])
     assert tonight.start == "both"
