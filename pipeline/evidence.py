@@ -19,7 +19,7 @@ from pipeline.evaluation.gate import Evidence
 from pipeline.evaluation.metrics import Metrics, Sums
 from pipeline.evaluation.slices import slices
 from pipeline.registry.bundle import Bundle
-from pipeline.scoring import fetch_bundle
+from pipeline.scoring import fetched
 from schemas.config import DataConfig, TrainConfig
 
 LOGIT, LABEL, WEIGHT, GROUP = "nightjar.logit", "nightjar.label", "nightjar.weight", "nightjar.group"
@@ -78,12 +78,12 @@ def score_held_out(
     types = _types(data, columns)
 
     def judge(part: Part) -> pa.Table:
-        bundle = fetch_bundle(shared)
         judged = [types.empty_table()]
-        for table, where in read_part(part, wanted):
-            sound = quality.sound_rows(table, data.features, where, data.max_bad_share)
-            held_out = sound.filter(pa.array(is_held_out(sound, part.day, data.split, test_days)))
-            judged.append(_judged(bundle, held_out, part, types))
+        with fetched(shared) as bundle:
+            for table, where in read_part(part, wanted):
+                sound = quality.sound_rows(table, data.features, where, data.max_bad_share)
+                held_out = sound.filter(pa.array(is_held_out(sound, part.day, data.split, test_days)))
+                judged.append(_judged(bundle, held_out, part, types))
         return pa.concat_tables(judged)
 
     tables = passes.map_parts(manifest.of_days(test_days).parts(data.rows_per_part), judge, types)

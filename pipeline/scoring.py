@@ -3,13 +3,15 @@
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
+import torch
 
 from pipeline import code
 from pipeline.data import files, passes, quality
@@ -41,13 +43,13 @@ def evaluate(
     shared = ray.put(bundle)
 
     def judge(part: Part) -> pa.Table:
-        bundle = fetch_bundle(shared)
         total = Sums.zero()
-        for table, where in read_part(part, bundle.spec.columns):
-            sound = quality.sound_rows(table, bundle.spec, where, max_bad_share)
-            held_out = sound.filter(pa.array(is_held_out(sound, part.day, split, test_days)))
-            rows = bundle.encoder.encode(held_out)
-            total += Sums.of(bundle.logits(held_out), rows.labels, rows.row_weights, rows.groups)
+        with fetched(shared) as bundle:
+            for table, where in read_part(part, bundle.spec.columns):
+                sound = quality.sound_rows(table, bundle.spec, where, max_bad_share)
+                held_out = sound.filter(pa.array(is_held_out(sound, part.day, split, test_days)))
+                rows = bundle.encoder.encode(held_out)
+                total += Sums.of(bundle.logits(held_out), rows.labels, rows.row_weights, rows.groups)
         return pa.table([[total.to_bytes()]], schema=SUMS_SCHEMA)
 
     judged = passes.map_parts(manifest.parts(rows_per_part), judge, SUMS_SCHEMA)
@@ -87,7 +89,8 @@ def _score_parts(bundle: Bundle, model_uri: str, parts: Sequence[Part], folders:
 
     def write(part: Part) -> pa.Table:
         buffer = io.BytesIO()
-        pq.write_table(_score_part(part, fetch_bundle(shared), model_uri), buffer, compression="zstd")
+        with fetched(shared) as bundle:
+            pq.write_table(_score_part(part, bundle, model_uri), buffer, compression="zstd")
         folder = folders[part.day]
         files.write_bytes(f"{folder.waiting_uri}/{folder.part_name(part.index)}", buffer.getvalue())
         return pa.table([[part.day]], schema=WRITTEN_SCHEMA)
@@ -122,8 +125,19 @@ def day_folder(bundle: Bundle, model_uri: str, of_day: Manifest, out_uri: str, r
     return DayFolder(out_uri.rstrip("/"), day, scores, key, len(of_day.parts(rows_per_part)))
 
 
+@contextmanager
+def fetched(shared: "ray.ObjectRef[Bundle]") -> Iterator[Bundle]:
+    """The bundle, for use on one thread, which tasks have anyway: others could give other last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield _fetch(shared)
+    finally:
+        torch.set_num_threads(threads)
+
+
 @lru_cache(maxsize=2)
-def fetch_bundle(shared: "ray.ObjectRef[Bundle]") -> Bundle:
+def _fetch(shared: "ray.ObjectRef[Bundle]") -> Bundle:
     """Once a process: Ray's worker processes outlive their tasks, and the encoder is made at the first use."""
     bundle: Bundle = ray.get(shared)
     return bundle

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from bundles import write_random_bundle
 from click_logs import SPEC, click_rows, write_day, write_random_log
 from sklearn import metrics
@@ -105,6 +106,19 @@ def test_scores_are_the_bundles_probabilities_to_the_bit_and_success_says_whose(
         said = DayScores.model_validate_json(files.read_bytes(f"{out}/date={day}/_SUCCESS"))
         assert (said.model_uri, said.rows) == ("models:/ctr/1", 1000)
         assert said.manifest == logs.find(logs_uri, [day], SPECIFICATION).fingerprint
+
+
+def test_a_lone_part_is_scored_here_on_one_thread_as_a_task_would(bundle, logs_uri, tmp_path, monkeypatch):
+    seen, own = [], torch.get_num_threads()
+    score_part = scoring._score_part
+    monkeypatch.setattr(scoring, "_score_part", lambda *of: (seen.append(torch.get_num_threads()), score_part(*of))[1])
+    torch.set_num_threads(3)
+    try:
+        manifest = logs.find(logs_uri, DAYS[:1], SPECIFICATION, labelled=False)
+        scoring.score(bundle, "models:/ctr/1", manifest, str(tmp_path / "out"), rows_per_part=1000)
+        assert (seen, torch.get_num_threads()) == ([1], 3)
+    finally:
+        torch.set_num_threads(own)
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(bundle, logs_uri, tmp_path):
