@@ -80,7 +80,7 @@ FNN and DeepFM, each from the rows of one FM, against their controls: the same n
 in all. FM's pass counts, so that a control sees again what FM has seen, and its net sees every row once. At 2 M rows
 and more, they stand beside the same nets after one pass alone as well: fewer rows, none of them twice. On a log of seed
 1 of each size, which is not among these, nets and controls had the same number of trials for their learning rates (of
-the rows and of the layers) and the rows' L2: some thirty each at 0.2 M rows, some twenty at 2 M, and eight for one pass
+the rows and of the layers) and the rows' L2: some thirty each at 0.2 M rows, some twenty at 2 M, and six for one pass
 alone. Change of log loss: below 0 pretraining helped.
 
 - **Against a control of as many rows it pays at 2 M rows**, many ids with few rows each: by 1.1% for FNN and DeepFM.
