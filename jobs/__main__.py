@@ -9,7 +9,7 @@ import sys
 import typer
 
 from jobs import backfill, bench, evaluate, generate, nightly, plan, rebuild, rollback, score, status, sweep, train, ui
-from schemas.refusal import INTERRUPTED, Busy, Failure, Refusal, Stopped
+from schemas.errors import INTERRUPTED, Busy, Failure, Refusal, Stopped
 
 app = typer.Typer(
     name="nightjar",

@@ -8,8 +8,8 @@ from jobs.nightly import day_of
 from jobs.options import ConfigPath, Overrides
 from jobs.status import print_nights
 from schemas.config import TrainConfig
+from schemas.errors import Failure
 from schemas.loading import load
-from schemas.refusal import Failure
 
 
 def backfill(
@@ -25,7 +25,7 @@ def backfill(
     """
     loaded = load(TrainConfig, config, set_ or [])
     first, last = day_of(from_), day_of(to)
-    from pipeline.backfill import backfill as run
+    from pipeline.nights.backfill import backfill as run
     from pipeline.nights.records import Night
 
     nights: list[Night] = []

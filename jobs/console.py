@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from pipeline.inputs import Event
+    from pipeline.runtime.progress import Event
 
 
 class ProgressView:

@@ -30,9 +30,10 @@ def evaluate(
     Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-08`
     """
     loaded = load(TrainConfig, config, set_ or [])
-    from pipeline import cluster, scoring
     from pipeline.data import logs, split
     from pipeline.registry import tracking, versions
+    from pipeline.runtime import cluster
+    from pipeline.scoring import score
 
     data = loaded.data
     days = logs.days_of(data.logs_uri, data.features)
@@ -44,7 +45,7 @@ def evaluate(
     bundle = versions.load_bundle(tracking.connect(loaded.mlflow, loaded.work_uri), model)
     manifest = logs.find(data.logs_uri, wanted, bundle.spec)
     with cluster.connected(loaded.cluster):
-        metrics = scoring.evaluate(bundle, manifest, held_out, wanted, data.rows_per_part, data.max_bad_share).metrics()
+        metrics = score.evaluate(bundle, manifest, held_out, wanted, data.rows_per_part, data.max_bad_share).metrics()
     table = Table("metric", "value", title=f"{model} on {', '.join(map(str, wanted[:4]))}{' ...' * (len(wanted) > 4)}")
     for name, value in metrics.as_dict().items():
         table.add_row(name, f"{value:,.6g}")

@@ -17,9 +17,9 @@ def generate(
 
     Example: `nightjar generate data/logs --days 8 --rows-per-day 50000 --seed 7`
     """
-    from pipeline.data import synthetic
+    from pipeline.synthetic import log
 
-    truth = synthetic.generate(absolute(out), days, rows_per_day, seed)
+    truth = log.generate(absolute(out), days, rows_per_day, seed)
     rows = sum(day.rows for day in truth.days)
     print(f"{rows:,} rows of {len(truth.days)} days in {out}")
     for day in truth.days:

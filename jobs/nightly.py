@@ -9,8 +9,8 @@ from rich.console import Console
 from jobs.console import ProgressView
 from jobs.options import AsJson, ConfigPath, Overrides
 from schemas.config import TrainConfig
+from schemas.errors import Failure, Refusal
 from schemas.loading import load
-from schemas.refusal import Failure, Refusal
 
 if TYPE_CHECKING:
     from pipeline.nights.records import Night
@@ -28,7 +28,7 @@ def nightly(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None
     """
     loaded = load(TrainConfig, config, set_ or [])
     day = None if date == "auto" else day_of(date)
-    from pipeline.nightly import nightly as run
+    from pipeline.nights.night import nightly as run
 
     with ProgressView() as show:
         night = run(loaded, day, show)

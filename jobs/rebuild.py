@@ -19,7 +19,7 @@ def rebuild(config: ConfigPath, set_: Overrides = None) -> None:
     Example: `nightjar rebuild --config jobs/configs/nightly.yaml --set night.eviction.unseen_days=14`
     """
     loaded = load(TrainConfig, config, set_ or [])
-    from pipeline.rebuild import rebuild as run
+    from pipeline.nights.rebuild import rebuild as run
 
     with ProgressView() as show:
         rebuilt = run(loaded, show)

@@ -13,8 +13,8 @@ def rollback(config: ConfigPath, set_: Overrides = None) -> None:
     Example: `nightjar rollback --config jobs/configs/nightly.yaml`
     """
     loaded = load(TrainConfig, config, set_ or [])
-    from pipeline import promotion
     from pipeline.registry import server, tracking, versions
+    from pipeline.retrain import promotion
 
     recorder = tracking.connect(loaded.mlflow, loaded.work_uri)
     with promotion.lease_of(loaded, "rollback") as lease, server.answering(recorder.uri):

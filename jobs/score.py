@@ -8,8 +8,8 @@ import typer
 
 from jobs.options import ConfigPath, ModelUri, Overrides
 from schemas.config import TrainConfig
+from schemas.errors import Refusal
 from schemas.loading import absolute, load
-from schemas.refusal import Refusal
 
 YYYY_MM_DD = ["%Y-%m-%d"]
 Day = datetime.datetime  # as Typer reads one
@@ -37,9 +37,10 @@ def score(
     Example: `nightjar score --config jobs/configs/demo.yaml --model models:/ctr@champion --date 2026-11-08 --out out`
     """
     loaded = load(TrainConfig, config, set_ or [])
-    from pipeline import cluster, scoring
     from pipeline.data import logs
     from pipeline.registry import tracking, versions
+    from pipeline.runtime import cluster
+    from pipeline.scoring.score import score as write_scores
 
     data = loaded.data
     days = _chosen(logs.days_of(data.logs_uri, data.features), dates or [], first, last, data.logs_uri)
@@ -48,7 +49,7 @@ def score(
     bundle = versions.load_bundle(recorder, version)
     manifest = logs.find(data.logs_uri, days, bundle.spec, labelled=False)
     with cluster.connected(loaded.cluster):
-        rows = scoring.score(bundle, version, manifest, absolute(out), data.rows_per_part, overwrite=overwrite)
+        rows = write_scores(bundle, version, manifest, absolute(out), data.rows_per_part, overwrite=overwrite)
     print(f"{rows:,} rows of {', '.join(map(str, days))} scored with {version}, in {out}")
 
 

@@ -16,12 +16,12 @@ from jobs.console import ProgressView
 from jobs.options import AsJson, ConfigPath, Overrides
 from schemas import sweep as schema
 from schemas.config import TrainConfig
+from schemas.errors import Refusal
 from schemas.loading import absolute, load
-from schemas.refusal import Refusal
 from schemas.sweep import SweepConfig
 
 if TYPE_CHECKING:
-    from pipeline.sweep import Outcome, Summary
+    from pipeline.sweep.search import Outcome, Summary
 
 
 def sweep(
@@ -45,8 +45,8 @@ def sweep(
     check_out(out, force)
     schema.check(settings, loaded, str(sweep_path))
     trials = schema.draw_trials(settings, config, set_ or [], str(sweep_path))
-    from pipeline.data import files
-    from pipeline.sweep import sweep as run_sweep
+    from pipeline.runtime import files
+    from pipeline.sweep.search import sweep as run_sweep
 
     with ProgressView() as show:
         summary = run_sweep(settings, loaded, trials, shlex.join(["nightjar", *sys.argv[1:]]), show)

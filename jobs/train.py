@@ -17,11 +17,11 @@ from rich.table import Table
 from jobs.console import ProgressView
 from jobs.options import AsJson, ConfigPath, Overrides
 from schemas.config import TrainConfig
+from schemas.errors import Failure
 from schemas.loading import load
-from schemas.refusal import Failure
 
 if TYPE_CHECKING:
-    from pipeline.retrain import Summary
+    from pipeline.retrain.run import Summary
 
 COLUMNS = {
     "rows_seen": ("rows seen", "{:,.0f}"),
@@ -41,7 +41,7 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
     Example: `nightjar train --config jobs/configs/demo.yaml --set stages.fnn.epochs=2`
     """
     loaded = load(TrainConfig, config, set_ or [])
-    from pipeline.retrain import retrain
+    from pipeline.retrain.run import retrain
 
     with ProgressView() as show:
         summary = retrain(loaded, show)

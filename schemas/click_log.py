@@ -6,8 +6,8 @@ from difflib import get_close_matches
 import pyarrow as pa
 import pyarrow.types as pt
 
+from schemas.errors import Refusal
 from schemas.features import FeatureSpec
-from schemas.refusal import Refusal
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from schemas.errors import Refusal
 from schemas.features import FeatureSpec
-from schemas.refusal import Refusal
 
 Config = TypeVar("Config", bound=BaseModel)
 

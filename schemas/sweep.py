@@ -23,9 +23,9 @@ from pydantic import (
 )
 
 from schemas.config import TrainConfig
+from schemas.errors import Refusal
 from schemas.features import FROZEN
 from schemas.loading import load
-from schemas.refusal import Refusal
 from schemas.stage import StageConfig
 
 SWEEPABLE = ("stages", "table")

@@ -9,8 +9,9 @@ from click_logs import SPEC
 
 from pipeline.data import vocabulary
 from pipeline.evaluation.calibration import Platt
-from pipeline.registry.bundle import Bundle, write_bundle
-from pipeline.training import checkpoint, stages
+from pipeline.registry.bundle import Bundle, Origin
+from pipeline.retrain.promotion import write_bundle
+from pipeline.training import checkpoint, initialize
 from schemas.config import TrainConfig
 
 STAGES = [
@@ -27,7 +28,7 @@ def write_random_bundle(folder: Path, rows: pa.Table, seed: int = 0) -> Bundle:
     stage, stage_folder = config.stages[1], folder / "stage"
     spec = config.data.features
     vocab = vocabulary.build(spec, vocabulary.count(rows, spec))
-    state = stages.from_scratch(stage, config, vocab.num_ids)
+    state = initialize.from_scratch(stage, config, vocab.num_ids)
     generator = torch.Generator().manual_seed(seed)
     state.table.rows.normal_(std=0.3, generator=generator)
     state.table.accumulators.uniform_(generator=generator)
@@ -37,11 +38,14 @@ def write_random_bundle(folder: Path, rows: pa.Table, seed: int = 0) -> Bundle:
     (stage_folder / checkpoint.CALIBRATION).write_text(Platt(slope=0.7, intercept=-1.3).model_dump_json())
     write_bundle(
         folder / "bundle",
-        config=config,
-        stage=stage,
-        vocabulary=vocab,
-        stage_folder=stage_folder,
-        identity="0123456789abcdef",
-        training_days=[date(2026, 11, 1)],
+        config,
+        stage,
+        vocab,
+        stage_folder,
+        Origin(
+            identity="0123456789abcdef",
+            training_days=[date(2026, 11, 1)],
+            results=checkpoint.read_progress(stage_folder).results,
+        ),
     )
     return Bundle.load(folder / "bundle")

@@ -75,7 +75,7 @@ def killed(arguments: list[str], ray_address: str, moment: Moment | FirstCheckpo
 def _forks() -> ForkServerContext:
     """Of a process that has imported what takes seconds, and starts no thread before it forks."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.nightly", "mlflow", "matplotlib.pyplot"])
+    context.set_forkserver_preload(["pipeline.nights.night", "mlflow", "matplotlib.pyplot"])
     return context
 
 

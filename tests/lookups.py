@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipeline.data.batch import Batch
-from pipeline.models.lookup import Lookup, make_plan
+from pipeline.embedding.lookup import Lookup, make_plan
 
 F64 = torch.float64
 

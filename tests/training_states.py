@@ -13,11 +13,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data.batch import Batch
 from pipeline.data.rows import Rows
+from pipeline.embedding.sharding import Alone, RowSharded, place
+from pipeline.embedding.table import WHOLE, Shard, Table
 from pipeline.evaluation.metrics import Sums
-from pipeline.models.table import WHOLE, Shard, Table
-from pipeline.training import checkpoint, exchange, loop, stages
+from pipeline.training import checkpoint, collectives, initialize, loop
 from pipeline.training.checkpoint import StageState
-from pipeline.training.placement import Alone, RowSharded, place
 from pipeline.training.step import AutogradStep, Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
@@ -62,7 +62,7 @@ def rank_main(rank: int, port: int, cases: dict[str, tuple[TrainConfig, Rows]], 
 def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, rows: Rows, folder: Path) -> None:
     stage = config.stages[1]
     is_sharded = config.table.placement == "row_sharded"
-    state = stages.from_scratch(stage, config, NUM_IDS, shard=Shard(rank, NUM_RANKS) if is_sharded else WHOLE)
+    state = initialize.from_scratch(stage, config, NUM_IDS, shard=Shard(rank, NUM_RANKS) if is_sharded else WHOLE)
     placement = place(state.table, NUM_IDS, config.table, group)
     net = DistributedDataParallel(state.model)
     share = rows.take(np.flatnonzero((np.arange(len(rows)) // 8) % NUM_RANKS == rank))
@@ -75,7 +75,7 @@ def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, r
         else loop.predict(state, batches_of(own, 32))
     )
     np.save(folder / f"logits-{rank}.npy", torch.cat([logits_B for _, logits_B in predictions]).numpy())
-    assert exchange.add_up(Sums.of(np.zeros(len(share)), share.labels)).metrics().rows == len(rows)
+    assert collectives.add_up(Sums.of(np.zeros(len(share)), share.labels)).metrics().rows == len(rows)
     folder = folder / ("state" if is_sharded else str(rank))
     folder.mkdir(exist_ok=True)
     checkpoint.save(state, folder)
@@ -100,7 +100,7 @@ def limited_rank_main(rank: int, port: int, config: TrainConfig, rows: Rows, out
 
 def trained_with(config: TrainConfig, rows: Rows, num_ids: int, rank: int) -> list[loop.Step]:
     stage = config.stages[1]
-    state = stages.from_scratch(stage, config, num_ids, shard=Shard(rank, NUM_RANKS))
+    state = initialize.from_scratch(stage, config, num_ids, shard=Shard(rank, NUM_RANKS))
     placement = place(state.table, num_ids, config.table, dist.new_group(backend="gloo"))
     step = AutogradStep(state, DistributedDataParallel(state.model), placement, stage, 8)
     spread = Rows(ids=rows.ids * (num_ids // NUM_IDS), labels=rows.labels, num_fields=rows.num_fields)

@@ -1,1 +1,4 @@
-"""What training costs on this machine, beside what the machine could do at most."""
+"""What a step, the feed and a whole job cost, beside what the machine could do at most.
+
+Measurements alone may enter; nothing else imports them.
+"""

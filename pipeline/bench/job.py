@@ -15,10 +15,10 @@ import torch
 from pipeline.bench import machine, step
 from pipeline.bench.feed import own_cluster, write_store
 from pipeline.bench.shape import Shape
-from pipeline.training import checkpoint, trainer
-from pipeline.training.checkpoint import Progress
-from pipeline.training.stages import stage_uri
-from pipeline.training.worker import Job
+from pipeline.training import checkpoint
+from pipeline.training.checkpoint import Progress, stage_uri
+from pipeline.training.on_ray import trainer
+from pipeline.training.on_ray.worker import Job
 from schemas.config import CheckpointConfig
 
 HELD_OUT_ROWS = 65_536

@@ -5,7 +5,7 @@ from math import inf
 from typing import Any, get_args
 
 from schemas.config import ClusterConfig, TableConfig, TrainConfig
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 from schemas.stage import ModelName
 
 FLOAT_BYTES = 4

@@ -24,11 +24,11 @@ from pipeline.bench.shape import Shape
 from pipeline.bench.work import Work
 from pipeline.data.background import Ahead
 from pipeline.data.batch import Batch
-from pipeline.models.table import WHOLE, Shard
-from pipeline.training import loop, memory, stages
+from pipeline.embedding.sharding import place
+from pipeline.embedding.table import WHOLE, Shard
+from pipeline.training import initialize, loop, memory
 from pipeline.training.checkpoint import StageState
 from pipeline.training.loop import Step
-from pipeline.training.placement import place
 from pipeline.training.step import build_step
 
 NUM_BATCHES = 32  # distinct ones, trained on in turn: what a batch has touched is no longer cached when it comes again
@@ -79,7 +79,7 @@ def training(shape: Shape, batches: Iterator[Batch]) -> tuple[StageState, Iterat
     shard = WHOLE
     if config.table.placement == "row_sharded" and not is_alone:
         shard = Shard(dist.get_rank(), shape.num_ranks)
-    state = stages.from_scratch(stage, config, shape.num_ids, CLICK_RATE, shard=shard)
+    state = initialize.from_scratch(stage, config, shape.num_ids, CLICK_RATE, shard=shard)
     ranks = None if is_alone else dist.new_group(backend="gloo")
     placement = place(state.table, shape.num_ids, config.table, ranks, config.cluster.fused)
     step = build_step(state, placement, stage, config.cluster, shape.rank_batch_size, has_bags=False)

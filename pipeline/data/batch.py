@@ -22,6 +22,8 @@ from torch.utils.dlpack import from_dlpack
 
 from pipeline.data.rows import Rows, starts_of
 
+SCORED_ROWS = 8192  # of a batch that is only scored; bits may depend on it, so all who score use the same
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Batch:

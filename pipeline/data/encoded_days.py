@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 
-from pipeline import code
-from pipeline.data import files
 from pipeline.data.logs import Manifest
 from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.runtime import files, fingerprint
 from schemas.config import DataConfig
 
 
@@ -53,4 +52,6 @@ class EncodedDays:
     def _folder(self, day: date, manifest: Manifest) -> str:
         what = self.data.model_dump_json(exclude={"logs_uri", "split"})
         of_day = manifest.of_days([day]).fingerprint
-        return f"{self.root_uri}/date={day}/{code.digest(what, str(self.seed), of_day, code.fingerprint())}"
+        return (
+            f"{self.root_uri}/date={day}/{fingerprint.digest(what, str(self.seed), of_day, fingerprint.fingerprint())}"
+        )

@@ -1,6 +1,6 @@
 """From the store to a training rank: Ray Data reads the parts, `batches` slices a rank's share."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import fsspec
 import numpy as np
@@ -11,9 +11,9 @@ from ray.data import ExecutionOptions, ExecutionResources
 
 from pipeline.data.rows import Rows
 from pipeline.data.store import SplitName, Store, to_rows
+from pipeline.data.windows import WINDOW_ROWS
 
 ROWS_PER_READ = 262_144  # small parts are read together by one task, up to about this many rows
-WINDOW_ROWS = 65_536  # rows that a rank holds and shuffles at a time
 BLOCK_BYTES = 16 * 2**20  # a window or two: blocks of Ray's 128 MB come later, and are copied together and held twice
 READ_AHEAD_BYTES = 128 * 2**20  # for each rank, of what is read and not yet trained on
 
@@ -51,37 +51,6 @@ def windows(shard: ray.data.DataIterator, num_fields: int, window_rows: int = WI
     """One epoch of a rank's share, `window_rows` at a time."""
     for table in shard.iter_batches(batch_size=window_rows, batch_format="pyarrow", prefetch_batches=1):
         yield to_rows(table, num_fields)
-
-
-def local_windows(store: Store, split: SplitName, num_fields: int, rank: int, num_ranks: int) -> Iterator[Rows]:
-    """Every `num_ranks`-th row group of a split, read by this process: the ranks' shares are all rows, each once.
-
-    Ray's equal shares would drop the rows that do not divide, which a held-out day can't do without.
-    """
-    number = 0
-    for part in store.of_split(split):
-        with fsspec.open(store.uri_of(part), "rb") as stream:
-            file = pq.ParquetFile(stream)
-            for group in range(file.metadata.num_row_groups):
-                if number % num_ranks == rank:
-                    yield to_rows(file.read_row_group(group), num_fields)
-                number += 1
-
-
-def rewindowed(windows: Iterable[Rows], window_rows: int) -> Iterator[Rows]:
-    """The same rows in windows of `window_rows`, but for a last, shorter one."""
-    waiting: list[Rows] = []
-    for rows in windows:
-        waiting.append(rows)
-        if sum(map(len, waiting)) < window_rows:
-            continue
-        joined = Rows.concatenate(waiting)
-        whole = len(joined) // window_rows * window_rows
-        for start in range(0, whole, window_rows):
-            yield joined.slice(start, start + window_rows)
-        waiting = [joined.slice(whole, len(joined))] if whole < len(joined) else []
-    if waiting:
-        yield Rows.concatenate(waiting)
 
 
 def _group(parts: list[tuple[str, int]]) -> list[list[str]]:

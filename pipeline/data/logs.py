@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import click_log
+from schemas.errors import Refusal
 from schemas.features import FeatureSpec
-from schemas.refusal import Refusal
 
 FOOTER_THREADS = 16
 FOOTER_TAIL_BYTES = 8  # the footer's length and the magic bytes "PAR1"

@@ -22,8 +22,8 @@ from pipeline.data.rows import Rows
 from pipeline.data.split import Split, is_held_out
 from pipeline.data.store import SplitName, StoredPart
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
+from schemas.errors import Refusal
 from schemas.features import FeatureSpec
-from schemas.refusal import Refusal
 
 MERGE_COUNTS = 5_000_000  # counts that wait, at least, before they are added up
 TASKS_PER_CPU = 4

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.errors import Refusal
 from schemas.features import FeatureSpec
-from schemas.refusal import Refusal
 
 MAX_VALUES = 65_535  # of a multi-valued field in one row; the store keeps lengths in 16 bits
 

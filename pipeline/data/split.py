@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.data.encode import hash_column
 from schemas.config import DateSplit, RandomSplit
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 Split = DateSplit | RandomSplit
 

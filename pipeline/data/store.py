@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data import files
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.runtime import files
 from schemas.features import FeatureSpec
 
 SplitName = Literal["train", "validation", "test"]

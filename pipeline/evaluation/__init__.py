@@ -1,1 +1,4 @@
-"""How good a model is: sums over scored rows, the metrics read from them, and which model serves."""
+"""Numbers and verdicts about probabilities: metrics, intervals, calibration, lift, slices, the gate.
+
+Pure functions and mergeable sums may enter; files, Ray, MLflow and torch may not.
+"""

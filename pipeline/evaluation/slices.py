@@ -13,7 +13,7 @@ from pipeline.evaluation.bootstrap import compare
 from pipeline.evaluation.gate import Slice
 from pipeline.evaluation.metrics import Sums
 from schemas.click_log import CATEGORY
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 MAX_SLICES = 50  # a column; the largest
 MISSING = "missing"  # the slice of the rows whose value is null

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from pipeline.embedding.lookup import Lookup
 from pipeline.models.fm import FM
-from pipeline.models.lookup import Lookup
 from pipeline.models.mlp import MLP, layers_dtype
 from schemas.stage import MLPConfig
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from pipeline.models.lookup import Lookup
+from pipeline.embedding.lookup import Lookup
 
 
 class FM(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.lookup import Lookup
+from pipeline.embedding.lookup import Lookup
 from pipeline.models.mlp import MLP, layers_dtype
 from schemas.stage import MLPConfig
 

@@ -5,16 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
-from pipeline.data.bounds import Breach, field_psi
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.evaluation import report
 from pipeline.evaluation.metrics import Sums
-from pipeline.evaluation.page import ColumnProfile, DataProfile, Growth, Page, two_sentences
-from pipeline.evaluation.page import Night as ProgressiveNight
-from pipeline.nights import view
-from pipeline.nights.course import Course, Looks
+from pipeline.nights.progress import Course, Looks
 from pipeline.nights.records import Night
+from pipeline.profiles.bounds import Breach, field_psi
+from pipeline.registry import saved_view
 from pipeline.registry.tracking import Retrain
+from pipeline.report import html
+from pipeline.report.page import ColumnProfile, DataProfile, Growth, Page, two_sentences
+from pipeline.report.page import Night as ProgressiveNight
 from schemas.config import TrainConfig
 
 REPORT = "report.html"
@@ -24,7 +24,7 @@ MOST_NIGHTS = 60  # of progressive validation that the page draws
 def publish(run: Retrain, night: Night, course: Course, config: TrainConfig, before: Sequence[Night]) -> None:
     """The page as an artifact, its gist as the run's description, the night's figures, and a view of all nights."""
     page = _page(night, course, config, before)
-    run.log_text(REPORT, report.render(page))
+    run.log_text(REPORT, html.render(page))
     run.describe(two_sentences(page))
     for name, value in {"date": str(night.day), "outcome": night.outcome, "start": night.start}.items():
         run.set_tag(f"nightjar.{name}", value)
@@ -34,7 +34,7 @@ def publish(run: Retrain, night: Night, course: Course, config: TrainConfig, bef
         run.log_final("data", _figures(data))
         run.log_final("unseen", {_speakable(one.name): one.unseen for one in data.columns if one.unseen is not None})
     run.log_final("vocabulary", {"num_ids": float(night.num_ids)} if night.num_ids else {})
-    view.offer(run)
+    saved_view.offer(run)
 
 
 def _page(night: Night, course: Course, config: TrainConfig, before: Sequence[Night]) -> Page:

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
-from pipeline import origins
-from pipeline.data import files, logs, split
+from pipeline.data import logs, split
 from pipeline.data.logs import Manifest
-from pipeline.inputs import Inputs, identity_of
 from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
+from pipeline.retrain import warm_start
+from pipeline.retrain.dataset import Inputs, identity_of
+from pipeline.runtime import files
 from schemas.config import DateSplit, TrainConfig
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 from schemas.stage import ControlConfig, StageConfig
 
 WARM = "warm"
@@ -204,7 +205,7 @@ def _how_to_start(config: TrainConfig, bundle: Bundle | None, window: Sequence[d
 def _why_not_warm(config: TrainConfig, bundle: Bundle) -> str:
     """What keeps the champion from being trained on; empty if nothing does."""
     try:
-        origins.check("the champion", bundle, config)
+        warm_start.check("the champion", bundle, config)
     except Refusal as refusal:
         return f"found {refusal.found}; expected {refusal.expected}"
     stage = _stage_like(config, bundle)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from pipeline.data import files
+from pipeline.runtime import files
 from schemas.config import TrainConfig
 from schemas.loading import absolute
 

@@ -8,7 +8,7 @@ weights.safetensors  table.rows, table.accumulators, and the model's tensors und
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -19,24 +19,22 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline import models
 from pipeline.data import store
-from pipeline.data.batch import Batch
+from pipeline.data.batch import SCORED_ROWS, Batch
 from pipeline.data.encode import Encoder
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.embedding.table import Table
 from pipeline.evaluation.calibration import Calibration
 from pipeline.models import CTRModel
-from pipeline.models.table import Table
-from pipeline.training import checkpoint
-from pipeline.training.loop import EVALUATION_ROWS
-from schemas.config import TableConfig, TrainConfig
+from schemas.config import TableConfig
+from schemas.errors import Refusal
 from schemas.features import FROZEN, FeatureSpec
 from schemas.loading import validate
-from schemas.refusal import Refusal
 from schemas.stage import StageConfig
 
 FORMAT_VERSION: Literal[1] = 1
@@ -67,31 +65,6 @@ class Contents(BaseModel):
     """Applied to the model's logits."""
     origin: Origin
     sha256: dict[str, str]
-
-
-def write_bundle(
-    folder: Path,
-    *,
-    config: TrainConfig,
-    stage: StageConfig,
-    vocabulary: Vocabulary,
-    stage_folder: Path,
-    identity: str,
-    training_days: Sequence[date],
-) -> None:
-    """Write the bundle of a finished stage into a local folder; the optimizer's state stays behind."""
-    layer = stage_folder / checkpoint.CALIBRATION
-    results = checkpoint.read_progress(stage_folder).results
-    contents = Contents(
-        format_version=FORMAT_VERSION,
-        features=vocabulary.spec,
-        stage=stage,
-        table=config.table,
-        calibration=TypeAdapter(Calibration).validate_json(layer.read_bytes()) if layer.exists() else None,
-        origin=Origin(identity=identity, training_days=tuple(training_days), results=results),
-        sha256={},
-    )
-    write_parts(folder, contents, vocabulary, checkpoint.load_tensors(stage_folder))
 
 
 def write_parts(folder: Path, contents: Contents, vocabulary: Vocabulary, tensors: Mapping[str, Tensor]) -> None:
@@ -169,9 +142,9 @@ class Bundle:
         """R rows of the log, which need no label -> [R]: the bits that evaluation gets for the same batches of rows."""
         rows = self.encoder.encode(table)
         logits_R = np.empty(len(rows), np.float32)
-        for start in range(0, len(rows), EVALUATION_ROWS):
-            lookup = self.table.read(Batch.of(rows, start, start + EVALUATION_ROWS))
-            logits_R[start : start + EVALUATION_ROWS] = self.model(lookup).numpy()
+        for start in range(0, len(rows), SCORED_ROWS):
+            lookup = self.table.read(Batch.of(rows, start, start + SCORED_ROWS))
+            logits_R[start : start + SCORED_ROWS] = self.model(lookup).numpy()
         return self.contents.calibration.apply(logits_R) if self.contents.calibration else logits_R
 
     def probabilities(self, table: pa.Table) -> NDArray[np.float32]:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from schemas.errors import Refusal
 from schemas.features import FeatureField, FeatureSpec
-from schemas.refusal import Refusal
 
 FIRST_ROUNDED = 2.0**53  # from here on not every integer is a float64
 

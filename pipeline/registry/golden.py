@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.registry import server
 from pipeline.registry.bundle import Bundle
-from schemas.refusal import Failure
+from schemas.errors import Failure
 
 SCRIPT = Path(__file__).with_name("golden_process.py")
 TIMEOUT_SECONDS = 300

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.config import MLflowConfig
+from schemas.errors import Failure, Refusal
 from schemas.loading import absolute
-from schemas.refusal import Failure, Refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlparse
 from pipeline.registry import bundle, server
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
+from schemas.errors import Refusal
 from schemas.features import FeatureSpec
-from schemas.refusal import Refusal
 from schemas.scores import PROBABILITY
 
 if TYPE_CHECKING:

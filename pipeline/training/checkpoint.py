@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pipeline.data import files
+from pipeline.embedding.table import CHUNK_ROWS, Shard, Table
 from pipeline.models import CTRModel
-from pipeline.models.table import CHUNK_ROWS, Shard, Table
+from pipeline.runtime import files
 
 TENSORS = "state.safetensors"
 PROGRESS = "progress.json"
@@ -180,6 +181,16 @@ def _interleaved(parts: list[Tensor]) -> Tensor:
 
 def read_progress(folder: Path) -> Progress:
     return Progress(**_read(folder)["progress"])
+
+
+def stage_uri(run_uri: str, name: str) -> str:
+    """Where a finished stage of the run is published."""
+    return f"{run_uri}/stages/{name}"
+
+
+def origin_name(uri: str) -> str:
+    """By what name the registered model at `uri` lies among the run's stages."""
+    return f"origin-{sha256(uri.encode()).hexdigest()[:16]}"
 
 
 def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pipeline.data import feed
 from pipeline.data.rows import Rows
-from pipeline.training import course
-from pipeline.training.course import Rank, Tell
+from pipeline.data.windows import local_windows, rewindowed
+from pipeline.training.rank import Rank
+from pipeline.training.stage import Tell, train_stage
 from schemas.stage import StageConfig
 
 
@@ -15,6 +15,6 @@ def run_stage(rank: Rank, stage: StageConfig, tell: Tell) -> None:
     rank = replace(rank, store=rank.store.of_last_days(stage.last_days))
 
     def windows(window_rows: int) -> Iterator[Rows]:
-        return feed.rewindowed(feed.local_windows(rank.store, "train", rank.num_fields, 0, 1), window_rows)
+        return rewindowed(local_windows(rank.store, "train", rank.num_fields, 0, 1), window_rows)
 
-    course.train_stage(rank, stage, None, windows, tell, save=lambda state, watch: None)
+    train_stage(rank, stage, None, windows, tell, save=lambda state, watch: None)

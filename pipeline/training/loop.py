@@ -10,14 +10,12 @@ import torch
 from torch import Tensor
 
 from pipeline.data.batch import Batch
-from pipeline.models.lookup import Lookup
+from pipeline.embedding.lookup import Lookup
+from pipeline.embedding.sharding import RowSharded
 from pipeline.training.checkpoint import StageState
 from pipeline.training.optimizers import learning_rate_factor
-from pipeline.training.placement import RowSharded
 from pipeline.training.step import Losses, TrainingStep
 from schemas.stage import StageConfig
-
-EVALUATION_ROWS = 8192  # of a batch that is only scored; bits may depend on it, so all who score use the same
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data.batch import Batch
+from pipeline.embedding.lookup import Lookup
+from pipeline.embedding.sharding import Alone, Placement, Prepared
+from pipeline.embedding.table import check
 from pipeline.models.deepfm import DeepFM
 from pipeline.models.fnn import FNN
-from pipeline.models.lookup import Lookup
-from pipeline.models.table import check
 from pipeline.training.checkpoint import StageState
-from pipeline.training.placement import Alone, Placement, Prepared
 from pipeline.training.precision import Precision, matmuls_in, resolve
 from schemas.config import ClusterConfig
 from schemas.stage import StageConfig
@@ -141,12 +141,12 @@ class AutogradStep:
 
 
 class FusedStep:
-    """Of an FM alone on a CPU, whose cells hold one id each, by row-wise Adagrad: see `pipeline.models.fused`."""
+    """Of an FM alone on a CPU, whose cells hold one id each, by row-wise Adagrad: see `pipeline.embedding.fused`."""
 
     num_ranks = 1
 
     def __init__(self, state: StageState, stage: StageConfig, rank_batch_size: int, offset: float = 0.0) -> None:
-        from pipeline.models import fused
+        from pipeline.embedding import fused
 
         self._state, self._stage, self._rank_batch_size, self._offset = state, stage, rank_batch_size, offset
         self._rows, self._accumulators = state.table.rows.numpy(), state.table.accumulators.numpy()

@@ -50,9 +50,9 @@ def main() -> None:
 
 def draw(folder: Path, rows_per_day: int) -> list[Path]:
     """Two days of rows, one of which the held-out day will be."""
-    from pipeline.data import synthetic
+    from pipeline.synthetic import log
 
-    synthetic.generate(str(folder), DRAWN_DAYS, rows_per_day, seed=7)
+    log.generate(str(folder), DRAWN_DAYS, rows_per_day, seed=7)
     return sorted(folder.glob("date=*"))
 
 
@@ -67,12 +67,12 @@ def replicate(drawn: list[Path], logs: Path, num_days: int) -> None:
 
 def train(logs: str, work: str) -> None:
     """Encode and fit, and print the peaks as one line of JSON."""
-    from pipeline import cluster
     from pipeline.bench.job import Record
     from pipeline.bench.machine import peak_memory_bytes
-    from pipeline.inputs import encoded_store, find_inputs
-    from pipeline.training import trainer
-    from pipeline.training.worker import Job
+    from pipeline.retrain.dataset import encoded_store, find_inputs
+    from pipeline.runtime import cluster
+    from pipeline.training.on_ray import trainer
+    from pipeline.training.on_ray.worker import Job
     from schemas.config import TrainConfig
     from schemas.loading import load
 

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pipeline import cluster, evidence
 from pipeline.data import logs
 from pipeline.nights import records
 from pipeline.nights.records import Night
 from pipeline.registry import tracking, versions
+from pipeline.runtime import cluster
+from pipeline.scoring.held_out import score_held_out
 from schemas.config import DateSplit, TrainConfig
 from schemas.loading import load
 
@@ -92,7 +93,7 @@ def first_left_alone(config: TrainConfig, first: Night, days: list[date]) -> dic
     bundle = versions.load_bundle(tracking.connect(config.mlflow, config.work_uri), first.champion_uri)
     manifest = logs.find(data.logs_uri, days, data.features)
     with cluster.connected(config.cluster):
-        by_day = evidence.score_held_out(bundle, manifest, data, days).by_day()
+        by_day = score_held_out(bundle, manifest, data, days).by_day()
     return {day: of(metrics.as_dict()) for day, metrics in by_day.items()}
 
 
@@ -111,7 +112,7 @@ def base_rates(config: TrainConfig, nights: list[Night], days: list[date], num_d
 
 def profiles(config: TrainConfig) -> dict[date, tuple[int, int]]:
     """Clicks and rows of each day of the log."""
-    from pipeline.inputs import profiles as profiles_of
+    from pipeline.retrain.dataset import profiles as profiles_of
 
     data = config.data
     manifest = logs.find(data.logs_uri, logs.days_of(data.logs_uri, data.features), data.features)

@@ -23,13 +23,13 @@ import torch
 from matplotlib.figure import Figure
 from pydantic import TypeAdapter
 
-from pipeline import cluster
 from pipeline.data.store import Store
-from pipeline.data.synthetic import generate
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.inputs import best_possible_ne, encoded_store, find_inputs
-from pipeline.training import checkpoint, local, published, stages
-from pipeline.training.course import Rank
+from pipeline.retrain.dataset import best_possible_ne, encoded_store, find_inputs
+from pipeline.runtime import cluster
+from pipeline.synthetic.log import generate
+from pipeline.training import checkpoint, local, results
+from pipeline.training.rank import Rank
 from schemas.config import TrainConfig
 from schemas.loading import load
 from schemas.stage import StageConfig
@@ -257,20 +257,20 @@ def changed_as(net: StageConfig, number: int) -> StageConfig:
 
 def train(world: World, stage: StageConfig) -> None:
     torch.set_num_threads(1)
-    if not checkpoint.is_published(stages.stage_uri(world.run_uri, stage.name)):
+    if not checkpoint.is_published(checkpoint.stage_uri(world.run_uri, stage.name)):
         local.run_stage(Rank(world.config, world.store, world.run_uri), stage, lambda *point: None)
 
 
 def entry_of(world: World, stage: StageConfig, transfer: str, control: StageConfig | None = None) -> Entry:
-    own = published.progress(world.run_uri, stage.name)
+    own = results.progress(world.run_uri, stage.name)
     plain = Entry(world.name, world.seed, stage.model, transfer, own.results, own.curve, world.best_possible_ne)
     if control is None:
         return plain
-    its = published.progress(world.run_uri, control.name)
+    its = results.progress(world.run_uri, control.name)
     of_stage = control.model_copy(update={"control_of": stage.name})
     pair = (*(one for one in world.config.stages if one.init_from is None), stage, of_stage)
     num_fields = len(world.config.data.features.fields)
-    lift = published.lifts(world.run_uri, pair, world.store, num_fields, world.seed)[stage.name]
+    lift = results.lifts(world.run_uri, pair, world.store, num_fields, world.seed)[stage.name]
     change, ratio = lift.comparison.log_loss, lift.rows_ratio
     return replace(plain, control_log_loss=its.results["log_loss"], change=change, rows_ratio=ratio)
 

@@ -3,11 +3,12 @@ from datetime import date
 import pytest
 from click_logs import click_rows
 
-from pipeline.data import files, logs, store, vocabulary
+from pipeline.data import logs, store, vocabulary
 from pipeline.data.encoded_days import EncodedDays
 from pipeline.data.logs import Manifest
 from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.runtime import files
 from schemas.config import DataConfig
 
 DAYS = [date(2026, 11, day) for day in (1, 2, 3)]

@@ -7,7 +7,7 @@ import pytest
 from click_logs import click_rows, write_day
 
 from pipeline.data import logs
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 FIRST = date(2026, 11, 1)
 

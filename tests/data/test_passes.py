@@ -7,15 +7,17 @@ import pyarrow as pa
 import pytest
 from click_logs import click_rows, write_day
 
-from pipeline.data import feed, files, logs, passes, store, vocabulary
+from pipeline.data import feed, logs, passes, store, vocabulary
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import Manifest
 from pipeline.data.rows import Rows
 from pipeline.data.store import Store
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.data.windows import local_windows
+from pipeline.runtime import files
 from schemas.config import DateSplit, RandomSplit
+from schemas.errors import Refusal
 from schemas.features import FeatureSpec
-from schemas.refusal import Refusal
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
 BY_DATE = DateSplit()
@@ -42,7 +44,7 @@ def test_nothing_of_the_held_out_day_reaches_vocabulary_or_training(logs_uri, sp
     assert not [value for value in vocab.values["value"].to_pylist() if value.startswith("new")]
     assert {part.day for part in encoded.of_split("train")} == {date(2026, 11, 1), date(2026, 11, 2)}
     assert {part.day for part in encoded.of_split("test")} == set(HELD_OUT)
-    (held_out,) = feed.local_windows(encoded, "test", len(spec.fields), 0, 1)
+    (held_out,) = local_windows(encoded, "test", len(spec.fields), 0, 1)
     starts = np.concatenate([[0], np.cumsum(held_out.lengths.sum(axis=1, dtype=int))[:-1]])
     assert (held_out.ids[starts] == vocab.fields[0].oov).all(), "the user is each row's first field"
 
@@ -61,7 +63,7 @@ def as_multiset(rows: Rows) -> list[tuple[int, ...]]:
 
 def test_encode_alone_is_encode_inside_ray_data(logs_uri, spec, tmp_path):
     encoded, vocab = encode(logs_uri, spec, str(tmp_path / "store"), BY_DATE)
-    inside = Rows.concatenate(list(feed.local_windows(encoded, "train", len(spec.fields), 0, 1)))
+    inside = Rows.concatenate(list(local_windows(encoded, "train", len(spec.fields), 0, 1)))
     alone = Encoder(vocab).encode(pa.concat_tables([click_rows(), click_rows(8)]))
     assert as_multiset(inside) == as_multiset(alone)
 
@@ -80,7 +82,7 @@ def test_the_ranks_shares_of_the_held_out_rows_are_all_of_them(logs_uri, spec, t
     encoded, _ = encode(
         logs_uri, spec, str(tmp_path / "store"), RandomSplit(by="random", row_key="row", test_share=0.5)
     )
-    shares = [list(feed.local_windows(encoded, "test", len(spec.fields), rank, 3)) for rank in range(3)]
+    shares = [list(local_windows(encoded, "test", len(spec.fields), rank, 3)) for rank in range(3)]
     assert sum(len(rows) for share in shares for rows in share) == encoded.num_rows("test")
 
 

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.data.quality import MAX_VALUES, bad_rows, check_classes, check_rows, sound_rows
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 
 def test_good_rows_with_missing_values_pass(rows, spec):

@@ -10,7 +10,7 @@ from pipeline.evaluation import slices as module
 from pipeline.evaluation.bootstrap import compare
 from pipeline.evaluation.metrics import Sums
 from pipeline.evaluation.slices import slices
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 N = 600
 RANDOM = np.random.default_rng(0)

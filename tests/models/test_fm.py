@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from lookups import lookup_of
 
 from pipeline.data.batch import Batch
+from pipeline.embedding.lookup import Lookup, make_plan
+from pipeline.embedding.table import Table
 from pipeline.models.fm import FM, pairwise_interactions
-from pipeline.models.lookup import Lookup, make_plan
-from pipeline.models.table import Table
 
 
 def fm_with(w0: float) -> FM:

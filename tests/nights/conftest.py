@@ -4,9 +4,9 @@ import pytest
 from command import Done
 from night_folder import ONE_CLASS, ROWS, TRIPLED, NightFolder, day
 
-from pipeline.inputs import Event
-from pipeline.nightly import nightly
+from pipeline.nights.night import nightly
 from pipeline.nights.records import Night
+from pipeline.runtime.progress import Event
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from six_days import DAYS, config_of, write_log
 
 from pipeline.nights import plan
 from schemas.config import TrainConfig
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 
 @pytest.fixture(scope="module")

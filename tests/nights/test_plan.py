@@ -14,7 +14,7 @@ from pipeline.registry import tracking, versions
 from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig, TrainConfig
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 LEARNED = date(2026, 11, 1)  # by what tests/bundles.py makes

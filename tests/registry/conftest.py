@@ -11,8 +11,9 @@ import torch
 from lookups import lookup_of
 
 from pipeline.data import vocabulary
-from pipeline.registry.bundle import write_bundle
-from pipeline.training import checkpoint, stages
+from pipeline.registry.bundle import Origin
+from pipeline.retrain.promotion import write_bundle
+from pipeline.training import checkpoint, initialize
 from schemas.config import TrainConfig
 
 FIELDS = [
@@ -78,7 +79,7 @@ def config() -> TrainConfig:
 def state(config: TrainConfig) -> checkpoint.StageState:
     """A deepfm stage whose rows and batch-norm statistics are far from their start, so that scores differ."""
     vocab = vocabulary.build(config.data.features, vocabulary.count(_random_log(400, seed=0), config.data.features))
-    state = stages.from_scratch(config.stages[1], config, vocab.num_ids)
+    state = initialize.from_scratch(config.stages[1], config, vocab.num_ids)
     torch.manual_seed(0)
     state.table.rows.normal_()
     state.table.accumulators.uniform_()
@@ -95,11 +96,14 @@ def bundle_folder(config: TrainConfig, state: checkpoint.StageState, tmp_path_fa
     vocab = vocabulary.build(config.data.features, vocabulary.count(_random_log(400, seed=0), config.data.features))
     write_bundle(
         folder,
-        config=config,
-        stage=config.stages[1],
-        vocabulary=vocab,
-        stage_folder=stage_folder,
-        identity="0123456789abcdef",
-        training_days=[date(2026, 11, 17), date(2026, 11, 18)],
+        config,
+        config.stages[1],
+        vocab,
+        stage_folder,
+        Origin(
+            identity="0123456789abcdef",
+            training_days=[date(2026, 11, 17), date(2026, 11, 18)],
+            results=checkpoint.read_progress(stage_folder).results,
+        ),
     )
     return folder

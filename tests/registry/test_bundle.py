@@ -12,9 +12,10 @@ from safetensors import safe_open
 
 from pipeline.data.batch import Batch
 from pipeline.evaluation.calibration import Isotonic, Platt
-from pipeline.registry.bundle import Bundle, write_bundle
+from pipeline.registry.bundle import Bundle, Origin
+from pipeline.retrain.promotion import write_bundle
 from pipeline.training import checkpoint, loop
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -95,12 +96,11 @@ def test_a_bundle_with_a_calibration_returns_calibrated_logits_to_the_bit(
     (stage_folder / checkpoint.CALIBRATION).write_text(layer.model_dump_json())
     write_bundle(
         tmp_path / "bundle",
-        config=config,
-        stage=config.stages[1],
-        vocabulary=bundle.vocabulary,
-        stage_folder=stage_folder,
-        identity="0123456789abcdef",
-        training_days=[],
+        config,
+        config.stages[1],
+        bundle.vocabulary,
+        stage_folder,
+        Origin(identity="0123456789abcdef", training_days=[], results=checkpoint.read_progress(stage_folder).results),
     )
     calibrated = Bundle.load(tmp_path / "bundle")
     assert calibrated.contents.calibration == layer

@@ -9,7 +9,7 @@ import pytest
 from pipeline.data.rows import Rows
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.frames import to_arrow
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.registry import server
 from schemas.config import MLflowConfig
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 NOBODY = "http://127.0.0.1:9"  # the discard port, where nothing listens
 

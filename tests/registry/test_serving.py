@@ -18,7 +18,7 @@ from pipeline.registry import tracking, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import RunLog, Tracking
 from schemas.config import MLflowConfig
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from pipeline.registry import tracking
 from pipeline.registry.tracking import Retrain, RunLog, Tracking
 from schemas.config import MLflowConfig
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 

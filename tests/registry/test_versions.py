@@ -9,7 +9,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Retrain, Tracking
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 

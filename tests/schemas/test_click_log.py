@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from schemas import click_log
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 
 def test_the_log_of_its_own_spec_passes(rows, spec):

@@ -4,8 +4,8 @@ import pytest
 
 from schemas.__main__ import JSON_DIR, json_schemas
 from schemas.config import TrainConfig
+from schemas.errors import Refusal
 from schemas.loading import load
-from schemas.refusal import Refusal
 
 FEATURES = """
 label: click

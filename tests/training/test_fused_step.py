@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 from training_states import train_alone
 
 from pipeline.data.batch import Batch
-from pipeline.models.lookup import make_plan
-from pipeline.training import loop, stages
+from pipeline.embedding.lookup import make_plan
+from pipeline.embedding.sharding import Alone
+from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
-from pipeline.training.placement import Alone
 from pipeline.training.step import Diverged, FusedStep, is_fusible
 from schemas.config import TrainConfig
 from schemas.stage import RowClipConfig, StageConfig
 
-fused = pytest.importorskip("pipeline.models.fused", reason="needs numba: pip install 'nightjar[fused]'")
+fused = pytest.importorskip("pipeline.embedding.fused", reason="needs numba: pip install 'nightjar[fused]'")
 
 
 def train_fused(state: StageState, batches: list[Batch], stage: StageConfig) -> list[loop.Step]:
@@ -41,7 +41,7 @@ def test_three_fused_steps_are_three_by_autograd(
     rng, stage = np.random.default_rng(seed), config.stages[0]
     stage = stage.model_copy(update={"rows": stage.rows.model_copy(update={"l2": l2})})
     batches = [random_batch(rng, num_rows, num_ids, is_weighted) for _ in range(3)]
-    one, other = (stages.from_scratch(stage, config, num_ids, 0.3) for _ in range(2))
+    one, other = (initialize.from_scratch(stage, config, num_ids, 0.3) for _ in range(2))
     steps, expected = train_fused(one, batches, stage), train_alone(other, batches, stage, 10)
     torch.testing.assert_close(one.table.rows, other.table.rows, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(one.table.accumulators, other.table.accumulators, rtol=1e-4, atol=1e-12)
@@ -72,14 +72,14 @@ def test_ids_are_grouped_as_by_torch(num_positions: int, num_ids: int, seed: int
 
 
 def test_the_same_batches_give_the_same_bits(config, rows):
-    states = [stages.from_scratch(config.stages[0], config, 40) for _ in range(2)]
+    states = [initialize.from_scratch(config.stages[0], config, 40) for _ in range(2)]
     for state in states:
         train_fused(state, [Batch.of(rows, 0, 80), Batch.of(rows, 80, 160)], config.stages[0])
     assert torch.equal(states[0].table.rows, states[1].table.rows)
 
 
 def test_a_loss_that_is_no_number_stops_before_anything_is_updated(config, rows):
-    state = stages.from_scratch(config.stages[0], config, 40)
+    state = initialize.from_scratch(config.stages[0], config, 40)
     state.table.rows[int(rows.ids[4])] = float("nan")
     before = state.table.rows.clone()
     with pytest.raises(Diverged, match=r"stage 'fm', step 0: .* 16 rows"):
@@ -89,13 +89,13 @@ def test_a_loss_that_is_no_number_stops_before_anything_is_updated(config, rows)
 
 
 def test_an_id_without_a_row_is_refused(config, rows):
-    state = stages.from_scratch(config.stages[0], config, 7)
+    state = initialize.from_scratch(config.stages[0], config, 7)
     with pytest.raises(ValueError, match=r"\(n = 7\)"):
         train_fused(state, [Batch.of(rows, 0, 16)], config.stages[0])
 
 
 def test_it_steps_in_where_it_takes_the_same_steps(config):
-    state, (fm, deepfm) = stages.from_scratch(config.stages[0], config, 40), config.stages
+    state, (fm, deepfm) = initialize.from_scratch(config.stages[0], config, 40), config.stages
     adam, clipped, decayed = (
         fm.model_copy(update={"rows": fm.rows.model_copy(update=changes)})
         for changes in ({"name": "adam"}, {"clip": RowClipConfig()}, {"weight_decay": 0.1})

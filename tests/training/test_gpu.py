@@ -5,8 +5,9 @@ import torch
 from training_states import NUM_IDS, batches_of, train_alone
 
 from pipeline.data.rows import Rows
-from pipeline.training import loop, stages
+from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
+from pipeline.training.rank import CPU
 from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
@@ -20,7 +21,7 @@ CUDA = torch.device("cuda")
 
 
 def trained(config: TrainConfig, stage: StageConfig, rows: Rows, device: torch.device) -> StageState:
-    state = stages.from_scratch(stage, config, NUM_IDS, device=device)
+    state = initialize.from_scratch(stage, config, NUM_IDS, device=device)
     train_alone(state, batches_of(rows), stage, 10)
     state.table.settle()
     return state
@@ -38,7 +39,7 @@ def test_a_gpu_takes_the_steps_of_a_cpu(config, rows, position, row_optimizer):
     values["stages"][position]["rows"] |= row_optimizer
     config = TrainConfig.model_validate(values)
     stage = config.stages[position]
-    on_gpu, on_cpu = (trained(config, stage, rows, device) for device in (CUDA, stages.CPU))
+    on_gpu, on_cpu = (trained(config, stage, rows, device) for device in (CUDA, CPU))
     torch.testing.assert_close(on_gpu.table.rows.cpu(), on_cpu.table.rows, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(on_gpu.table.accumulators.cpu(), on_cpu.table.accumulators, rtol=1e-3, atol=1e-9)
 
@@ -50,7 +51,7 @@ def test_the_same_seed_gives_the_same_bits(config, rows):
 
 def test_a_step_does_not_wait_for_the_device(config, rows):
     stage = config.stages[0]
-    state = stages.from_scratch(stage, config, NUM_IDS, device=CUDA)
+    state = initialize.from_scratch(stage, config, NUM_IDS, device=CUDA)
     train_alone(state, batches_of(rows), stage, 10)  # whatever is set up at the first steps
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -61,7 +62,7 @@ def test_a_step_does_not_wait_for_the_device(config, rows):
 
 def test_a_loss_that_is_no_number_is_told_and_never_saved(config, rows):
     stage = config.stages[0]
-    state = stages.from_scratch(stage, config, NUM_IDS, device=CUDA)
+    state = initialize.from_scratch(stage, config, NUM_IDS, device=CUDA)
     state.table.rows[:] = float("nan")
     with pytest.raises(Diverged, match="stage 'fm', step 0"):
         train_alone(state, batches_of(rows.slice(0, 16)), stage, 10)
@@ -69,8 +70,8 @@ def test_a_loss_that_is_no_number_is_told_and_never_saved(config, rows):
 
 def test_scores_are_those_of_a_cpu(config, rows):
     logits = []
-    for device in (CUDA, stages.CPU):
-        state = stages.from_scratch(config.stages[1], config, NUM_IDS, device=device)
+    for device in (CUDA, CPU):
+        state = initialize.from_scratch(config.stages[1], config, NUM_IDS, device=device)
         batches = (batch.to(device) for batch in batches_of(rows))
         logits.append(torch.cat([logits_B for _, logits_B in loop.predict(state, batches)]).cpu())
     torch.testing.assert_close(logits[0], logits[1], rtol=1e-4, atol=1e-5)

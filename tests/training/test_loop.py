@@ -7,8 +7,9 @@ from training_states import assert_same_bits, batches_of, train_alone
 
 from pipeline.data.rows import Rows
 from pipeline.evaluation.metrics import Sums
-from pipeline.training import checkpoint, loop, stages
+from pipeline.training import checkpoint, initialize, loop
 from pipeline.training.checkpoint import StageState
+from pipeline.training.rank import CPU
 from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
@@ -22,7 +23,7 @@ def train(state: StageState, rows: Rows, stage: StageConfig, num_steps: int = 10
 
 def test_the_first_log_loss_is_that_of_knowing_nothing(config, rows):
     flat = config.model_copy(update={"table": config.table.model_copy(update={"init_deviation": 1e-9})})
-    state = stages.from_scratch(config.stages[0], flat, NUM_IDS)
+    state = initialize.from_scratch(config.stages[0], flat, NUM_IDS)
     first = train(state, rows.slice(0, 16), config.stages[0])[0]
     assert float(first.losses.log_loss / first.losses.weight) == pytest.approx(math.log(2), abs=1e-6)
 
@@ -31,7 +32,7 @@ def test_it_learns_what_one_field_tells(config, rows):
     stage = config.stages[0].model_copy(
         update={"rows": config.stages[0].rows.model_copy(update={"learning_rate": 0.5})}
     )
-    state = stages.from_scratch(stage, config, NUM_IDS)
+    state = initialize.from_scratch(stage, config, NUM_IDS)
     for _ in range(20):
         train(state, rows, stage, num_steps=200)
     logits = torch.cat([logits_B for _, logits_B in loop.predict(state, batches_of(rows))]).numpy()
@@ -39,7 +40,7 @@ def test_it_learns_what_one_field_tells(config, rows):
 
 
 def test_a_step_changes_only_the_rows_its_batch_touches(config, rows):
-    state = stages.from_scratch(config.stages[0], config, NUM_IDS)
+    state = initialize.from_scratch(config.stages[0], config, NUM_IDS)
     before = state.table.rows.clone()
     train(state, rows.slice(0, 8), config.stages[0])
     changed = (state.table.rows != before).any(dim=1)
@@ -48,7 +49,7 @@ def test_a_step_changes_only_the_rows_its_batch_touches(config, rows):
 
 
 def test_steps_rows_and_learning_rate_are_counted(config, rows):
-    state = stages.from_scratch(config.stages[0], config, NUM_IDS)
+    state = initialize.from_scratch(config.stages[0], config, NUM_IDS)
     steps = train(state, rows.slice(0, 40), config.stages[0], num_steps=3)
     assert [step.losses.num_rows for step in steps] == [16, 16, 8]
     assert (state.progress.step, state.progress.rows_seen) == (3, 40)
@@ -65,7 +66,7 @@ def test_a_row_of_weight_two_counts_as_two_rows(config, rows):
     )
     states = []
     for some in (twice, weighted):
-        states.append(stages.from_scratch(stage, config, NUM_IDS))
+        states.append(initialize.from_scratch(stage, config, NUM_IDS))
         train(states[-1], some, stage)
     torch.testing.assert_close(states[0].table.rows, states[1].table.rows)
 
@@ -73,13 +74,13 @@ def test_a_row_of_weight_two_counts_as_two_rows(config, rows):
 @pytest.mark.parametrize("position", [0, 1])
 def test_a_restored_stage_goes_on_with_the_same_bits(config, rows, tmp_path, position):
     stage = config.stages[position]
-    whole = stages.from_scratch(stage, config, NUM_IDS)
+    whole = initialize.from_scratch(stage, config, NUM_IDS)
     train(whole, rows, stage)
 
-    interrupted = stages.from_scratch(stage, config, NUM_IDS)
+    interrupted = initialize.from_scratch(stage, config, NUM_IDS)
     train(interrupted, rows.slice(0, 64), stage)
     checkpoint.save(interrupted, tmp_path)
-    resumed = stages.start(stage, config, NUM_IDS, "", 0.5, stages.CPU, tmp_path)
+    resumed = initialize.start(stage, config, NUM_IDS, "", 0.5, CPU, tmp_path)
     train(resumed, rows.slice(64, 160), stage)
     assert resumed.progress.step == whole.progress.step
     assert_same_bits(resumed, whole)
@@ -88,7 +89,7 @@ def test_a_restored_stage_goes_on_with_the_same_bits(config, rows, tmp_path, pos
 def test_the_same_seed_trains_the_same_bits_and_another_seed_others(config, rows):
     def trained(seed: int) -> StageState:
         seeded: TrainConfig = config.model_copy(update={"seed": seed})
-        state = stages.from_scratch(seeded.stages[1], seeded, NUM_IDS)
+        state = initialize.from_scratch(seeded.stages[1], seeded, NUM_IDS)
         train(state, rows, seeded.stages[1])
         return state
 
@@ -98,7 +99,7 @@ def test_the_same_seed_trains_the_same_bits_and_another_seed_others(config, rows
 
 def test_a_loss_that_is_no_number_stops_before_anything_is_updated(config, rows):
     stage = config.stages[0]
-    state = stages.from_scratch(stage, config, NUM_IDS)
+    state = initialize.from_scratch(stage, config, NUM_IDS)
     state.table.rows[:] = float("nan")
     accumulators = state.table.accumulators.clone()
     with pytest.raises(Diverged, match="stage 'fm', step 0"):
@@ -108,6 +109,6 @@ def test_a_loss_that_is_no_number_stops_before_anything_is_updated(config, rows)
 
 def test_prediction_leaves_batch_norm_and_dropout_out(config, rows):
     stage = config.stages[1]
-    state = stages.from_scratch(stage, config, NUM_IDS)
+    state = initialize.from_scratch(stage, config, NUM_IDS)
     twice = [torch.cat([logits_B for _, logits_B in loop.predict(state, batches_of(rows))]) for _ in range(2)]
     assert torch.equal(*twice)

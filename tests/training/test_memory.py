@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.training import memory
 from pipeline.training.memory import PROCESS_BYTES, Need, Node
-from schemas.refusal import Refusal
+from schemas.errors import Refusal
 
 GB = 10**9
 

@@ -6,9 +6,9 @@ import torch
 from lookups import lookup_of
 from torch import nn
 
+from pipeline.embedding.table import Table
 from pipeline.models import build
 from pipeline.models.deepfm import DeepFM
-from pipeline.models.table import Table
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer, learning_rate_factor

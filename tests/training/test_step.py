@@ -13,10 +13,10 @@ from training_states import batches_of, train_alone
 
 from pipeline.data.batch import Batch
 from pipeline.data.store import Store, StoredPart
-from pipeline.training import loop, stages
+from pipeline.embedding.sharding import Alone
+from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
-from pipeline.training.course import Rank
-from pipeline.training.placement import Alone
+from pipeline.training.rank import Rank
 from pipeline.training.step import AutogradStep, FusedStep, TrainingStep, build_step, is_fusible
 from schemas.config import TrainConfig
 from schemas.stage import ConstantSchedule, OptimizerConfig, RowOptimizerConfig, StageConfig
@@ -56,7 +56,7 @@ def step_of(state: StageState, stage: StageConfig, config: TrainConfig, is_fused
 
 def trained(stage: StageConfig, config: TrainConfig, is_fused: bool, num_steps: int) -> StageState:
     """From a base rate that is off."""
-    state = stages.from_scratch(stage, config, num_ids=2, base_rate=0.4)
+    state = initialize.from_scratch(stage, config, num_ids=2, base_rate=0.4)
     step = step_of(state, stage, config, is_fused)
     list(loop.train(state, step, map(step.prepare, repeat(kept_rows(), num_steps)), stage, num_steps))
     return state
@@ -83,7 +83,7 @@ def test_the_first_step_on_a_share_of_the_negatives_by_hand(config, stage, is_fu
 
 @needs_numba
 def test_both_kernels_take_the_same_first_step_on_a_share_of_the_negatives(config, stage, rows):
-    states = [stages.from_scratch(stage, config, NUM_IDS, base_rate=0.4) for _ in range(2)]
+    states = [initialize.from_scratch(stage, config, NUM_IDS, base_rate=0.4) for _ in range(2)]
     losses = []
     for state, is_fused in zip(states, (False, True), strict=True):
         step = step_of(state, stage, config, is_fused)
@@ -109,7 +109,7 @@ def frozen(stage: StageConfig, num_steps: int) -> StageConfig:
 @pytest.mark.parametrize("name", ["adagrad", "adam"])
 def test_frozen_steps_leave_the_rows_alone_while_the_dense_part_learns(config, rows, name):
     stage = config.stages[1].model_copy(update={"rows": RowOptimizerConfig(name=name, weight_decay=0.1)})
-    state = stages.from_scratch(stage, config, NUM_IDS)
+    state = initialize.from_scratch(stage, config, NUM_IDS)
     before = state.table.rows.clone()
 
     def seen() -> Iterator[Batch]:
@@ -131,7 +131,7 @@ def test_frozen_steps_leave_the_rows_alone_while_the_dense_part_learns(config, r
 def test_a_stage_that_is_resumed_among_its_frozen_steps_thaws_when_it_would_have(config, rows):
     stage, states = frozen(config.stages[1], 3), []
     for cut in (None, 2):
-        state = stages.from_scratch(stage, config, NUM_IDS)
+        state = initialize.from_scratch(stage, config, NUM_IDS)
         batches = list(batches_of(rows))
         for some in (batches,) if cut is None else (batches[:cut], batches[cut:]):
             train_alone(state, some, stage, num_steps=10)
@@ -142,6 +142,6 @@ def test_a_stage_that_is_resumed_among_its_frozen_steps_thaws_when_it_would_have
 @needs_numba
 def test_the_fused_step_does_not_step_in_where_rows_are_frozen(config):
     stage = config.stages[0]
-    state = stages.from_scratch(stage, config, NUM_IDS)
+    state = initialize.from_scratch(stage, config, NUM_IDS)
     assert is_fusible(state, Alone(state.table), stage, has_bags=False)
     assert not is_fusible(state, Alone(state.table), frozen(stage, 1), has_bags=False)

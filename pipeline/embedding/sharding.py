@@ -1,0 +1,249 @@
+"""Where the table's rows live among the ranks, and how a step gets them and gives their gradients back.
+
+`prepare` is for a loader's thread: it groups a batch's ids and tells the other ranks which, before the step begins.
+`pull` and `push` are a step's two exchanges. N ranks over their shares of a batch do what one does over all of it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from pipeline.data.batch import Batch
+from pipeline.embedding.lookup import Plan, make_padded_plan, make_plan
+from pipeline.embedding.table import Shard, Table, check
+from schemas.config import TableConfig
+from schemas.stage import RowOptimizerConfig
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A batch on the device it is trained on, its ids grouped."""
+
+    batch: Batch
+    plan: Plan
+    """Of this rank's batch. Row-sharded: its distinct ids are numbered in the order of their owners."""
+    update: Plan
+    """Of the rows that this rank updates, over what it receives from all ranks. One rank: `plan`."""
+    sent: tuple[int, ...] = ()
+    """Distinct ids to each rank."""
+    received: tuple[int, ...] = ()
+    """Distinct ids from each rank."""
+
+
+Grouping = Callable[[Tensor, int], Plan]
+"""(ids_N, a number that they are all below) -> their plan."""
+
+
+def group_by_torch(ids_N: Tensor, num_ids: int) -> Plan:
+    return make_plan(ids_N)
+
+
+def grouping(is_fused: bool) -> Grouping:
+    """The one compiled by Numba, where it is wanted and Numba installed."""
+    if is_fused and find_spec("numba"):
+        from pipeline.embedding import fused
+
+        return fused.make_plan
+    return group_by_torch
+
+
+class Placement(Protocol):
+    """Of one stage's table."""
+
+    @property
+    def num_ranks(self) -> int:
+        """That share a step."""
+
+    def prepare(self, batch: Batch) -> Prepared:
+        """Raises ValueError for an id outside the table, before anything is exchanged."""
+
+    def pull(self, prepared: Prepared) -> Tensor:
+        """[U, D] the distinct rows of the batch."""
+
+    def push(
+        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: RowOptimizerConfig, rate: float, step: int
+    ) -> None:
+        """Update all touched rows by the mean over ranks of their gradients. `rows_UD` is what pull gave."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alone:
+    """One rank: all rows are here."""
+
+    table: Table
+    group: Grouping = group_by_torch
+    num_ranks: int = 1
+
+    def prepare(self, batch: Batch) -> Prepared:
+        check(batch.ids_N, len(self.table.rows))
+        device = self.table.rows.device
+        if device.type == "cpu":
+            plan = self.group(batch.ids_N, len(self.table.rows))
+            return Prepared(batch, plan, plan)
+        batch = batch.pin_memory().to(device)
+        plan = make_padded_plan(batch.ids_N)
+        return Prepared(batch, plan, plan)
+
+    def pull(self, prepared: Prepared) -> Tensor:
+        return self.table.pull(prepared.plan.unique_U)
+
+    def push(
+        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: RowOptimizerConfig, rate: float, step: int
+    ) -> None:
+        self.table.update(prepared.update, rows_UD, grad_UD, config, rate, step)
+
+
+class Replicated:
+    """Every rank holds all rows, and gathers what the others touched: all then update alike, to the same bits."""
+
+    def __init__(
+        self, table: Table, config: TableConfig, ranks: dist.ProcessGroup | None, group: Grouping = group_by_torch
+    ) -> None:
+        """`ranks` is one of gloo for prepare alone: collectives of two threads must not meet in one group."""
+        self.table, self._wire, self._ranks, self._group = table, getattr(torch, config.wire), ranks, group
+        self.num_ranks = dist.get_world_size()
+
+    def prepare(self, batch: Batch) -> Prepared:
+        check(batch.ids_N, len(self.table.rows))
+        plan = self._group(batch.ids_N, len(self.table.rows))
+        ids_and_counts = _gather(torch.stack([plan.unique_U, plan.counts_U], dim=1), self._ranks)
+        received = tuple(len(of_rank) for of_rank in ids_and_counts)
+        update = _plan_of_ranks(torch.cat(ids_and_counts), self._group, len(self.table.rows))
+        device = self.table.rows.device
+        return Prepared(batch.to(device), plan.to(device), update.to(device), received=received)
+
+    def pull(self, prepared: Prepared) -> Tensor:
+        return self.table.pull(prepared.plan.unique_U)
+
+    def push(
+        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: RowOptimizerConfig, rate: float, step: int
+    ) -> None:
+        longest = max(prepared.received)
+        padded = torch.zeros(longest, grad_UD.shape[1], dtype=self._wire, device=grad_UD.device)
+        padded[: len(grad_UD)] = grad_UD
+        gathered = [torch.empty_like(padded) for _ in prepared.received]
+        dist.all_gather([_bytes(grads) for grads in gathered], _bytes(padded))
+        grads = [grads[:size] for grads, size in zip(gathered, prepared.received, strict=True)]
+        mean_UD = prepared.update.sum_occurrences(torch.cat(grads).float()) / self.num_ranks
+        rows_UD = self.table.pull(prepared.update.unique_U)
+        self.table.update(prepared.update, rows_UD, mean_UD, config, rate, step)
+
+
+class RowSharded:
+    """Rank i of m holds the rows of ids i, i + m, ...; ranks ask each other for rows and send gradients back."""
+
+    def __init__(
+        self,
+        table: Table,
+        num_ids: int,
+        config: TableConfig,
+        ranks: dist.ProcessGroup | None,
+        group: Grouping = group_by_torch,
+    ) -> None:
+        """`ranks` as Replicated's."""
+        self.table, self._wire, self._ranks, self._group = table, getattr(torch, config.wire), ranks, group
+        self._num_ids, self.num_ranks = num_ids, dist.get_world_size()
+        self._rows_per_rank = Shard(0, self.num_ranks).num_rows(num_ids)
+
+    def prepare(self, batch: Batch) -> Prepared:
+        check(batch.ids_N, self._num_ids)
+        # Numbered in the order of owners, so that what goes to one rank lies together.
+        owners_N = batch.ids_N % self.num_ranks
+        places_N = owners_N * self._rows_per_rank + batch.ids_N // self.num_ranks
+        plan = self._group(places_N, self._rows_per_rank * self.num_ranks)
+        bounds = torch.arange(1, self.num_ranks) * self._rows_per_rank
+        sent = _sizes(torch.searchsorted(plan.unique_U, bounds), len(plan.unique_U))
+        received = tuple(_all_to_all_sizes(sent, self._ranks))
+        rows_and_counts = torch.stack([plan.unique_U % self._rows_per_rank, plan.counts_U], dim=1)
+        asked = rows_and_counts.new_empty(sum(received), 2)
+        dist.all_to_all_single(asked, rows_and_counts, list(received), list(sent), group=self._ranks)
+        device = self.table.rows.device
+        update = _plan_of_ranks(asked, self._group, len(self.table.rows))
+        return Prepared(batch.to(device), plan.to(device), update.to(device), sent, received)
+
+    def pull(self, prepared: Prepared, exactly: bool = False) -> Tensor:
+        """`exactly`: as float32, whatever the wire is."""
+        distinct_VD = self.table.pull(prepared.update.unique_U)
+        asked = distinct_VD if exactly else distinct_VD.to(self._wire)
+        return self._exchange(asked.index_select(0, prepared.update.index_N), prepared.received, prepared.sent)
+
+    def until_all_end(self, batches: Iterable[Batch], num_fields: int) -> Iterator[Batch]:
+        """The batches, then ones of no rows until every rank's have ended: each is an exchange of all ranks."""
+        iterator = iter(batches)
+        batch = next(iterator, None)
+        nothing = Batch(ids_N=torch.empty(0, dtype=torch.int32), labels_B=torch.empty(0), num_fields=num_fields)
+        while True:
+            num_left = torch.tensor([batch is not None], dtype=torch.int64)
+            dist.all_reduce(num_left, group=self._ranks)
+            if not num_left:
+                return
+            yield nothing if batch is None else batch
+            batch = next(iterator, None)
+
+    def push(
+        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: RowOptimizerConfig, rate: float, step: int
+    ) -> None:
+        grads = self._exchange(grad_UD.to(self._wire), prepared.sent, prepared.received)
+        mean_VD = prepared.update.sum_occurrences(grads) / self.num_ranks
+        own_VD = self.table.pull(prepared.update.unique_U)
+        self.table.update(prepared.update, own_VD, mean_VD, config, rate, step)
+
+    def _exchange(self, values: Tensor, sent: Sequence[int], received: Sequence[int]) -> Tensor:
+        """The first sent[0] rows of `values` go to rank 0, the next to rank 1, ...; what they send, in their order."""
+        result = values.new_empty(sum(received), values.shape[1])
+        dist.all_to_all_single(_bytes(result), _bytes(values), list(received), list(sent))
+        return result.float()
+
+
+def place(
+    table: Table, num_ids: int, config: TableConfig, ranks: dist.ProcessGroup | None, is_fused: bool = True
+) -> Placement:
+    """Of a rank's table; `ranks` are all ranks as a second group, for `prepare`. None where there is one rank."""
+    group = grouping(is_fused)
+    if ranks is None or dist.get_world_size() == 1:
+        return Alone(table, group)
+    if config.placement == "row_sharded":
+        return RowSharded(table, num_ids, config, ranks, group)
+    return Replicated(table, config, ranks, group)
+
+
+def _plan_of_ranks(ids_and_counts: Tensor, group: Grouping, num_ids: int) -> Plan:
+    """The plan of ids from all ranks, whose counts are the occurrences in all ranks' batches."""
+    plan = group(ids_and_counts[:, 0].int(), num_ids)
+    counts_U = torch.zeros_like(plan.unique_U).index_add_(0, plan.index_N.long(), ids_and_counts[:, 1])
+    return plan.counting(counts_U)
+
+
+def _gather(values: Tensor, group: dist.ProcessGroup | None) -> list[Tensor]:
+    """Each rank's `values` [L, ...] of a CPU, whose L differ; the collective wants equal ones."""
+    lengths = [torch.empty(1, dtype=torch.int64) for _ in range(dist.get_world_size())]
+    dist.all_gather(lengths, torch.tensor([len(values)]), group=group)
+    sizes = [int(length) for length in lengths]
+    padded = values.new_zeros(max(sizes), *values.shape[1:])
+    padded[: len(values)] = values
+    gathered = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(gathered, padded, group=group)
+    return [of_rank[:size] for of_rank, size in zip(gathered, sizes, strict=True)]
+
+
+def _all_to_all_sizes(sent: Sequence[int], group: dist.ProcessGroup | None) -> list[int]:
+    received = torch.empty(len(sent), dtype=torch.int64)
+    dist.all_to_all_single(received, torch.tensor(sent), group=group)
+    return [int(size) for size in received]
+
+
+def _sizes(bounds: Tensor, end: int) -> tuple[int, ...]:
+    """Of the pieces between 0, the bounds and the end."""
+    edges = [0, *bounds.tolist(), end]
+    return tuple(stop - start for start, stop in pairwise(edges))
+
+
+def _bytes(values: Tensor) -> Tensor:
+    """gloo has no collective of bfloat16; bytes are bytes."""
+    return values.view(torch.uint8)

@@ -1,0 +1,253 @@
+"""The night, as a list of calls: look at the day, judge the champion on it, train, decide, serve, and say so."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+from pipeline.data import logs
+from pipeline.evaluation import gate
+from pipeline.evaluation.gate import Evidence, Reason
+from pipeline.nights import page, plan, records
+from pipeline.nights.plan import REFRESH, Tonight
+from pipeline.nights.progress import Course, Looks
+from pipeline.nights.records import Night
+from pipeline.profiles import bounds
+from pipeline.profiles.bounds import Breach
+from pipeline.registry import server, tracking, versions
+from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry.versions import Version
+from pipeline.retrain import promotion
+from pipeline.retrain.dataset import Inputs, profiles
+from pipeline.retrain.promotion import COMPARABLE, Candidate, Decision, Opponent
+from pipeline.retrain.run import Trained, candidate_of, prepare, record_best, train
+from pipeline.runtime import cluster, files
+from pipeline.runtime.lease import Lease
+from pipeline.runtime.progress import Event, Show
+from pipeline.training.on_ray import trainer
+from schemas.config import DateSplit, TrainConfig
+from schemas.errors import Failure, Stopped
+
+
+@files.answering()
+def nightly(config: TrainConfig, day: date | None, show: Show) -> Night:
+    """Everything of one night; of the newest complete day where none is given.
+
+    The same night asked for again returns what it came to; an unfinished one goes on. Raises Refusal before anything
+    is begun, Busy where another night is at work on the same model, Stopped where the day's data breaks its bounds.
+    Whatever it raises, the champion that served before still serves.
+    """
+    recorder = tracking.connect(config.mlflow, config.work_uri)
+    with server.answering(recorder.uri):
+        days = plan.choose_days(config, day)
+        finished = records.find(config, days.day, days.key)
+        if finished:
+            show(Event(f"the night of {days.day} is over already", 1, 1, finished.verdict))
+            return finished
+        tonight = plan.plan(days, recorder)
+        with promotion.lease_of(config, f"night of {days.day}") as lease, cluster.connected(config.cluster):
+            tonight = plan.again(tonight, recorder)  # another night may have ended since
+            trainer.check_placement(config.cluster)
+            name = f"{days.day} {days.key[:6]}"
+            with recorder.retrain(days.key, name, config, days.manifest.to_json()) as run:
+                night = _work(_Night(config, tonight, recorder, run, lease, show))
+            records.write(config, night)
+    return night
+
+
+@dataclass(frozen=True, slots=True)
+class _Night:
+    """A night at work."""
+
+    config: TrainConfig
+    tonight: Tonight
+    recorder: Tracking
+    run: Retrain
+    lease: Lease
+    show: Show
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Shown as it begins and ends, and timed; what is called with a note shows that at the end."""
+        notes: list[str] = []
+        self.show(Event(name, 0, 1))
+        began = time.monotonic()
+        yield notes.append
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+        self.show(Event(name, 1, 1, "; ".join(notes)))
+
+
+def _work(night: _Night) -> Night:
+    looks = _inspect(night)
+    if looks.breaches and night.config.night.quality.on_breach == "stop":
+        raise _stop(night, Course(night.tonight, looks, serves=night.tonight.champion))
+    opponent = _validate_progressively(night)
+    trained = _train(night)
+    decision = _decide(night, opponent, trained)
+    serves, refreshed = _serve(night, decision)
+    return _conclude(night, Course(night.tonight, looks, opponent, trained, decision, refreshed, serves))
+
+
+def _inspect(night: _Night) -> Looks:
+    """Profile the held-out days and those before them, and hold each against its bounds."""
+    config, tonight = night.config, night.tonight
+    with night.step("look at the day") as note:
+        trailing = logs.find(config.data.logs_uri, tonight.days.trailing, config.data.features)
+        known = tonight.bundle.vocabulary if tonight.bundle else None
+        before = profiles(config, trailing, known=None)
+        new = profiles(config, tonight.days.manifest.of_days(tonight.days.held_out), known)
+        found: list[Breach] = []
+        for number, one in enumerate(new):
+            earlier = [*before, *new[:number]][-config.night.quality.trailing_days :]
+            found += bounds.breaches(one, earlier, config.night.quality)
+        note("; ".join(breach.words for breach in found) or "within its bounds")
+    night.run.log_text("profiles.json", "[" + ",\n".join(one.model_dump_json() for one in new) + "]")
+    return Looks(tuple(before), tuple(new), tuple(found))
+
+
+def _validate_progressively(night: _Night) -> Opponent:
+    """Yesterday's champion on the new rows, before anything learns from them."""
+    tonight = night.tonight
+    with night.step("score with champion") as note:
+        opponent = Opponent()
+        if tonight.champion is not None and tonight.bundle is not None:
+            opponent = Opponent.scored(tonight.champion, tonight.bundle, tonight.config, tonight.inputs)
+        if opponent.held_out is not None and opponent.version is not None:
+            metrics = opponent.held_out.sums.metrics()
+            night.run.log_final("progressive", metrics.as_dict())
+            note(f"NE {metrics.ne:.4f} of {opponent.version.uri}" if metrics.ne else "one class only")
+        else:
+            note(opponent.why_not or "there is none yet")
+    return opponent
+
+
+def _train(night: _Night) -> Trained | None:
+    """None where there is nothing to learn."""
+    if night.tonight.start == "none":
+        return None
+    prepared = prepare(night.tonight.config, night.tonight.inputs, night.recorder)
+    with night.step("train"):
+        trained = train(prepared, night.run, night.show)
+    record_best(trained, night.run)
+    return trained
+
+
+def _decide(night: _Night, opponent: Opponent, trained: Trained | None) -> Decision:
+    with night.step("decide") as note:
+        if trained is not None:
+            registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key)
+            decision = promotion.decide(registered, opponent, night.tonight.config, night.recorder)
+        else:
+            decision = _champion_goes_on(night, opponent)
+        note(decision.verdict.reason)
+    return decision
+
+
+def _champion_goes_on(night: _Night, opponent: Opponent) -> Decision:
+    """The champion itself as the candidate: fit to learn the new days, where the config lets it, if fit at all."""
+    assert opponent.version
+    assert opponent.bundle
+    if opponent.held_out is None:
+        raise Failure(opponent.why_not)
+    evidence = Evidence(opponent.held_out.sums.metrics())
+    ne = evidence.candidate.ne
+    words = f"{night.tonight.why}; it has NE {'undefined' if ne is None else format(ne, '.4f')} on the new rows"
+    goes_on = Reason(COMPARABLE, night.config.night.refresh, words)
+    verdict = gate.decide(evidence, night.config.night.gate).judging(goes_on)
+    return Decision(opponent.version, opponent.bundle, opponent.held_out, evidence, verdict)
+
+
+def _serve(night: _Night, decision: Decision) -> tuple[Version | None, Trained | None]:
+    """Move `champion`, to the accepted candidate or to what it becomes when it has learned the day.
+
+    Who serves now, and that last training.
+    """
+    if not decision.verdict.promote:
+        return versions.champion(night.recorder, night.config.mlflow.registered_model), None
+    version, refreshed = decision.version, None
+    if night.config.night.refresh:
+        with night.step("learn the day") as note:
+            version, refreshed = _refresh(night, decision, note)
+    night.lease.check()
+    versions.promote(night.recorder, version)
+    return version, refreshed
+
+
+def _refresh(night: _Night, decision: Decision, note: Callable[[str], None]) -> tuple[Version, Trained]:
+    """The candidate after one more pass over the held-out days; itself, where that has made it unfit."""
+    config, inputs = night.config, night.tonight.inputs
+    days = inputs.test_days
+    stage = decision.bundle.stage.model_copy(
+        update={
+            "name": REFRESH,
+            "init_from": decision.version.uri,
+            "transfer": config.night.transfer,
+            "epochs": config.night.epochs or decision.bundle.stage.epochs,
+            "last_days": None,
+            "early_stop": None,
+        }
+    )
+    split = DateSplit(train_from=days[0], train_to=days[-1])
+    data = config.data.model_copy(update={"split": split})
+    learning = config.model_copy(update={"data": data, "stages": (stage,), "control": False})
+    learned_before = decision.bundle.contents.origin.training_days
+    own = Inputs(inputs.manifest.of_days(days), days, (), night.tonight.days.key, learned_before)
+    trained = train(prepare(learning, own, night.recorder), night.run, night.show)
+    prepared = trained.prepared
+    candidate = Candidate(prepared.config, prepared.inputs, trained.store, stage, prepared.run_uri)
+    registered = promotion.register(candidate, night.run, night.tonight.days.keys[1])
+    evidence = Evidence(registered.held_out.sums.metrics(), golden_difference=registered.golden_difference)
+    verdict = gate.decide(evidence, config.night.gate)
+    words = f"{decision.version.uri} after it has learned {days[-1]}; before that, {decision.verdict.reason}"
+    versions.set_tags(
+        night.recorder, registered.version, {versions.VERDICT: words, "nightjar.refreshed_from": decision.version.uri}
+    )
+    note(f"{registered.version.uri}" if verdict.promote else f"left away: {verdict.reason}")
+    return registered.version if verdict.promote else decision.version, trained
+
+
+def _stop(night: _Night, course: Course) -> Stopped:
+    """Record the night as stopped, and why; the exception to raise."""
+    words = f"the log is not trained on: {'; '.join(breach.words for breach in course.looks.breaches)}"
+    ended = _record(night, course, "stopped", words)
+    records.write(night.config, ended)
+    return Stopped(f"{words}; the champion stays as it is, and the same command looks at the day again")
+
+
+def _conclude(night: _Night, course: Course) -> Night:
+    assert course.decision
+    verdict = course.decision.verdict
+    return _record(night, course, "promoted" if verdict.promote else "kept", verdict.reason)
+
+
+def _record(night: _Night, course: Course, outcome: records.Outcome, words: str) -> Night:
+    """The night in MLflow: figures, page, description; and as it is kept."""
+    tonight, decision, trained = course.tonight, course.decision, course.trained
+    held_out = course.opponent.held_out if course.opponent else None
+    by_day = held_out.by_day() if held_out else {}
+    trainings = [one for one in (trained, course.refreshed) if one]
+    ended = Night(
+        day=tonight.days.day,
+        key=tonight.days.key,
+        outcome=outcome,
+        verdict=words,
+        held_out_days=tonight.inputs.test_days,
+        start=tonight.start,
+        run_id=night.run.run_id,
+        tracking_uri=night.recorder.uri,
+        champion_uri=course.serves.uri if course.serves else None,
+        candidate_uri=decision.version.uri if decision else None,
+        candidate=decision.held_out.sums.metrics().as_dict() if decision else {},
+        champion=held_out.sums.metrics().as_dict() if held_out else {},
+        progressive={str(day): metrics.as_dict() for day, metrics in by_day.items()},
+        rows_trained=int(sum(results.get("rows_seen", 0) for one in trainings for results in one.results.values())),
+        num_ids=decision.bundle.vocabulary.num_ids if decision else 0,
+        seconds=dict(night.seconds),
+        breaches=tuple(breach.words for breach in course.looks.breaches),
+        failures=trained.failures if trained else {},
+        failed_rules=decision.verdict.failed_rules if decision else (),
+    )
+    page.publish(night.run, ended, course, night.config, records.all_of(night.config))
+    return ended

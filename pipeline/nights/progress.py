@@ -1,0 +1,34 @@
+"""What a night has found out, as far as it has come: what its page and its record are made of."""
+
+from dataclasses import dataclass
+
+from pipeline.nights.plan import Tonight
+from pipeline.profiles.bounds import Breach
+from pipeline.profiles.profile import DayProfile
+from pipeline.registry.versions import Version
+from pipeline.retrain.promotion import Decision, Opponent
+from pipeline.retrain.run import Trained
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """At the held-out days, and at those before them."""
+
+    trailing: tuple[DayProfile, ...]
+    new: tuple[DayProfile, ...]
+    breaches: tuple[Breach, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """None, or empty, is what a night has not come to."""
+
+    tonight: Tonight
+    looks: Looks
+    opponent: Opponent | None = None
+    trained: Trained | None = None
+    decision: Decision | None = None
+    refreshed: Trained | None = None
+    """What the accepted candidate has learned of the held-out days."""
+    serves: Version | None = None
+    """From now on."""

@@ -1,0 +1,87 @@
+"""Drop what the champion has not seen for long: ids are given anew, rows carried over, and the gate is asked."""
+
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from pipeline.data import logs, passes
+from pipeline.nights import plan
+from pipeline.registry import eviction, server, tracking, versions
+from pipeline.registry.eviction import Eviction
+from pipeline.registry.tracking import Tracking
+from pipeline.retrain import promotion
+from pipeline.retrain.dataset import Inputs
+from pipeline.retrain.promotion import Decision, Opponent
+from pipeline.runtime import cluster, fingerprint
+from pipeline.runtime.progress import Event, Show
+from schemas.config import DateSplit, TrainConfig
+from schemas.errors import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What was dropped, and what the gate made of the model without it; None where there was nothing to drop."""
+
+    evicted: Eviction
+    decision: Decision | None
+
+
+def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
+    """Register the champion without its unseen, rare values, and let it serve where the gate finds it no worse.
+
+    Both are judged on the log's newest complete day. Raises Refusal without a champion, Busy while a night works on it.
+    """
+    recorder = tracking.connect(config.mlflow, config.work_uri)
+    spec, uri = config.data.features, config.data.logs_uri
+    days = logs.days_of(uri, spec)
+    newest = plan.newest_complete(config, days)
+    seen = [day for day in days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
+    manifest = logs.find(uri, seen, spec)
+    with (
+        server.answering(recorder.uri),
+        promotion.lease_of(config, "rebuild") as lease,
+        cluster.connected(config.cluster),
+        tempfile.TemporaryDirectory() as name,
+    ):
+        champion = versions.champion(recorder, config.mlflow.registered_model)
+        if champion is None:
+            raise _no_champion(config.mlflow.registered_model)
+        show(Event("count recent values", 0, 1))
+        data = config.data
+        counts = passes.count_values(manifest, spec, DateSplit(), (), data.rows_per_part, data.max_bad_share)
+        folder, bundle = Path(name, "bundle"), versions.load_bundle(recorder, champion.uri)
+        evicted = eviction.rebuilt_bundle(bundle, counts, config.night.eviction, folder)
+        show(Event("count recent values", 1, 1, f"{evicted.num_evicted:,} of {evicted.before:,} values to drop"))
+        if not evicted.num_evicted:
+            return Rebuilt(evicted, None)
+        key = fingerprint.digest(champion.uri, config.night.eviction.model_dump_json(), manifest.fingerprint)
+        own = data.model_copy(update={"split": DateSplit(test_dates=(newest,))})
+        inputs = Inputs(manifest, (), (newest,), key)
+        decision = _decide(config.model_copy(update={"data": own}), inputs, evicted, folder, recorder)
+        if decision.verdict.promote:
+            lease.check()
+            versions.promote(recorder, decision.version)
+    return Rebuilt(evicted, decision)
+
+
+def _decide(config: TrainConfig, inputs: Inputs, evicted: Eviction, folder: Path, recorder: Tracking) -> Decision:
+    """Register the smaller model under a run of its own, and judge it against the whole one."""
+    key, day = inputs.identity, inputs.test_days[0]
+    with recorder.retrain(key, f"rebuild {day}", config, inputs.manifest.to_json()) as run:
+        opponent = Opponent.find(config, inputs, recorder, [key])
+        registered = promotion.register_bundle(folder, run.run_id, key, config, inputs, recorder)
+        decision = promotion.decide(registered, opponent, config, recorder)
+        run.log_final("evicted", {field.name: float(field.before - field.after) for field in evicted.fields})
+        run.log_final("test", registered.held_out.sums.metrics().as_dict())
+        run.describe(f"{evicted.num_evicted:,} of {evicted.before:,} values dropped. {decision.verdict.reason}")
+    return decision
+
+
+def _no_champion(name: str) -> Refusal:
+    return Refusal(
+        found=f"{name} without a champion",
+        expected="a champion, whose vocabulary is to be rebuilt",
+        where=f"registered model {name!r}",
+        remedy="run a night, or `nightjar train`, first",
+    )

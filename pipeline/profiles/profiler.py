@@ -1,0 +1,166 @@
+"""Profile the days of a log on the cluster, each once, and put the rows that break its contract into quarantine."""
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from pipeline.data import passes, quality, vocabulary
+from pipeline.data.logs import Manifest, Part, read_part
+from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
+from pipeline.profiles.profile import DayProfile, learned_values, summarize, tally, with_unseen_shares
+from pipeline.runtime import files
+from schemas.errors import Refusal
+from schemas.features import FeatureSpec
+
+__all__ = ["DayProfile", "profile_days"]
+
+TALLIES_SCHEMA = COUNTS_SCHEMA.append(pa.field("day", pa.date32()))
+REASON = "reason"
+QUARANTINED = "quarantined: "  # tallied with the name of the file that holds the rows
+
+
+def profile_days(
+    manifest: Manifest,
+    spec: FeatureSpec,
+    rows_per_part: int,
+    quarantine_uri: str,
+    max_bad_share: float,
+    known: Vocabulary | None,
+    folder_uri: str,
+) -> list[DayProfile]:
+    """A profile of each day of the manifest, in their order, by one pass over those that have none yet.
+
+    A profile is kept as `<folder_uri>/date=YYYY-MM-DD/<fingerprint of the day's manifest>.json`, with the counts of its
+    values beside it, from which shares unseen by the `known` vocabulary are read each time: it may be another every
+    night. It is made anew only if the spec is another. Bad rows go to `<quarantine_uri>/date=.../`.
+
+    Raises Refusal for the first day with a larger share of bad rows than `max_bad_share`, whose profile and quarantine
+    are written before; where that is 0, for the first bad row.
+    """
+    uris = {day: f"{folder_uri}/date={day}/{manifest.of_days([day]).fingerprint}" for day in manifest.days}
+    kept = {day: _read(uri, spec) for day, uri in uris.items()}
+    unknown = [day for day in uris if kept[day] is None]
+    tallies = _tally_days(manifest.of_days(unknown), spec, rows_per_part, quarantine_uri, max_bad_share)
+    profiles = [kept[day] or _keep(uri, day, tallies[day], spec) for day, uri in uris.items()]
+    for profile in profiles:
+        _check_bad_share(profile, max_bad_share, f"{quarantine_uri}/date={profile.day}")
+    if known is None:
+        return profiles
+    return [with_unseen_shares(profile, _read_values(uris[profile.day], spec), spec, known) for profile in profiles]
+
+
+def _tally_days(
+    manifest: Manifest, spec: FeatureSpec, rows_per_part: int, quarantine_uri: str, max_bad_share: float
+) -> dict[date, pa.Table]:
+    """The tallies of each day, added up; its quarantine then holds the bad rows of these files, and no others."""
+    if not manifest.files:
+        return {}
+
+    def tally_part(part: Part) -> pa.Table:
+        tallies = [COUNTS_SCHEMA.empty_table()]
+        bad_tables: dict[pa.Schema, list[pa.Table]] = {}  # files of one day may differ in their ignored columns
+        for row_group in part.row_groups:
+            alone = replace(part, row_groups=(row_group,))
+            for table, where in read_part(alone, spec.columns):
+                sound = quality.sound_rows(table, spec, where, max_bad_share)
+                bad = quality.bad_rows(table, spec) if len(sound) < len(table) else {}
+                tallies.append(tally(sound, bad, spec))
+                if bad:
+                    refused = _with_reasons(alone, bad, spec)
+                    bad_tables.setdefault(refused.schema, []).append(refused)
+        tallies.append(_write_quarantine(f"{quarantine_uri}/date={part.day}", part.index, list(bad_tables.values())))
+        merged = vocabulary.merge(pa.concat_tables(tallies))
+        return merged.append_column("day", pa.repeat(pa.scalar(part.day), len(merged)))
+
+    counted = passes.map_parts(manifest.parts(rows_per_part), tally_part, TALLIES_SCHEMA)
+    total = passes.add_up(counted, TALLIES_SCHEMA)
+    tallies = {day: total.filter(pc.equal(total["day"], pa.scalar(day))) for day in manifest.days}
+    for day, of_day in tallies.items():
+        _remove_others(f"{quarantine_uri}/date={day}", of_day)
+    return tallies
+
+
+def _with_reasons(row_group: Part, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> pa.Table:
+    """The bad rows of one row group, with all columns of its file and why they are bad."""
+    rows = np.flatnonzero(np.logical_or.reduce(list(bad.values())))
+    ((table, _),) = read_part(row_group, list(dict.fromkeys([*spec.columns, *spec.ignored, spec.partition])))
+    reasons = ["; ".join(reason for reason, mask in bad.items() if mask[row]) for row in rows]
+    name = next(name for name in (REASON, f"{REASON}_") if name not in table.column_names)
+    return table.take(pa.array(rows)).append_column(name, pa.array(reasons, pa.string()))
+
+
+def _write_quarantine(folder_uri: str, index: int, tables: Sequence[Sequence[pa.Table]]) -> pa.Table:
+    """Write the part's bad rows, a file for each of their schemas; returns tallies of the files' rows by name."""
+    written = []
+    for number, of_schema in enumerate(tables):
+        bad = pa.concat_tables(of_schema)
+        name = f"part-{index:04d}{f'-{number}' if number else ''}.parquet"
+        files.write_bytes(f"{folder_uri}/{name}", _to_parquet(bad))
+        written.append({"value": QUARANTINED + name, "count": len(bad)})
+    return pa.Table.from_pylist(written, schema=COUNTS_SCHEMA)
+
+
+def _remove_others(folder_uri: str, tallies: pa.Table) -> None:
+    """Remove what an earlier state of the day's files had put into its quarantine."""
+    if files.exists(folder_uri):
+        of_rows = tallies.filter(pc.is_null(tallies["field"]))["value"].to_pylist()
+        for name in files.names(folder_uri):
+            if QUARANTINED + name not in of_rows:
+                files.remove(f"{folder_uri}/{name}")
+
+
+def _keep(uri: str, day: date, tallies: pa.Table, spec: FeatureSpec) -> DayProfile:
+    """Write the day's values, then its profile, which says that both are there."""
+    profile = summarize(tallies, day, spec, uri.rsplit("/", 1)[-1], _fingerprint(spec))
+    files.write_bytes(_values_uri(uri, spec), _to_parquet(learned_values(tallies, spec)))
+    files.write_bytes(f"{uri}.json", profile.model_dump_json(indent=1).encode())
+    return profile
+
+
+def _read(uri: str, spec: FeatureSpec) -> DayProfile | None:
+    """The kept profile, if it is what would be made now."""
+    if not files.exists(f"{uri}.json"):
+        return None
+    try:
+        profile = DayProfile.model_validate_json(files.read_bytes(f"{uri}.json"))
+    except ValidationError:  # another version of Nightjar wrote it
+        return None
+    return profile if profile.spec_fingerprint == _fingerprint(spec) else None
+
+
+def _read_values(uri: str, spec: FeatureSpec) -> pa.Table:
+    return pq.read_table(io.BytesIO(files.read_bytes(_values_uri(uri, spec))))
+
+
+def _values_uri(uri: str, spec: FeatureSpec) -> str:
+    return f"{uri}-{_fingerprint(spec)}.parquet"
+
+
+def _to_parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _fingerprint(spec: FeatureSpec) -> str:
+    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
+
+
+def _check_bad_share(profile: DayProfile, max_bad_share: float, quarantine_uri: str) -> None:
+    if profile.bad_share > max_bad_share:
+        reasons = ", ".join(f"{reason} ({number:,})" for reason, number in profile.bad_by_reason.items())
+        raise Refusal(
+            found=f"{profile.day}: {profile.bad_rows:,} of {profile.rows + profile.bad_rows:,} rows "
+            f"({profile.bad_share:.2%}) break the contract: {reasons}",
+            expected=f"at most {max_bad_share:.2%} of a day's rows",
+            where=quarantine_uri,
+            remedy="correct the rows where the log is written and write the day again, or raise data.max_bad_share",
+        )

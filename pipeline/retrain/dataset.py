@@ -1,0 +1,152 @@
+"""What a retrain or a sweep reads: the days chosen and checked, then counted and encoded into the packed store."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pipeline.data import logs, passes, quality, split, store, vocabulary
+from pipeline.data.encoded_days import EncodedDays
+from pipeline.data.logs import Manifest
+from pipeline.data.store import Store, StoredPart
+from pipeline.data.vocabulary import Vocabulary
+from pipeline.profiles import profiler
+from pipeline.profiles.profiler import DayProfile
+from pipeline.runtime import files, fingerprint
+from pipeline.runtime.progress import Event, Show
+from pipeline.training.on_ray import trainer
+from schemas.config import DataConfig, DateSplit, TrainConfig
+from schemas.loading import absolute
+from schemas.stage import StageConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a retrain reads, chosen and checked before anything expensive; `identity` is that of the whole retrain."""
+
+    manifest: Manifest
+    train_days: tuple[date, ...]
+    test_days: tuple[date, ...]
+    identity: str
+    learned_before: tuple[date, ...] = ()
+    """Days that the registered model had learned, for stages that start from it."""
+
+    def learned_days(self, stage: StageConfig) -> tuple[date, ...]:
+        """All that the stage's model has seen of the log when it is trained."""
+        own = self.train_days[-(stage.last_days or 0) :]
+        return tuple(sorted({*self.learned_before, *own})) if stage.starts_from_model else own
+
+
+def find_inputs(config: TrainConfig, show: Show) -> Inputs:
+    """Choose the days, read the footers of their files, and name the retrain by all that its result depends on."""
+    data = config.data
+    show(Event("check the log", 0, 1))
+    days = logs.days_of(data.logs_uri, data.features)
+    train_days, test_days = split.choose_days(days, data.split, data.logs_uri)
+    manifest = logs.find(data.logs_uri, sorted({*train_days, *test_days}), data.features)
+    show(Event("check the log", 1, 1, f"{manifest.num_rows:,} rows, {len(manifest.days)} days"))
+    return Inputs(manifest, tuple(train_days), tuple(test_days), identity_of(config, manifest))
+
+
+def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabulary | None = None) -> Store:
+    """The store of these inputs: opened if an earlier retrain has made it, else counted and encoded.
+
+    Its vocabulary is grown from the `known` one, whose ids stay what they are. Days that were encoded on the way to
+    that one are taken as they are, unless the config says to encode them again.
+    """
+    data, manifest, work = config.data, inputs.manifest, absolute(config.work_uri)
+    earlier = EncodedDays(f"{work}/encoded/days", data, config.seed)
+    reused = earlier.find(inputs.train_days, manifest, known) if known and not config.night.reencode else []
+    what = data.model_dump_json(exclude={"logs_uri"})
+    grown_from = known.fingerprint if known else ""
+    name = fingerprint.digest(
+        what, str(config.seed), manifest.fingerprint, fingerprint.fingerprint(), grown_from, *map(str, reused)
+    )
+    uri = f"{work}/encoded/{name}"
+    encoded = store.open_store(uri)
+    if encoded is None:
+        if data.max_bad_share:
+            profiles(config, manifest, known=None)  # which refuses too many bad rows, and keeps them in quarantine
+        vocab = _vocabulary(config, inputs, show, known)
+        encoded = _encode(config, inputs, show, vocab, reused, uri)
+        earlier.keep(encoded, manifest, vocab)
+    _check_classes(encoded, data, inputs.test_days)
+    return encoded
+
+
+def _vocabulary(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabulary | None) -> Vocabulary:
+    """Built of the training rows' values, or grown by them."""
+    data = config.data
+    show(Event("count values", 0, 1))
+    counts = passes.count_values(
+        inputs.manifest, data.features, data.split, inputs.test_days, data.rows_per_part, data.max_bad_share
+    )
+    vocab = known.grow(counts) if known else vocabulary.build(data.features, counts)
+    show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids"))
+    return vocab
+
+
+def _encode(
+    config: TrainConfig, inputs: Inputs, show: Show, vocab: Vocabulary, reused: Sequence[StoredPart], uri: str
+) -> Store:
+    """A store of all days at `uri`; those that are `reused` stay where they are."""
+    data = config.data
+    trainer.check_memory(config, vocab.num_ids)  # before the longer pass, too
+    show(Event("encode rows", 0, 1))
+    files.remove(uri)
+    store.write_vocabulary(uri, vocab)
+    old = {part.day for part in reused}
+    manifest = inputs.manifest.of_days([day for day in inputs.manifest.days if day not in old])
+    parts = passes.encode_rows(
+        manifest, vocab, data.split, inputs.test_days, data.rows_per_part, config.seed, uri,
+        data.validation_share, data.negative_share, data.max_bad_share,
+    )  # fmt: skip
+    encoded = store.complete(uri, vocab.num_ids, [*reused, *parts])
+    note = f"{encoded.num_rows('train'):,} to train, {encoded.num_rows('test'):,} held out"
+    show(Event("encode rows", 1, 1, note + f"; {len(old)} days as they were" * bool(old)))
+    return encoded
+
+
+def profiles(config: TrainConfig, manifest: Manifest, known: Vocabulary | None) -> list[DayProfile]:
+    """Of each day of the manifest, kept in the work folder; bad rows go to its quarantine. `known` tells unseen values.
+
+    Raises Refusal for a day with more bad rows than the config allows.
+    """
+    data, work = config.data, absolute(config.work_uri)
+    return profiler.profile_days(
+        manifest,
+        data.features,
+        data.rows_per_part,
+        f"{work}/quarantine",
+        data.max_bad_share,
+        known,
+        f"{work}/profiles",
+    )
+
+
+def _check_classes(encoded: Store, data: DataConfig, test_days: Sequence[date]) -> None:
+    quality.check_classes(encoded.num_rows("train"), encoded.num_positives("train"), "training", data.logs_uri)
+    held_out = f"{data.logs_uri}, {', '.join(map(str, test_days[:3]))}{' ...' if len(test_days) > 3 else ''}"
+    if data.validation_share:
+        num_rows, num_positives = encoded.num_rows("validation"), encoded.num_positives("validation")
+        quality.check_classes(num_rows, num_positives, "validation", data.logs_uri)
+    if test_days:
+        quality.check_classes(encoded.num_rows("test"), encoded.num_positives("test"), "held-out", held_out)
+
+
+def best_possible_ne(config: TrainConfig, inputs: Inputs) -> float | None:
+    """What the truth of a synthetic log says of its one held-out day."""
+    uri = f"{config.data.logs_uri}/truth.json"
+    if not isinstance(config.data.split, DateSplit) or len(inputs.test_days) != 1 or not files.exists(uri):
+        return None
+    days = {day["date"]: day for day in json.loads(files.read_bytes(uri))["days"]}
+    day = days.get(str(inputs.test_days[0]))
+    return float(day["ne"]) if day else None
+
+
+def identity_of(config: TrainConfig, manifest: Manifest) -> str:
+    """Not by the cluster's size: what two workers began one may end, from their checkpoint."""
+    of_cluster = {"address", "num_workers", "cpus_per_worker", "use_gpu"}
+    of_night = {"lease_seconds", "eviction", "complete", "label_delay_days"}
+    what = config.model_dump_json(exclude={"work_uri": True, "mlflow": True, "cluster": of_cluster, "night": of_night})
+    return fingerprint.digest(what, manifest.fingerprint, fingerprint.fingerprint())

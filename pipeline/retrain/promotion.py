@@ -1,0 +1,217 @@
+"""From a trained stage to a verdict: its bundle, its registration, the evidence, and what the gate makes of it.
+
+Killed between any two of these, the same call does again what is left: nothing is registered twice, and the evidence
+comes out the same.
+"""
+
+import tempfile
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import TypeAdapter
+
+from pipeline.data import logs, quality, store
+from pipeline.data.logs import Manifest
+from pipeline.data.store import Store
+from pipeline.data.vocabulary import Vocabulary
+from pipeline.evaluation import gate
+from pipeline.evaluation.calibration import Calibration
+from pipeline.evaluation.gate import Evidence, Reason, Verdict
+from pipeline.registry import golden, versions
+from pipeline.registry.bundle import FORMAT_VERSION, Bundle, Contents, Origin, write_parts
+from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry.versions import Version
+from pipeline.retrain.dataset import Inputs
+from pipeline.runtime import files
+from pipeline.runtime.lease import Lease, lease
+from pipeline.scoring.held_out import HeldOut, gather, score_held_out
+from pipeline.training import checkpoint
+from schemas.config import TrainConfig
+from schemas.errors import Failure, Refusal
+from schemas.loading import absolute
+from schemas.stage import StageConfig
+
+COMPARABLE = "champion"  # the gate's rule about it
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A stage that was published under `run_uri`."""
+
+    config: TrainConfig
+    inputs: Inputs
+    store: Store
+    stage: StageConfig
+    run_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """The champion that a candidate has to beat, and what it makes of the held-out rows."""
+
+    version: Version | None = None
+    bundle: Bundle | None = None
+    held_out: HeldOut | None = None
+    why_not: str = ""
+    """Why it cannot be compared with, where it cannot."""
+
+    @classmethod
+    def find(cls, config: TrainConfig, inputs: Inputs, recorder: Tracking, keys: Collection[str]) -> "Opponent":
+        """The champion, or the one before it where a retrain of these `keys` has become champion already, scored."""
+        version = versions.to_beat(recorder, config.mlflow.registered_model, keys)
+        return (
+            cls()
+            if version is None
+            else cls.scored(version, versions.load_bundle(recorder, version.uri), config, inputs)
+        )
+
+    @classmethod
+    def scored(cls, version: Version, bundle: Bundle, config: TrainConfig, inputs: Inputs) -> "Opponent":
+        """With what it makes of the held-out rows, or why it cannot make anything of them."""
+        try:
+            _check_comparable(bundle, config, inputs)
+        except Refusal as refusal:
+            return cls(version, bundle, why_not=f"{version.uri} cannot score this log: {refusal.found}")
+        slices = config.night.gate.slices
+        held_out = score_held_out(bundle, inputs.manifest, config.data, inputs.test_days, slices)
+        return cls(version, bundle, held_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a candidate."""
+
+    version: Version
+    bundle: Bundle
+    held_out: HeldOut
+    evidence: Evidence
+    verdict: Verdict
+
+    @property
+    def alias(self) -> str:
+        return versions.CHAMPION if self.verdict.promote else versions.CHALLENGER
+
+
+def lease_of(config: TrainConfig, what: str) -> AbstractContextManager[Lease]:
+    """The right to move the champion of the config's registered model, for those that share its work folder.
+
+    Raises Busy, naming the holder, where another has it.
+    """
+    folder = f"{absolute(config.work_uri)}/leases/{config.mlflow.registered_model}"
+    return lease(folder, config.night.lease_seconds, what)
+
+
+def decide(registered: "Registered", opponent: Opponent, config: TrainConfig, recorder: Tracking) -> Decision:
+    """Judge a registered candidate against the opponent, and tag it with the verdict. `champion` stays where it is."""
+    found = gather(registered.held_out, opponent.held_out, config)
+    found = replace(found, golden_difference=registered.golden_difference)
+    verdict = gate.decide(found, config.night.gate)
+    if opponent.why_not:
+        verdict = verdict.judging(Reason(COMPARABLE, False, opponent.why_not))
+    versions.set_tags(recorder, registered.version, _tags(verdict))
+    return Decision(registered.version, registered.bundle, registered.held_out, found, verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A version of the registered model, its bundle, and what it makes of the held-out rows."""
+
+    version: Version
+    bundle: Bundle
+    held_out: HeldOut
+    golden_difference: float | None
+
+
+def register(candidate: Candidate, run: Retrain, key: str) -> Registered:
+    """Register the candidate's bundle under `key`, after scoring the held-out rows with it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = _bundle_of(candidate, Path(name))
+        run_id = run.stages[candidate.stage.name]
+        return register_bundle(folder, run_id, key, candidate.config, candidate.inputs, run.tracking)
+
+
+def register_bundle(
+    folder: Path, run_id: str, key: str, config: TrainConfig, inputs: Inputs, recorder: Tracking
+) -> Registered:
+    """Score the held-out rows with the bundle, register it under `key`, and try what was registered."""
+    bundle = Bundle.load(folder)
+    days = inputs.test_days or inputs.train_days
+    held_out = score_held_out(bundle, inputs.manifest, config.data, days, config.night.gate.slices)
+    version = versions.register(recorder, folder, run_id, config.mlflow.registered_model, key, {})
+    difference = None
+    if config.night.gate.golden_rows:
+        rows = _first_rows(config, inputs.manifest.of_days(days))
+        difference = _golden_difference(recorder, version, bundle, rows)
+    return Registered(version, bundle, held_out, difference)
+
+
+def write_bundle(
+    folder: Path, config: TrainConfig, stage: StageConfig, vocabulary: Vocabulary, stage_folder: Path, origin: Origin
+) -> None:
+    """Write the bundle of a finished stage into a local folder; the optimizer's state stays behind."""
+    layer = stage_folder / checkpoint.CALIBRATION
+    contents = Contents(
+        format_version=FORMAT_VERSION,
+        features=vocabulary.spec,
+        stage=stage,
+        table=config.table,
+        calibration=TypeAdapter(Calibration).validate_json(layer.read_bytes()) if layer.exists() else None,
+        origin=origin,
+        sha256={},
+    )
+    write_parts(folder, contents, vocabulary, checkpoint.load_tensors(stage_folder))
+
+
+def _bundle_of(candidate: Candidate, folder: Path) -> Path:
+    config, inputs = candidate.config, candidate.inputs
+    stage_folder, bundle_folder = folder / "stage", folder / "bundle"
+    stage_folder.mkdir()
+    files.fetch(checkpoint.stage_uri(candidate.run_uri, candidate.stage.name), stage_folder)
+    origin = Origin(
+        identity=inputs.identity,
+        training_days=inputs.learned_days(candidate.stage),
+        results=checkpoint.read_progress(stage_folder).results,
+    )
+    vocabulary = store.read_vocabulary(candidate.store.uri, config.data.features)
+    write_bundle(bundle_folder, config, candidate.stage, vocabulary, stage_folder, origin)
+    return bundle_folder
+
+
+def _golden_difference(recorder: Tracking, version: Version, bundle: Bundle, rows: pa.Table) -> float:
+    """Infinite where the registered model cannot be used at all."""
+    try:
+        return golden.largest_difference(recorder.uri, version.uri, bundle, rows)
+    except Failure:
+        return float("inf")
+
+
+def _first_rows(config: TrainConfig, manifest: Manifest) -> pa.Table:
+    data = config.data
+    table, where = next(logs.read_part(manifest.parts(data.rows_per_part)[0], data.features.columns))
+    return quality.sound_rows(table, data.features, where, data.max_bad_share).slice(0, config.night.gate.golden_rows)
+
+
+def _tags(verdict: Verdict) -> dict[str, str]:
+    failed = ", ".join(verdict.failed_rules)
+    return {
+        versions.VERDICT: verdict.reason,
+        "nightjar.decision": "promote" if verdict.promote else "keep",
+        **({"nightjar.failed_rules": failed} if failed else {}),
+    }
+
+
+def _check_comparable(bundle: Bundle, config: TrainConfig, inputs: Inputs) -> None:
+    """Raise Refusal where the bundle cannot score the log's held-out rows as the candidate will."""
+    spec, own = bundle.spec, config.data.features
+    for role in ("label", "weight", "group"):
+        if getattr(spec, role) != getattr(own, role):
+            raise Refusal(
+                found=f"its {role} is {getattr(spec, role)!r}, this log's {getattr(own, role)!r}",
+                expected="models of the same label, weight and group",
+                where="data.features",
+                remedy="compare models of one feature spec",
+            )
+    logs.find(config.data.logs_uri, inputs.test_days, spec, labelled=False)

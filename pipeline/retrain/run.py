@@ -1,0 +1,199 @@
+"""One retrain, from a click log to a registered model, as a list of calls."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+
+from pydantic import TypeAdapter
+
+from pipeline.data.store import Store
+from pipeline.registry import server, tracking, versions
+from pipeline.registry.bundle import Bundle
+from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.report import plots
+from pipeline.retrain import promotion, warm_start
+from pipeline.retrain.dataset import Inputs, best_possible_ne, encoded_store, find_inputs, identity_of
+from pipeline.retrain.promotion import Decision, Opponent
+from pipeline.runtime import cluster, files
+from pipeline.runtime.lease import Lease
+from pipeline.runtime.progress import Event, Show
+from pipeline.training import results
+from pipeline.training.on_ray import trainer
+from pipeline.training.on_ray.worker import Job
+from schemas.config import TrainConfig
+from schemas.loading import absolute
+from schemas.stage import StageConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a retrain came to. `stages` holds final figures; the best possible NE is known of synthetic logs."""
+
+    run_id: str
+    identity: str
+    tracking_uri: str
+    held_out_days: tuple[str, ...]
+    stages: dict[str, dict[str, float]]
+    best_stage: str
+    best_possible_ne: float | None
+    model_uri: str
+    alias: str
+    verdict: str
+    lifts: tuple[str, ...] = ()
+    """What pretraining bought, a sentence for each stage that has a control."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Stages that could not be trained, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A retrain that nothing stands in the way of: its config, with the models pinned that stages start from."""
+
+    config: TrainConfig
+    inputs: Inputs
+    bundles: dict[str, Bundle]
+    recorder: Tracking
+
+    @property
+    def run_uri(self) -> str:
+        return f"{absolute(self.config.work_uri)}/runs/{self.inputs.identity}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Its stages are published under its `run_uri`, but for the failed ones."""
+
+    prepared: Prepared
+    store: Store
+    failures: dict[str, str]
+    """Stage -> why it could not be trained."""
+    results: dict[str, dict[str, float]]
+    """Stage -> final figures."""
+    lifts: tuple[str, ...]
+
+    @property
+    def best(self) -> StageConfig:
+        """The stage of the lowest held-out NE."""
+        of_name = {stage.name: stage for stage in self.prepared.config.plan}
+        return of_name[min(self.results, key=lambda name: self.results[name]["ne"])]
+
+
+@files.answering()
+def retrain(config: TrainConfig, show: Show) -> Summary:
+    """Train every stage of the plan, register the best one and, if the gate says so, make it champion.
+
+    Raises Refusal for what the user must change, before any training starts or a run is recorded. The same config, log
+    and code again return the finished retrain, or take up an unfinished one.
+    """
+    prepared = prepare(config, find_inputs(config, show), tracking.connect(config.mlflow, config.work_uri))
+    recorder, identity = prepared.recorder, prepared.inputs.identity
+    saved = f"{prepared.run_uri}/summary.json"
+    if recorder.find_finished(identity) and files.exists(saved):
+        show(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
+        return TypeAdapter(Summary).validate_json(files.read_bytes(saved))
+    name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
+    with promotion.lease_of(config, f"train {name}") as lease, cluster.connected(config.cluster):
+        trainer.check_placement(config.cluster)
+        with (
+            server.answering(recorder.uri),
+            recorder.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run,
+        ):
+            summary = _train_and_decide(prepared, run, show, lease)
+    files.write_bytes(saved, json.dumps(asdict(summary)).encode())
+    return summary
+
+
+def prepare(config: TrainConfig, inputs: Inputs, recorder: Tracking) -> Prepared:
+    """Find and check the models that stages start from, and name the retrain by all that its result depends on."""
+    config = warm_start.pinned(config, recorder)
+    inputs = replace(inputs, identity=identity_of(config, inputs.manifest))
+    return Prepared(config, inputs, warm_start.load(config, recorder), recorder)
+
+
+def train(prepared: Prepared, run: Retrain, show: Show) -> Trained:
+    """Encode the rows, train the plan's stages on them, and record how each has ended."""
+    config, inputs, run_uri = prepared.config, prepared.inputs, prepared.run_uri
+    encoded = encoded_store(config, inputs, show, warm_start.vocabulary_of(prepared.bundles))
+    warm_start.lay_out(prepared.bundles, run_uri)
+    trainer.check_memory(config, encoded.num_ids)
+    run.open_stages(config.plan)
+    log = run.log
+    failures = trainer.fit(Job(config, encoded, run_uri, log, open_log=log.open), _steps_to(show))
+    return _recorded(prepared, encoded, failures, run)
+
+
+def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: Retrain) -> Trained:
+    config, run_uri = prepared.config, prepared.run_uri
+    stages = [stage for stage in config.plan if stage.name not in failures]
+    figures = {}
+    lifts = results.lifts(run_uri, stages, store, len(config.data.features.fields), config.seed)
+    for stage in stages:
+        progress = results.progress(run_uri, stage.name)
+        figures[stage.name] = progress.results
+        if stage.name in lifts:
+            run.log_lift(stage.name, lifts[stage.name].metrics(), lifts[stage.name].in_words(stage.name))
+        run.finish_stage(stage.name, progress.results, progress.settings)
+    for name, why in failures.items():
+        run.fail_stage(name, why)
+    words = tuple(lift.in_words(name) for name, lift in lifts.items())
+    return Trained(prepared, store, failures, figures, words)
+
+
+def record_best(trained: Trained, run: Retrain) -> None:
+    """The best stage's figures on the parent run, and the plots of all."""
+    sums = {name: results.held_out_sums(trained.prepared.run_uri, name) for name in trained.results}
+    run.log_best(trained.best.name, trained.results[trained.best.name])
+    run.log_figures(
+        {
+            "roc": plots.plot_roc(sums),
+            "calibration": plots.plot_calibration(sums),
+            "precision_recall": plots.plot_precision_recall(sums),
+        }
+    )
+
+
+def _train_and_decide(prepared: Prepared, run: Retrain, show: Show, lease: Lease) -> Summary:
+    config, inputs = prepared.config, prepared.inputs
+    opponent = Opponent.find(config, inputs, prepared.recorder, [inputs.identity])
+    trained = train(prepared, run, show)
+    record_best(trained, run)
+    show(Event("register", 0, 1))
+    registered = promotion.register(candidate_of(trained), run, inputs.identity)
+    decision = promotion.decide(registered, opponent, config, prepared.recorder)
+    if decision.verdict.promote:
+        lease.check()
+        versions.promote(prepared.recorder, decision.version)
+    run.describe(decision.verdict.reason)
+    show(Event("register", 1, 1, f"{decision.version.uri} is {decision.alias}"))
+    return _summary(trained, decision, run)
+
+
+def candidate_of(trained: Trained) -> promotion.Candidate:
+    """The best stage, with all that makes it a model of its own."""
+    prepared = trained.prepared
+    return promotion.Candidate(prepared.config, prepared.inputs, trained.store, trained.best, prepared.run_uri)
+
+
+def _summary(trained: Trained, decision: Decision, run: Retrain) -> Summary:
+    prepared = trained.prepared
+    return Summary(
+        run_id=run.run_id,
+        identity=prepared.inputs.identity,
+        tracking_uri=prepared.recorder.uri,
+        held_out_days=tuple(map(str, prepared.inputs.test_days)),
+        stages=trained.results,
+        best_stage=trained.best.name,
+        best_possible_ne=best_possible_ne(prepared.config, prepared.inputs),
+        model_uri=decision.version.uri,
+        alias=decision.alias,
+        verdict=decision.verdict.reason,
+        lifts=trained.lifts,
+        failures=trained.failures,
+    )
+
+
+def _steps_to(show: Show) -> Callable[[str, int, int, float], None]:
+    def show_step(stage: str, step: int, num_steps: int, rows_per_second: float) -> None:
+        show(Event(f"train {stage}", step, num_steps, f"{rows_per_second:,.0f} rows/s"))
+
+    return show_step

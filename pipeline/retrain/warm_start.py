@@ -1,0 +1,99 @@
+"""The registered model that a retrain starts from: found, held against the config, and laid out for the ranks."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from pipeline.data.vocabulary import Vocabulary
+from pipeline.registry import versions
+from pipeline.registry.bundle import Bundle
+from pipeline.registry.tracking import Tracking
+from pipeline.runtime import files
+from pipeline.training import checkpoint
+from pipeline.training.checkpoint import Progress
+from schemas.config import TrainConfig
+from schemas.errors import Refusal
+
+
+def pinned(config: TrainConfig, recorder: Tracking) -> TrainConfig:
+    """With the versions that aliases name now: a run is named by what it starts from."""
+    pins = [
+        stage.model_copy(update={"init_from": versions.pinned(recorder, stage.init_from)})
+        if stage.init_from and stage.starts_from_model
+        else stage
+        for stage in config.stages
+    ]
+    return config.model_copy(update={"stages": tuple(pins)})
+
+
+def load(config: TrainConfig, recorder: Tracking) -> dict[str, Bundle]:
+    """URI -> bundle. Raises Refusal for one that these rows cannot be trained on from, with both sides shown."""
+    uris = dict.fromkeys(stage.init_from for stage in config.stages if stage.init_from and stage.starts_from_model)
+    bundles = {uri: versions.load_bundle(recorder, uri) for uri in uris}
+    for uri, bundle in bundles.items():
+        check(uri, bundle, config)
+    fingerprints = {uri: bundle.vocabulary.fingerprint for uri, bundle in bundles.items()}
+    if len(set(fingerprints.values())) > 1:
+        raise Refusal(
+            found=", ".join(f"{uri} with vocabulary {fingerprint}" for uri, fingerprint in fingerprints.items()),
+            expected="models of one vocabulary: a run has one table of ids",
+            where="stages.*.init_from",
+            remedy="start all stages from models of the same run",
+        )
+    return bundles
+
+
+def vocabulary_of(bundles: Mapping[str, Bundle]) -> Vocabulary | None:
+    """What the run's vocabulary is grown from; None where no stage starts from a registered model."""
+    return next((bundle.vocabulary for bundle in bundles.values()), None)
+
+
+def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
+    """Each as a published stage, from which the ranks start theirs."""
+    for uri, bundle in bundles.items():
+        target = checkpoint.stage_uri(run_uri, checkpoint.origin_name(uri))
+        if checkpoint.is_published(target):
+            continue
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            table = bundle.table
+            if bundle.stage.rows.name != "adagrad":  # Adam's mean of squares is no learning rate of a row
+                table = replace(table, accumulators=torch.zeros_like(table.accumulators))
+            checkpoint.save_table(table, folder)
+            checkpoint.save_model(bundle.model, folder)
+            progress = {
+                "progress": asdict(Progress(bundle.stage.name)),
+                "optimizer": {},
+                "table": {"scale": 1.0, "num_shards": 1},
+            }
+            (folder / checkpoint.PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
+            for file in sorted(folder.iterdir()):
+                files.write_bytes(f"{target}/{file.name}", file.read_bytes())
+        checkpoint.publish(target)
+
+
+def check(uri: str, bundle: Bundle, config: TrainConfig) -> None:
+    """Raise Refusal for a model of another dimension or other fields than the config's, with both shown."""
+    own, its = config.table.dimension, bundle.contents.table.dimension
+    if own != its:
+        raise Refusal(
+            found=f"{uri}, whose table has dimension {its}",
+            expected=f"dimension {own}, as this config's table",
+            where="stages.*.init_from, table.dimension",
+            remedy=f"set table.dimension to {its}, or start from another model",
+        )
+    fields, its_fields = config.data.features.fields, bundle.spec.fields
+    if fields != its_fields:
+        differing = [field.name for field in fields if field not in its_fields]
+        differing += [field.name for field in its_fields if field not in fields and field.name not in differing]
+        raise Refusal(
+            found=f"{uri}, trained on the fields {', '.join(field.name for field in its_fields)}",
+            expected=f"the fields {', '.join(field.name for field in fields)}, encoded alike; these differ, or their "
+            f"order does: {', '.join(differing) or 'the order'}",
+            where="stages.*.init_from, data.features",
+            remedy="start from a model of this feature spec, or from none",
+        )

@@ -1,0 +1,75 @@
+"""Write a file whole or not at all, at any fsspec URI."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import fsspec
+
+from schemas.errors import Failure
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """A file system's own exceptions become a Failure in words."""
+    try:
+        yield
+    except OSError as error:
+        words = " ".join(str(error).split())
+        raise Failure(f"files cannot be read or written: {words}; the same command goes on from here") from error
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write under a temporary name in the same folder, then move: a reader sees the old file or the new one."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    folder, _, name = path.rpartition("/")
+    fs.makedirs(folder, exist_ok=True)
+    temporary = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
+    try:
+        fs.pipe_file(temporary, content)
+    except OSError:
+        with suppress(OSError):  # what was written of it would keep a full disk full
+            fs.rm_file(temporary)
+        raise
+    fs.mv(temporary, path)
+
+
+def read_bytes(uri: str) -> bytes:
+    fs, path = fsspec.core.url_to_fs(uri)
+    return bytes(fs.cat_file(path))
+
+
+def fetch(uri: str, folder: Path) -> Path:
+    """Copy the files of the folder at `uri`, but not of its subfolders, into a local one, and return that."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    for info in fs.ls(path, detail=True):
+        if info["type"] == "file":
+            fs.get_file(info["name"], str(folder / str(info["name"]).rsplit("/", 1)[-1]))
+    return folder
+
+
+def names(uri: str) -> list[str]:
+    """Of the files of the folder at `uri`, sorted."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    infos = fs.ls(path, detail=True)
+    return sorted(str(info["name"]).rsplit("/", 1)[-1] for info in infos if info["type"] == "file")
+
+
+def folders(uri: str) -> list[str]:
+    """Names of the folders in the folder at `uri`, sorted."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    infos = fs.ls(path, detail=True)
+    return sorted(str(info["name"]).rstrip("/").rsplit("/", 1)[-1] for info in infos if info["type"] == "directory")
+
+
+def exists(uri: str) -> bool:
+    fs, path = fsspec.core.url_to_fs(uri)
+    return bool(fs.exists(path))
+
+
+def remove(uri: str) -> None:
+    """Remove a folder and what it holds; nothing happens where there is none."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    if fs.exists(path):
+        fs.rm(path, recursive=True)

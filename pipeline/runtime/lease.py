@@ -1,0 +1,243 @@
+"""A lease: only one process works on a thing at a time, on whatever hosts, by files on any fsspec file system.
+
+A folder holds `<generation>.json`, one for each that has held the lease, and the newest counts. It is free when the
+newest is released, has expired, or was held by a process that is gone from this host. Who then creates the next one
+holds the lease; creation is exclusive, so there is one who does. A thread moves `expires_at` on as long as the process
+lives. The generation is a fencing token (Kleppmann 2016, "How to do distributed locking"): a holder that was paused
+for too long sees a newer one, and `Lease.check` says so before it does harm.
+
+Creation is exclusive on local disks, S3 (If-None-Match) and Google Cloud Storage. Elsewhere fsspec looks before it
+writes, or only writes; of two that begin within that moment, the first to read its file again may find itself, and
+learns at its next check that the other has written over it. Hosts' clocks must agree to well within the lease's
+seconds.
+"""
+
+import json
+import os
+import re
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fsspec
+
+from pipeline.runtime import files
+from schemas.errors import Busy, Failure
+
+BEATS = 3  # renewals within the seconds of a lease: two may fail
+KEPT_GENERATIONS = 5
+_FILE = re.compile(r"(\d+)\.json")
+
+
+class Lost(Failure):
+    """The lease expired or another process holds it now: what was begun must not be concluded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """A generation's file. Times are seconds since 1970; `place` and `started` tell a process from all others."""
+
+    owner: str
+    what: str
+    host: str
+    pid: int
+    place: str
+    started: str
+    since: float
+    expires_at: float
+    released: bool = False
+
+    def holds(self, now: float) -> bool:
+        is_gone = self.place != "" and self.place == _place() and not _is_running(self.pid, self.started)
+        return not self.released and now < self.expires_at and not is_gone
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=1).encode()
+
+    def as_busy(self) -> Busy:
+        since, expires = (datetime.fromtimestamp(seconds, UTC) for seconds in (self.since, self.expires_at))
+        return Busy(self.what, self.host, self.pid, since, expires)
+
+
+class Lease:
+    """Held from when it is made until it is released or lost. `generation` rises from holder to holder."""
+
+    def __init__(
+        self, folder_uri: str, generation: int, holder: _Holder, seconds: float, now: Callable[[], float]
+    ) -> None:
+        self.generation = generation
+        self._folder_uri = folder_uri
+        self._holder = holder
+        self._seconds = seconds
+        self._now = now
+
+    def check(self) -> None:
+        """To be called right before what only the holder may do. Raises Lost."""
+        if self._now() >= self._holder.expires_at:
+            raise Lost(f"{self._holder.what}: its lease expired before it was renewed; the same command goes on")
+        if not self._is_newest():
+            raise Lost(f"{self._holder.what}: another process has taken over its lease; see {self._folder_uri}")
+
+    def renew(self) -> bool:
+        """Hold it for the full seconds from now on; false where another has taken over."""
+        if not self._is_newest():
+            return False
+        renewed = replace(self._holder, expires_at=self._now() + self._seconds)
+        files.write_bytes(_uri(self._folder_uri, self.generation), renewed.to_json())
+        self._holder = renewed  # after the write: `check` believes only what others can read
+        return True
+
+    def release(self) -> None:
+        if self._is_newest():
+            uri, released = _uri(self._folder_uri, self.generation), replace(self._holder, released=True)
+            try:
+                files.write_bytes(uri, released.to_json())
+            except OSError:  # of a full disk, which can still forget that it was held
+                files.remove(uri)
+
+    def _is_newest(self) -> bool:
+        generation, holder = _newest(self._folder_uri, self._seconds)
+        return generation == self.generation and holder is not None and holder.owner == self._holder.owner
+
+
+@contextmanager
+def lease(folder_uri: str, seconds: float, what: str, now: Callable[[], float] = time.time) -> Iterator[Lease]:
+    """Hold the lease of a folder, renewed until the block ends, however it ends; raises Busy where it is held.
+
+    After a kill, others wait until it expires; on the same host none waits, where Linux's /proc tells that the process
+    is gone. `what` is the work's name in messages; `now` is the clock, in seconds since 1970.
+    """
+    held = _acquire(folder_uri, seconds, what, now)
+    ended = threading.Event()
+    heart = threading.Thread(target=_beat, args=(held, seconds / BEATS, ended), daemon=True, name="lease")
+    heart.start()
+    try:
+        yield held
+    finally:
+        ended.set()
+        heart.join()  # a renewal after the release would undo it
+        with suppress(Exception):  # which must not hide why the block ended; unreleased, it expires
+            held.release()
+
+
+def _acquire(folder_uri: str, seconds: float, what: str, now: Callable[[], float]) -> Lease:
+    generation, holder = _newest(folder_uri, seconds)
+    if holder is not None and holder.holds(now()):
+        raise holder.as_busy()
+    own = _Holder(
+        owner=uuid.uuid4().hex,
+        what=what,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        place=_place(),
+        started=_state_and_start(os.getpid())[1] if _place() else "",
+        since=now(),
+        expires_at=now() + seconds,
+    )
+    try:
+        _create(_uri(folder_uri, generation + 1), own.to_json())
+    except OSError:
+        # It exists where another was first, and where this was a second attempt because the first's answer was lost.
+        if _newest(folder_uri, seconds)[0] <= generation:
+            raise
+    # Whoever looked long ago may have created one below the newest.
+    newest, holder = _newest(folder_uri, seconds)
+    if holder is None or holder.owner != own.owner:
+        raise (holder or own).as_busy()
+    _remove_old(folder_uri, newest)
+    return Lease(folder_uri, newest, own, seconds, now)
+
+
+def _beat(held: Lease, every_seconds: float, ended: threading.Event) -> None:
+    while not ended.wait(every_seconds):
+        with suppress(Exception):  # of a file system that is away: the next beat tries again, and `check` knows
+            if not held.renew():
+                return
+
+
+def _newest(folder_uri: str, seconds: float) -> tuple[int, _Holder | None]:
+    """(0, None) where none ever held the lease."""
+    fs, folder = fsspec.core.url_to_fs(folder_uri)
+    while True:
+        generation = max(_generations(folder_uri), default=0)
+        if not generation:
+            return 0, None
+        path = f"{folder}/{generation}.json"
+        with suppress(FileNotFoundError):  # where so many newer ones came meanwhile that it was removed
+            try:
+                return generation, _Holder(**json.loads(fs.cat_file(path)))
+            except (ValueError, TypeError):
+                # Created, but not yet written; or never, by one that died in between: then it, too, expires.
+                since = fs.modified(path).timestamp()
+                return generation, _Holder("", "another", "an unknown host", 0, "", "", since, since + seconds)
+
+
+def _generations(folder_uri: str) -> list[int]:
+    fs, folder = fsspec.core.url_to_fs(folder_uri)
+    fs.invalidate_cache(folder)  # of what other processes have written it knows nothing
+    try:
+        names = [str(path).rsplit("/", 1)[-1] for path in fs.ls(folder, detail=False)]
+    except FileNotFoundError:
+        return []
+    return [int(found[1]) for found in map(_FILE.fullmatch, names) if found]
+
+
+def _create(uri: str, content: bytes) -> None:
+    """Raises FileExistsError."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+    if "file" in fs.protocol:  # where pipe_file would look, then write, and the operating system does both at once
+        try:
+            with fs.open(path, "xb") as stream:
+                stream.write(content)
+        except FileExistsError:
+            raise
+        except OSError:  # of a full disk: a file that is not whole would hold the lease until it expires
+            with suppress(OSError):
+                fs.rm_file(path)
+            raise
+    else:
+        fs.pipe_file(path, content, mode="create")
+
+
+def _remove_old(folder_uri: str, newest: int) -> None:
+    for generation in _generations(folder_uri):
+        if generation <= newest - KEPT_GENERATIONS:
+            with suppress(FileNotFoundError):
+                files.remove(_uri(folder_uri, generation))
+
+
+def _uri(folder_uri: str, generation: int) -> str:
+    return f"{folder_uri}/{generation}.json"
+
+
+def _place() -> str:
+    """Where a process id means one process: host, boot and container; empty where there is no /proc to tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _is_running(pid: int, started: str) -> bool:
+    try:
+        os.kill(pid, 0)
+        state, start = _state_and_start(pid)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's, which may not be looked at
+        return True
+    return start == started and state not in "ZX"  # a zombie is dead, its parent has only not asked yet
+
+
+def _state_and_start(pid: int) -> tuple[str, str]:
+    """Of a process: fields 3 and 22 of proc(5)'s stat. The second is its name, which may hold blanks and brackets."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return fields[0], fields[19]

@@ -1,0 +1,30 @@
+"""What is told of work as it goes on: events for whoever watches a command, points of the curves of training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to show: `done` of `total` units of a task, and a note."""
+
+    task: str
+    done: int
+    total: int
+    note: str = ""
+
+
+Show = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a stage has come to after `step` of its `num_steps` steps; metrics are called as in MLflow."""
+
+    stage: str
+    step: int
+    num_steps: int
+    metrics: Mapping[str, float]
+
+
+Report = Callable[[Point], None]

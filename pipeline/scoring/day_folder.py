@@ -1,0 +1,159 @@
+"""A day's folder of scores: its parts are written beside its place, and take that place when all are there.
+
+out/date=2026-11-08/part-0000-<key>.parquet, ..., _SUCCESS   complete scores; `_SUCCESS`, the last, is DayScores as JSON
+out/_tmp-2026-11-08-<key>/part-0000-<key>.parquet, ...       an attempt's
+
+The key is of all that the parts depend on. It is in their names so that a reader who has listed a day, and opens its
+files one by one while it is replaced, misses a file and never reads one of the other scores. The temporary folder's
+name has no `=`: Spark would take it for a partition, and read it in spite of the underscore.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import fsspec
+
+from pipeline.runtime import files
+from schemas.errors import Failure, Refusal
+from schemas.scores import DayScores
+
+SUCCESS = "_SUCCESS"
+
+
+@dataclass(frozen=True, slots=True)
+class DayFolder:
+    """Of one day, as one attempt means to fill it. One process at a time may."""
+
+    out_uri: str
+    day: date
+    scores: DayScores
+    key: str
+    num_parts: int
+
+    @property
+    def uri(self) -> str:
+        return f"{self.out_uri}/date={self.day}"
+
+    @property
+    def waiting_uri(self) -> str:
+        """Where to write the parts."""
+        return f"{self.out_uri}/{self._prefix}{self.key}"
+
+    def part_name(self, index: int) -> str:
+        return f"part-{index:04d}-{self.key}.parquet"
+
+    @property
+    def _part_names(self) -> list[str]:
+        return [self.part_name(index) for index in range(self.num_parts)]
+
+    @property
+    def _prefix(self) -> str:
+        """Of all attempts at this day, whatever they depend on."""
+        return f"_tmp-{self.day}-"
+
+    def holds_scores(self, overwrite: bool) -> bool:
+        """Whether these very scores are there. Raises Refusal for what must not be touched."""
+        found = _read_success(self.uri)
+        if found == self.scores:
+            return True
+        if found is not None and not overwrite:
+            log = "" if found.manifest == self.scores.manifest else ", of a log that has changed since"
+            raise Refusal(
+                found=f"complete scores by {found.model_uri}{log}",
+                expected=f"none, or those by {self.scores.model_uri} of the log as it is now",
+                where=self.uri,
+                remedy="give --overwrite to replace the day, or choose another --out",
+            )
+        # While complete scores are copied into the folder, they still wait beside it.
+        is_ours = found or any(SUCCESS in _names(f"{self.out_uri}/{name}") for name in self._attempts())
+        if not is_ours and _names(self.uri):
+            raise Refusal(
+                found="files that are no complete scores",
+                expected="no such folder, or complete scores",
+                where=self.uri,
+                remedy="choose another --out, or remove the folder",
+            )
+        return False
+
+    def missing_parts(self) -> list[int]:
+        """Indices of those that no earlier attempt of the same key has written."""
+        written = _names(self.waiting_uri)
+        return [index for index, name in enumerate(self._part_names) if name not in written]
+
+    def publish(self) -> None:
+        """Put the waiting parts, which must be all, into the place of what was there."""
+        if self.missing_parts():
+            raise Failure(
+                f"parts of {self.waiting_uri} are gone: another process scores the same day to {self.out_uri}"
+            )
+        files.write_bytes(f"{self.waiting_uri}/{SUCCESS}", self.scores.model_dump_json(indent=1).encode())
+        fs, root = fsspec.core.url_to_fs(self.out_uri)
+        fs.invalidate_cache()
+        waiting, place = f"{root}/{self._prefix}{self.key}", f"{root}/date={self.day}"
+        if "file" in fs.protocol:
+            _keep_only(fs, waiting, {*self._part_names, SUCCESS})
+            _move(fs, waiting, place, aside=f"{root}/{self._prefix}old")
+        else:
+            _copy(fs, waiting, place, self._part_names)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what attempts have left beside a complete day."""
+        for name in self._attempts():
+            files.remove(f"{self.out_uri}/{name}")
+
+    def _attempts(self) -> list[str]:
+        return [name for name in _names(self.out_uri) if name.startswith(self._prefix)]
+
+
+def _keep_only(fs: fsspec.AbstractFileSystem, folder: str, names: Collection[str]) -> None:
+    """A worker that was killed leaves half a file, under a temporary name."""
+    for path in fs.ls(folder, detail=False):
+        if path.rsplit("/", 1)[-1] not in names:
+            fs.rm_file(path)
+
+
+def _move(fs: fsspec.AbstractFileSystem, waiting: str, place: str, aside: str) -> None:
+    """A reader finds the old day whole, for a moment no day, then the new one whole.
+
+    A crash in that moment leaves the new one waiting, and the next call puts it into its place.
+    """
+    if fs.exists(aside):
+        fs.rm(aside, recursive=True)
+    if fs.exists(place):
+        fs.mv(place, aside)
+    fs.mv(waiting, place)
+
+
+def _copy(fs: fsspec.AbstractFileSystem, waiting: str, place: str, part_names: Sequence[str]) -> None:
+    """Object stores move nothing at once: `_SUCCESS` goes first and comes last, and no old part meets a new one.
+
+    A crash in between leaves a day without `_SUCCESS`; the new one still waits whole, and the next call copies it.
+    """
+    if fs.exists(f"{place}/{SUCCESS}"):
+        fs.rm_file(f"{place}/{SUCCESS}")
+    if fs.exists(place):
+        fs.rm(place, recursive=True)
+    fs.copy([f"{waiting}/{name}" for name in part_names], [f"{place}/{name}" for name in part_names])
+    fs.cp_file(f"{waiting}/{SUCCESS}", f"{place}/{SUCCESS}")
+
+
+def _read_success(folder_uri: str) -> DayScores | None:
+    """None where there is none, or one that something else has written."""
+    if SUCCESS not in _names(folder_uri):
+        return None
+    try:
+        return DayScores.model_validate_json(files.read_bytes(f"{folder_uri}/{SUCCESS}"))
+    except ValueError:
+        return None
+
+
+def _names(uri: str) -> set[str]:
+    """Of files and folders, as they are now; none where there is no such folder."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    fs.invalidate_cache(path)  # of what other processes have written it knows nothing
+    try:
+        return {str(found).rstrip("/").rsplit("/", 1)[-1] for found in fs.ls(path, detail=False)}
+    except FileNotFoundError:
+        return set()

@@ -1,0 +1,143 @@
+"""What the gate decides by: candidate and champion on the same held-out rows, each scored from the raw log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+from numpy.typing import NDArray
+
+from pipeline.data import passes, quality
+from pipeline.data.logs import Manifest, Part, read_part
+from pipeline.data.split import is_held_out
+from pipeline.evaluation import bootstrap
+from pipeline.evaluation.gate import Evidence
+from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.slices import slices
+from pipeline.registry.bundle import Bundle
+from pipeline.scoring.score import fetched
+from schemas.config import DataConfig, TrainConfig
+
+LOGIT, LABEL, WEIGHT, GROUP = "nightjar.logit", "nightjar.label", "nightjar.weight", "nightjar.group"
+DAY, PART = "nightjar.day", "nightjar.part"
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a model makes of the held-out rows, in the order of days, parts and rows: the same for every model.
+
+    Some 20 bytes a row, and those of the columns that were asked for.
+    """
+
+    rows: pa.Table
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32]:
+        return self._numbers(LOGIT)
+
+    @cached_property
+    def labels(self) -> NDArray[np.float32]:
+        return self._numbers(LABEL)
+
+    @cached_property
+    def weights(self) -> NDArray[np.float32] | None:
+        return self._numbers(WEIGHT) if WEIGHT in self.rows.column_names else None
+
+    @cached_property
+    def sums(self) -> Sums:
+        groups = self._numbers(GROUP) if GROUP in self.rows.column_names else None
+        return Sums.of(self.logits, self.labels, self.weights, groups)
+
+    def by_day(self) -> dict[date, Metrics]:
+        """Of each held-out day by itself; without GAUC."""
+        days, found = self._numbers(DAY), {}
+        for day in np.unique(days):
+            own = days == day
+            weights = None if self.weights is None else self.weights[own]
+            found[day.astype(object)] = Sums.of(self.logits[own], self.labels[own], weights).metrics()
+        return found
+
+    def _numbers(self, name: str) -> NDArray[Any]:
+        numbers: NDArray[Any] = self.rows.column(name).to_numpy()
+        return numbers
+
+
+def score_held_out(
+    bundle: Bundle, manifest: Manifest, data: DataConfig, test_days: Sequence[date], columns: Sequence[str] = ()
+) -> HeldOut:
+    """Score the held-out rows of the manifest on the cluster; `columns` of the log are kept beside the logits.
+
+    Raises Refusal for rows that break the contract.
+    """
+    shared = ray.put(bundle)
+    wanted = list(dict.fromkeys([*data.features.columns, *bundle.spec.columns, *columns]))
+    types = _types(data, columns)
+
+    def judge(part: Part) -> pa.Table:
+        judged = [types.empty_table()]
+        with fetched(shared) as bundle:
+            for table, where in read_part(part, wanted):
+                sound = quality.sound_rows(table, data.features, where, data.max_bad_share)
+                held_out = sound.filter(pa.array(is_held_out(sound, part.day, data.split, test_days)))
+                judged.append(_judged(bundle, held_out, part, types))
+        return pa.concat_tables(judged)
+
+    tables = passes.map_parts(manifest.of_days(test_days).parts(data.rows_per_part), judge, types)
+    rows = pa.concat_tables([types.empty_table(), *tables])
+    # map_parts yields as parts arrive; within a part the rows are in order, which a stable sort keeps.
+    keys = np.lexsort([rows.column(PART).to_numpy(), rows.column(DAY).to_numpy()])
+    return HeldOut(rows.take(pa.array(keys)))
+
+
+def gather(candidate: HeldOut, champion: HeldOut | None, config: TrainConfig) -> Evidence:
+    """Compare the two, row by row, over all rows and over each slice."""
+    gate = config.night.gate
+    draws = {"num_replicates": gate.num_replicates, "seed": config.seed}
+    logits = None if champion is None else champion.logits
+    change = None
+    if champion is not None:
+        change = bootstrap.compare(
+            candidate.logits, champion.logits, candidate.labels, candidate.weights, confidence=gate.confidence, **draws
+        )
+    of_slices = slices(
+        candidate.rows.select(list(gate.slices)),
+        candidate.logits,
+        logits,
+        candidate.labels,
+        candidate.weights,
+        min_rows=gate.slice_min_rows,
+        confidence=gate.confidence,
+        **draws,
+    )
+    return Evidence(
+        candidate=candidate.sums.metrics(),
+        champion=None if champion is None else champion.sums.metrics(),
+        change=change,
+        slices=of_slices,
+    )
+
+
+def _types(data: DataConfig, columns: Sequence[str]) -> pa.Schema:
+    fields = [(DAY, pa.date32()), (PART, pa.int32()), (LOGIT, pa.float32()), (LABEL, pa.float32())]
+    fields += [(WEIGHT, pa.float32())] if data.features.weight else []
+    fields += [(GROUP, pa.int64())] if data.features.group else []
+    return pa.schema([*fields, *((name, pa.string()) for name in columns)])
+
+
+def _judged(bundle: Bundle, table: pa.Table, part: Part, types: pa.Schema) -> pa.Table:
+    rows = bundle.encoder.encode(table)
+    found = {
+        DAY: pa.repeat(pa.scalar(part.day, pa.date32()), len(table)),
+        PART: pa.repeat(pa.scalar(part.index, pa.int32()), len(table)),
+        LOGIT: bundle.logits(table),
+        LABEL: rows.labels,
+        WEIGHT: rows.row_weights,
+        GROUP: rows.groups,
+    }
+    return pa.table([found[name] if name in found else table.column(name) for name in types.names], types.names).cast(
+        types
+    )

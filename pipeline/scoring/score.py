@@ -1,0 +1,143 @@
+"""Use a bundle on days of the log: judge its probabilities against the labels, or write them."""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import torch
+
+from pipeline.data import passes, quality
+from pipeline.data.logs import Manifest, Part, read_part
+from pipeline.data.split import Split, is_held_out
+from pipeline.evaluation.metrics import Sums
+from pipeline.registry.bundle import Bundle
+from pipeline.runtime import files, fingerprint
+from pipeline.scoring.day_folder import DayFolder
+from schemas.scores import DayScores, scores_schema
+
+SUMS_SCHEMA = pa.schema([("sums", pa.binary())])
+WRITTEN_SCHEMA = pa.schema([("day", pa.date32())])
+
+
+@files.answering()
+def evaluate(
+    bundle: Bundle,
+    manifest: Manifest,
+    split: Split,
+    test_days: Sequence[date],
+    rows_per_part: int,
+    max_bad_share: float = 0.0,
+) -> Sums:
+    """What the bundle makes of the held-out rows of the manifest.
+
+    Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
+    """
+
+    shared = ray.put(bundle)
+
+    def judge(part: Part) -> pa.Table:
+        total = Sums.zero()
+        with fetched(shared) as bundle:
+            for table, where in read_part(part, bundle.spec.columns):
+                sound = quality.sound_rows(table, bundle.spec, where, max_bad_share)
+                held_out = sound.filter(pa.array(is_held_out(sound, part.day, split, test_days)))
+                rows = bundle.encoder.encode(held_out)
+                total += Sums.of(bundle.logits(held_out), rows.labels, rows.row_weights, rows.groups)
+        return pa.table([[total.to_bytes()]], schema=SUMS_SCHEMA)
+
+    judged = passes.map_parts(manifest.parts(rows_per_part), judge, SUMS_SCHEMA)
+    parts = (Sums.from_bytes(packed) for table in judged for packed in table.column("sums").to_pylist())
+    return sum(parts, Sums.zero())
+
+
+@files.answering()
+def score(
+    bundle: Bundle, model_uri: str, manifest: Manifest, out_uri: str, rows_per_part: int, *, overwrite: bool = False
+) -> int:
+    """Write the probabilities of a manifest's rows to `out_uri`, a folder a day (pipeline/day_folder.py).
+
+    Returns the rows. A day that holds these very scores stays as it is, and what an interrupted call has written is not
+    computed again unless model, log, parts or code have changed. Raises Refusal, before anything is computed, for a
+    day's folder with other scores, which `overwrite` replaces, or with files that are no scores.
+    """
+    of_days = {day: manifest.of_days([day]) for day in manifest.days}
+    folders = {day: day_folder(bundle, model_uri, of_day, out_uri, rows_per_part) for day, of_day in of_days.items()}
+    is_there = {day: folder.holds_scores(overwrite) for day, folder in folders.items()}
+    missing: list[Part] = []
+    for day, folder in folders.items():
+        if is_there[day]:
+            folder.clear()
+        elif indices := set(folder.missing_parts()):
+            missing += [part for part in of_days[day].parts(rows_per_part) if part.index in indices]
+        else:
+            folder.publish()
+    if missing:
+        _score_parts(bundle, model_uri, missing, folders)
+    return manifest.num_rows
+
+
+def _score_parts(bundle: Bundle, model_uri: str, parts: Sequence[Part], folders: Mapping[date, DayFolder]) -> None:
+    """Write these parts, and publish each day with its last one, though another day's rows may yet be refused."""
+    shared = ray.put(bundle)
+
+    def write(part: Part) -> pa.Table:
+        buffer = io.BytesIO()
+        with fetched(shared) as bundle:
+            pq.write_table(_score_part(part, bundle, model_uri), buffer, compression="zstd")
+        folder = folders[part.day]
+        files.write_bytes(f"{folder.waiting_uri}/{folder.part_name(part.index)}", buffer.getvalue())
+        return pa.table([[part.day]], schema=WRITTEN_SCHEMA)
+
+    num_missing = Counter(part.day for part in parts)
+    for table in passes.map_parts(parts, write, WRITTEN_SCHEMA):
+        for day in table.column("day").to_pylist():
+            num_missing[day] -= 1
+            if not num_missing[day]:
+                folders[day].publish()
+
+
+def _score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:
+    spec, scored = bundle.spec, []
+    for table, _ in read_part(part, spec.scoring_columns):
+        key = [table.column(spec.row_key)] if spec.row_key else []
+        schema = scores_schema(spec, table.schema.field(spec.row_key).type if spec.row_key else None)
+        version = pa.repeat(pa.scalar(model_uri), len(table))
+        scored.append(pa.table([*key, bundle.probabilities(table), version], schema=schema))
+    return pa.concat_tables(scored)
+
+
+def day_folder(bundle: Bundle, model_uri: str, of_day: Manifest, out_uri: str, rows_per_part: int) -> DayFolder:
+    (day,) = of_day.days
+    scores = DayScores(
+        model_uri=model_uri,
+        model_sha256=hashlib.sha256(bundle.contents.model_dump_json().encode()).hexdigest(),
+        manifest=of_day.fingerprint,
+        rows=of_day.num_rows,
+    )
+    key = fingerprint.digest(scores.model_dump_json(), str(rows_per_part), fingerprint.fingerprint())
+    return DayFolder(out_uri.rstrip("/"), day, scores, key, len(of_day.parts(rows_per_part)))
+
+
+@contextmanager
+def fetched(shared: "ray.ObjectRef[Bundle]") -> Iterator[Bundle]:
+    """The bundle, for use on one thread, which tasks have anyway: others could give other last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield _fetch(shared)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@lru_cache(maxsize=2)
+def _fetch(shared: "ray.ObjectRef[Bundle]") -> Bundle:
+    """Once a process: Ray's worker processes outlive their tasks, and the encoder is made at the first use."""
+    bundle: Bundle = ray.get(shared)
+    return bundle

@@ -1,0 +1,85 @@
+"""A stage watched as it trains: NE on rows held out, and where it stops early, the state that was best."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copytree
+
+from pipeline.training import checkpoint
+from pipeline.training.validation import Judge
+from schemas.stage import StageConfig
+
+CURVE_LOOKS = 16  # at the held-out rows, in a stage: what its lift is read from, and nothing is decided by
+SAMPLE_ROWS = (4096, 32_768)  # of them at each look: a SAMPLE_SHARE of the training rows, within these bounds
+SAMPLE_SHARE = 1 / 32
+BEST = "best"
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at fixed steps; all ranks look together, and come to the same."""
+
+    stage: StageConfig
+    judge: Judge
+    num_steps: int
+    steps_per_epoch: int
+    folder: Path
+    """For the best state, as long as the stage takes."""
+    own: Path | None = None
+    """The checkpoint that training goes on from, which holds the best state so far."""
+    is_over: bool = False
+    """Validation NE has not fallen for as long as the stage's patience goes."""
+
+    def __post_init__(self) -> None:
+        if self.own is not None and (self.own / BEST).is_dir():
+            copytree(self.own / BEST, self.best_dir)
+
+    @property
+    def best_dir(self) -> Path:
+        """Holds this rank's part of the best state, once there is one."""
+        return self.folder / BEST
+
+    def next_look(self, step: int) -> int:
+        """The next step after `step` that is followed by a look; the last one of the stage is."""
+        curve = (round(i * self.num_steps / CURVE_LOOKS) for i in range(1, CURVE_LOOKS + 1))
+        return min(one for one in {*curve, *self._validation_steps(), self.num_steps} if one > step)
+
+    def look(self) -> dict[str, float]:
+        """What there is to log after the step just done."""
+        progress, found = self.judge.state.progress, {}
+        least, most = SAMPLE_ROWS
+        sample_rows = min(most, max(least, round(SAMPLE_SHARE * self.judge.store.num_rows("train"))))
+        held_out = self.judge.sums("test", sample_rows).metrics()
+        if held_out.ne is not None:
+            found["held_out/ne"] = held_out.ne
+            progress.curve.append([float(progress.rows_seen), held_out.ne])
+        if progress.step in self._validation_steps():
+            ne = self.judge.sums("validation").metrics().ne
+            if ne is not None:
+                found["validation/ne"] = ne
+                self._weigh(ne)
+        return found
+
+    def restore_best(self) -> None:
+        """Go back to the best state, if there was a better one than this; the count of rows and seconds stays."""
+        progress = self.judge.state.progress
+        if self.best_dir.is_dir() and progress.best_step != progress.step:
+            checkpoint.restore(self.judge.state, self.best_dir)
+            self.judge.state.progress = progress
+
+    def _weigh(self, ne: float) -> None:
+        assert self.stage.early_stop is not None
+        state = self.judge.state
+        progress = state.progress
+        if progress.best_ne is None or ne < progress.best_ne:
+            progress.best_ne, progress.best_step, progress.looks_since_best = ne, progress.step, 0
+            self.best_dir.mkdir(exist_ok=True)
+            checkpoint.save(state, self.best_dir, with_dense=True)
+        else:
+            progress.looks_since_best += 1
+            self.is_over = progress.looks_since_best >= self.stage.early_stop.patience
+
+    def _validation_steps(self) -> set[int]:
+        if self.stage.early_stop is None:
+            return set()
+        every = max(1, round(self.stage.early_stop.every_epochs * self.steps_per_epoch))
+        return {*range(every, self.num_steps, every), self.num_steps}

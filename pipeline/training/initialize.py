@@ -1,0 +1,95 @@
+"""How a stage starts: from its own checkpoint, else from an earlier stage, else from scratch."""
+
+import tempfile
+from math import log
+from pathlib import Path
+
+import torch
+
+from pipeline import models
+from pipeline.embedding.table import WHOLE, Shard, Table
+from pipeline.runtime import files
+from pipeline.training import checkpoint
+from pipeline.training.checkpoint import Progress, StageState
+from pipeline.training.optimizers import build_optimizer
+from pipeline.training.rank import CPU
+from schemas.config import TrainConfig
+from schemas.stage import StageConfig, TransferConfig
+
+LEAST_DEVIATION = 1e-3  # of a fresh start's: rows that are nearly 0 are not blown up further than by its inverse
+
+
+def start(
+    stage: StageConfig,
+    config: TrainConfig,
+    num_ids: int,
+    run_uri: str,
+    base_rate: float,
+    device: torch.device,
+    own_checkpoint: Path | None,
+    shard: Shard = WHOLE,
+) -> StageState:
+    """The state that the stage trains on from here, with this rank's shard of the table."""
+    state = from_scratch(stage, config, num_ids, base_rate, device, shard)
+    if own_checkpoint is not None:
+        checkpoint.restore(state, own_checkpoint)
+    elif stage.init_from is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            earlier = next((one for one in config.stages if one.name == stage.init_from), None)
+            is_adagrad = stage.rows.name == "adagrad" and (earlier is None or earlier.rows.name == "adagrad")
+            name = stage.init_from if earlier else checkpoint.origin_name(stage.init_from)
+            folder_of_earlier = files.fetch(checkpoint.stage_uri(run_uri, name), Path(folder))
+            transfer(state, folder_of_earlier, stage.transfer, config.table.init_deviation, is_adagrad)
+    return state
+
+
+def from_scratch(
+    stage: StageConfig,
+    config: TrainConfig,
+    num_ids: int,
+    base_rate: float = 0.5,
+    device: torch.device = CPU,
+    shard: Shard = WHOLE,
+) -> StageState:
+    """A fresh table and model. Its bias gives the training rows' base rate: no step is spent on learning the mean."""
+    num_fields = len(config.data.features.fields)
+    model = models.build(stage.model, num_fields, config.table.dimension, stage.mlp, config.seed).to(device)
+    with torch.no_grad():
+        model.bias.fill_(log(base_rate / (1 - base_rate)))
+    table = Table.create(num_ids, config.table, config.seed, stage.rows.name, shard).to(device)
+    return StageState(table, model, build_optimizer(model.parameters(), stage.optimizer), Progress(stage.name))
+
+
+def transfer(
+    state: StageState, earlier: Path, what: TransferConfig, init_deviation: float, has_accumulators: bool
+) -> None:
+    """Start from an earlier stage: its rows, their accumulators, its biases and layers, as far as `what` says.
+
+    Raises ValueError where `what.dense` asks for layers of another shape.
+    """
+    table = state.table
+    fresh = table.rows[:, 1:].clone() if not what.v else None
+    checkpoint.load_table(table, earlier, ("rows", "accumulators") if has_accumulators else ("rows",))
+    if what.scale == "fresh":
+        table.rows.mul_(init_deviation / max(checkpoint.deviation_of_v(earlier), init_deviation * LEAST_DEVIATION))
+    else:
+        table.rows.mul_(what.scale)
+    if fresh is not None:
+        table.rows[:, 1:] = fresh
+    if not what.w:
+        table.rows[:, 0] = 0.0
+    table.accumulators.mul_(what.accumulators)
+    if what.dense:
+        _take_over_layers(state, earlier, is_w0_kept=what.w0)
+    elif what.w0:
+        with torch.no_grad():
+            state.model.w0.copy_(checkpoint.load_dense(earlier)["model.w0"])
+
+
+def _take_over_layers(state: StageState, earlier: Path, *, is_w0_kept: bool) -> None:
+    dense = checkpoint.load_dense(earlier)
+    own = state.model.state_dict()
+    its = {name.removeprefix("model."): value for name, value in dense.items() if name.startswith("model.")}
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in its.items()}:
+        raise ValueError(f"stage {state.progress.stage!r}: transfer.dense wants layers like those it starts from")
+    state.model.load_state_dict(its if is_w0_kept else {**its, "w0": own["w0"]})

@@ -1,0 +1,62 @@
+"""A process among those that train together, and its share of the work."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from pipeline.data.store import Store
+from pipeline.embedding.table import WHOLE, Shard
+from schemas.config import TrainConfig
+from schemas.stage import StageConfig
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """A process among its group, and what it trains from: the rows of a store, the stages published under `run_uri`."""
+
+    config: TrainConfig
+    store: Store
+    run_uri: str
+    index: int = 0
+    count: int = 1
+    device: torch.device = CPU
+    group: dist.ProcessGroup | None = None
+    """All ranks again, on gloo, for the threads that prepare batches; None where there is one rank."""
+
+    @property
+    def num_rows(self) -> int:
+        """Of its share of an epoch."""
+        return self.store.num_rows("train") // self.count
+
+    @property
+    def num_fields(self) -> int:
+        return len(self.config.data.features.fields)
+
+    @property
+    def shard(self) -> Shard:
+        is_sharded = self.config.table.placement == "row_sharded" and self.count > 1
+        return Shard(self.index, self.count) if is_sharded else WHOLE
+
+    @property
+    def base_rate(self) -> float:
+        """Of the log's rows: of the negatives, only a share may be in the store."""
+        clicks = self.store.num_positives("train")
+        return clicks / (clicks + (self.store.num_rows("train") - clicks) / self.config.data.negative_share)
+
+    def batch_size(self, stage: StageConfig) -> int:
+        return stage.batch_size // self.count
+
+    def steps_per_epoch(self, stage: StageConfig) -> int:
+        return len(batch_starts(self.num_rows, self.batch_size(stage)))
+
+    def num_steps(self, stage: StageConfig) -> int:
+        return max(1, round(stage.epochs * self.steps_per_epoch(stage)))
+
+
+def batch_starts(num_rows: int, batch_size: int) -> range:
+    """Where the batches start. A last one of a single row is left out: batch norm has no variance of it."""
+    is_lone = batch_size > 1 and num_rows % batch_size == 1
+    return range(0, num_rows - is_lone, batch_size)

@@ -1,0 +1,76 @@
+"""What the stages of a run have published, read back from its folder."""
+
+import io
+import json
+from collections.abc import Sequence
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.store import Store
+from pipeline.data.windows import local_windows
+from pipeline.evaluation.bootstrap import compare
+from pipeline.evaluation.lift import Lift, rows_to_reach
+from pipeline.evaluation.metrics import Sums
+from pipeline.runtime import files
+from pipeline.training import checkpoint
+from pipeline.training.checkpoint import Progress, stage_uri
+from schemas.stage import StageConfig
+
+
+def progress(run_uri: str, stage: str) -> Progress:
+    """Where the stage ended; its results among it."""
+    saved = json.loads(files.read_bytes(f"{stage_uri(run_uri, stage)}/{checkpoint.PROGRESS}"))
+    return Progress(**saved["progress"])
+
+
+def held_out_sums(run_uri: str, stage: str) -> Sums:
+    """Of the stage's logits over all held-out rows."""
+    return Sums.from_bytes(files.read_bytes(f"{stage_uri(run_uri, stage)}/{checkpoint.HELD_OUT_SUMS}"))
+
+
+def held_out_logits(run_uri: str, stage: str) -> NDArray[np.float32]:
+    """[R] of all held-out rows, in the store's order."""
+    uri = stage_uri(run_uri, stage)
+    of_group: dict[int, NDArray[np.float32]] = {}
+    for name in files.names(uri):
+        if name.startswith(checkpoint.HELD_OUT_LOGITS):
+            with np.load(io.BytesIO(files.read_bytes(f"{uri}/{name}"))) as arrays:
+                of_group |= {int(number): arrays[number] for number in arrays.files}
+    return np.concatenate([of_group[number] for number in sorted(of_group)])
+
+
+def lifts(run_uri: str, stages: Sequence[StageConfig], store: Store, num_fields: int, seed: int) -> dict[str, Lift]:
+    """Stage -> what pretraining bought it, of each that has its control among the `stages`, which are all published."""
+    of_name = {stage.name: stage for stage in stages}
+    controls = {stage.control_of: stage.name for stage in stages if stage.control_of in of_name}
+    if not controls:
+        return {}
+    held_out = _held_out_labels(store, num_fields)
+    found: dict[str, Lift] = {}
+    for stage in stages:
+        if stage.name in controls:
+            control = controls[stage.name]
+            logits, base_logits = (held_out_logits(run_uri, name) for name in (stage.name, control))
+            its = progress(run_uri, control)
+            reached = rows_to_reach(
+                progress(run_uri, stage.name).curve, its.published_ne or -inf, _rows_before(run_uri, stage, of_name)
+            )
+            found[stage.name] = Lift(compare(logits, base_logits, *held_out, seed=seed), reached, float(its.rows_seen))
+    return found
+
+
+def _rows_before(run_uri: str, stage: StageConfig, of_name: dict[str, StageConfig]) -> float:
+    """Seen by the stages of this run that it comes from."""
+    earlier = of_name.get(stage.init_from or "")
+    if earlier is None:
+        return 0.0
+    return progress(run_uri, earlier.name).rows_seen + _rows_before(run_uri, earlier, of_name)
+
+
+def _held_out_labels(store: Store, num_fields: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Labels and row weights of all held-out rows, in the store's order."""
+    windows = list(local_windows(store, "test", num_fields, 0, 1))
+    weights = [rows.row_weights for rows in windows if rows.row_weights is not None]
+    return np.concatenate([rows.labels for rows in windows]), np.concatenate(weights) if weights else None

@@ -1,0 +1,181 @@
+"""One stage on one rank, from where it starts to what it makes of the held-out rows, wherever its rows come from."""
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from itertools import islice
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zlib import crc32
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+
+from pipeline.data.background import Ahead
+from pipeline.data.batch import Batch
+from pipeline.data.rows import Rows
+from pipeline.data.windows import WINDOW_ROWS
+from pipeline.embedding.sharding import place
+from pipeline.evaluation import calibration
+from pipeline.evaluation.calibration import Calibration
+from pipeline.evaluation.metrics import Sums
+from pipeline.training import checkpoint, collectives, initialize, loop, pretrain_layers, validation
+from pipeline.training.checkpoint import StageState
+from pipeline.training.curves import Curves
+from pipeline.training.early_stop import Watch
+from pipeline.training.rank import Rank, batch_starts
+from pipeline.training.step import TrainingStep, build_step, require_finite
+from schemas.stage import StageConfig
+
+Windows = Callable[[int], Iterator[Rows]]
+"""(rows of a window) -> this rank's share of one epoch, in windows of so many."""
+Tell = Callable[[Mapping[str, float], int, int], None]
+"""Called on rank 0 with metrics, step and the number of steps in all."""
+
+
+def train_stage(
+    rank: Rank,
+    stage: StageConfig,
+    own: Path | None,
+    windows: Windows,
+    tell: Tell,
+    save: Callable[[StageState, Watch], None],
+) -> None:
+    """Train the stage and publish it; `own` is its last checkpoint, `save` makes the next. Raises Diverged."""
+    config, store = rank.config, rank.store
+    done_steps = checkpoint.read_progress(own).step if own else 0
+    with TemporaryDirectory() as folder, closing(Ahead(_batches(rank, stage, windows, done_steps))) as batches:
+        # Reading has begun by now: it takes as long to begin as the state takes to make.
+        state = initialize.start(
+            stage, config, store.num_ids, rank.run_uri, rank.base_rate, rank.device, own, rank.shard
+        )
+        placement = place(state.table, store.num_ids, config.table, rank.group, config.cluster.fused)
+        judge = validation.Judge(state, placement, store, rank.num_fields, rank.index, rank.count)
+        if stage.mlp.rbm and own is None:
+            fits = pretrain_layers.pretrain(state, placement, store, rank.num_fields, stage.mlp.rbm, config.seed)
+            if rank.index == 0:
+                tell(
+                    {f"rbm/error_layer_{i}": fit.error_after for i, fit in enumerate(fits, 1)}, 0, rank.num_steps(stage)
+                )
+        watch = Watch(stage, judge, rank.num_steps(stage), rank.steps_per_epoch(stage), Path(folder), own)
+        has_bags = any(field.kind == "multi_valued" for field in config.data.features.fields)
+        size, share = rank.batch_size(stage), config.data.negative_share
+        step = build_step(state, placement, stage, config.cluster, size, has_bags, share)
+        _take_steps(rank, stage, state, step, watch, batches, tell, save)
+        watch.restore_best()
+    state.progress.settings = {**step.settings, "threads": str(torch.get_num_threads())}
+    _publish(rank, state, judge, checkpoint.stage_uri(rank.run_uri, stage.name))
+
+
+def _take_steps(
+    rank: Rank,
+    stage: StageConfig,
+    state: StageState,
+    step: TrainingStep,
+    watch: Watch,
+    batches: Iterator[Batch],
+    tell: Tell,
+    save: Callable[[StageState, Watch], None],
+) -> None:
+    """All that are left, with a look now and then, until the stage is over."""
+    progress, num_steps, every_steps = state.progress, rank.num_steps(stage), rank.config.checkpoint.every_steps
+    if progress.step and watch.next_look(progress.step - 1) == progress.step:
+        watch.look()  # the checkpoint was made before it
+    curves = Curves(num_steps, lambda metrics, number: tell(metrics, number, num_steps))
+    while progress.step < num_steps and not watch.is_over:
+        # No thread prepares ahead while the ranks look: both talk to the other ranks.
+        prepared = Ahead(map(step.prepare, islice(batches, watch.next_look(progress.step) - progress.step)))
+        try:
+            for done in loop.train(state, step, prepared, stage, num_steps, (rank.config.seed, rank.index)):
+                if rank.index == 0:
+                    curves.add(done, progress.step)
+                if progress.step % every_steps == 0 and progress.step < num_steps:
+                    require_finite(state, stage)
+                    save(state, watch)
+        finally:
+            # After a failure too: the ranks prepare together, and none may leave the others waiting.
+            deque(prepared, maxlen=0)
+        found = watch.look()
+        if found and rank.index == 0:
+            tell(found, progress.step, num_steps)
+
+
+def _batches(rank: Rank, stage: StageConfig, windows: Windows, done_steps: int) -> Iterator[Batch]:
+    """The batches that are still to be trained on, over all epochs.
+
+    A window of rows is shuffled by a generator of its own, seeded by its place, so that a resumed run draws what an
+    uninterrupted one would.
+    """
+    batch_size = rank.batch_size(stage)
+    window_rows = max(1, WINDOW_ROWS // batch_size) * batch_size
+    first_epoch, skip = divmod(done_steps, rank.steps_per_epoch(stage))
+    for epoch in range(first_epoch, ceil(stage.epochs)):
+        for index, rows in enumerate(windows(window_rows)):
+            starts = batch_starts(len(rows), batch_size)
+            if skip >= len(starts):
+                skip -= len(starts)
+                continue
+            seed = [rank.config.seed, crc32(stage.name.encode()), epoch, index, rank.index]
+            shuffled = rows.take(np.random.default_rng(seed).permutation(len(rows)))
+            for start in starts[skip:]:
+                yield Batch.of(shuffled, start, start + batch_size)
+            skip = 0
+
+
+def _publish(rank: Rank, state: StageState, judge: validation.Judge, uri: str) -> None:
+    """Every rank's part, then _SUCCESS; a barrier for all."""
+    layer = _calibrate(rank, judge)
+    sums, of_group, is_finite = Sums.zero(), {}, True
+    for number, rows, logits in judge.windows("test"):
+        if not np.isfinite(logits).all():
+            is_finite = False
+            continue
+        of_group[str(number)] = layer.apply(logits) if layer else logits
+        sums += Sums.of(of_group[str(number)], rows.labels, rows.row_weights, rows.groups)
+    judge.require_finite(is_finite)
+    sums = collectives.add_up(sums)
+    progress = state.progress
+    progress.results = {
+        **sums.metrics().as_dict(),
+        "rows_seen": float(progress.rows_seen),
+        "rows_per_second": progress.rows_seen / max(progress.seconds, 1e-9),
+        "seconds": progress.seconds,
+    }
+    extra = {f"{checkpoint.HELD_OUT_LOGITS}{rank.index}-of-{rank.count}.npz": _npz(of_group)}
+    if rank.index == 0:
+        extra[checkpoint.HELD_OUT_SUMS] = sums.to_bytes()
+        if layer:
+            extra[checkpoint.CALIBRATION] = layer.model_dump_json().encode()
+    checkpoint.put(state if has_a_part(rank, state) else None, extra, uri)
+    if rank.count > 1:
+        dist.barrier()
+    if rank.index == 0:
+        checkpoint.publish(uri)
+
+
+def has_a_part(rank: Rank, state: StageState) -> bool:
+    """Whether this rank has something to save: its shard of the table, or as the first all that the ranks share."""
+    return rank.index == 0 or state.table.shard.count > 1
+
+
+def _calibrate(rank: Rank, judge: validation.Judge) -> Calibration | None:
+    """A layer over the logits, fitted to all ranks' validation rows; the same on each."""
+    method = rank.config.calibration
+    if method == "none":
+        return None
+    own = [(logits, rows.labels, rows.row_weights) for _, rows, logits in judge.windows("validation")]
+    judge.require_finite(all(np.isfinite(logits).all() for logits, *_ in own))
+    pieces = collectives.gather(own)
+    logits, labels = (np.concatenate([piece[i] for piece in pieces]) for i in (0, 1))
+    weights = [piece[2] for piece in pieces if piece[2] is not None]
+    return calibration.fit(method, logits, labels, np.concatenate(weights) if weights else None)
+
+
+def _npz(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()

@@ -1,0 +1,88 @@
+"""What a stage's model makes of rows that it does not train on, each rank of its share of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import tee
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.batch import SCORED_ROWS, Batch
+from pipeline.data.rows import Rows
+from pipeline.data.store import SplitName, Store
+from pipeline.data.windows import local_windows
+from pipeline.embedding.sharding import Placement, RowSharded
+from pipeline.evaluation.metrics import Sums
+from pipeline.training import collectives, loop
+from pipeline.training.checkpoint import StageState
+from pipeline.training.step import Diverged
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """Of one stage's state. All ranks must ask it for the same, together."""
+
+    state: StageState
+    placement: Placement
+    store: Store
+    num_fields: int
+    rank: int = 0
+    num_ranks: int = 1
+
+    def sums(self, split: SplitName, sample_rows: int | None = None) -> Sums:
+        """Over all ranks, on every rank; of about `sample_rows` rows alone, always the same ones, where it is given."""
+        total, is_finite = Sums.zero(), True
+        for _, rows, logits in self.windows(split, sample_rows):
+            if np.isfinite(logits).all():
+                total += Sums.of(logits, rows.labels, rows.row_weights, rows.groups if sample_rows is None else None)
+            else:
+                is_finite = False
+        self.require_finite(is_finite)
+        return collectives.add_up(total)
+
+    def require_finite(self, is_finite: bool) -> None:
+        """Raise Diverged on all ranks where one of them has found logits that are no numbers."""
+        if not all(collectives.gather([is_finite])):
+            progress = self.state.progress
+            raise Diverged(
+                f"stage {progress.stage!r}, step {progress.step}: the logits of rows that it does not train on are no "
+                f"numbers: the loss would be none; a lower learning rate is the usual remedy"
+            )
+
+    def windows(
+        self, split: SplitName, sample_rows: int | None = None
+    ) -> Iterator[tuple[int, Rows, NDArray[np.float32]]]:
+        """This rank's windows: which one of the split's it is, its rows, and their logits [R].
+
+        The ranks' windows together are all of the split. A sample takes as many rows of each.
+        """
+        self.state.table.settle()
+        shares, again = tee(self._slices(split, sample_rows))
+        device = self.state.table.rows.device
+        batches = (Batch.of(rows, 0, len(rows)).to(device) for _, rows in again)
+        if isinstance(self.placement, RowSharded):
+            predictions = loop.predict_together(self.state, self.placement, batches, self.num_fields)
+        else:
+            predictions = loop.predict(self.state, batches)
+        last = -1
+        window: list[Rows] = []
+        logits: list[NDArray[np.float32]] = []
+        for (number, rows), (_, logits_B) in zip(shares, predictions, strict=False):
+            if number != last and window:
+                yield last, Rows.concatenate(window), np.concatenate(logits)
+                window, logits = [], []
+            last = number
+            window.append(rows)
+            logits.append(logits_B.cpu().numpy())
+        if window:
+            yield last, Rows.concatenate(window), np.concatenate(logits)
+        for _ in predictions:  # a rank whose share has ended goes on answering those that still score
+            pass
+
+    def _slices(self, split: SplitName, sample_rows: int | None) -> Iterator[tuple[int, Rows]]:
+        of_split = local_windows(self.store, split, self.num_fields, self.rank, self.num_ranks)
+        share = 1.0 if sample_rows is None else min(1.0, sample_rows / max(1, self.store.num_rows(split)))
+        for index, rows in enumerate(of_split):
+            taken = rows.slice(0, max(1, round(share * len(rows))))
+            for start in range(0, len(taken), SCORED_ROWS):
+                yield self.rank + index * self.num_ranks, taken.slice(start, start + SCORED_ROWS)

@@ -1,0 +1,169 @@
+"""Nights that are killed, that lose MLflow or the disk: the same command goes on, and comes to what it would have."""
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import Done
+from faults import FirstCheckpoint, Moment, at, killed
+from night_folder import MODEL, STAGE, NightFolder, day
+from processes import free_port, served
+
+from pipeline.nights.records import Night
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
+
+# In the order in which a night comes to them.
+MOMENTS = [
+    Moment("after", "pipeline.nights.night:_inspect"),
+    Moment("after", "pipeline.nights.night:_validate_progressively"),
+    Moment("after", "pipeline.retrain.run:encoded_store"),
+    FirstCheckpoint(),
+    Moment("after", "pipeline.retrain.run:train"),
+    Moment("after", "mlflow:MlflowClient.log_model_artifacts"),
+    Moment("after", "mlflow:MlflowClient.create_model_version"),
+    Moment("after", "pipeline.registry.versions:set_tags"),
+    Moment("after", "mlflow:MlflowClient.set_registered_model_alias", call=2),  # the first is challenger's
+    Moment("after", "pipeline.registry.versions:promote"),
+    Moment("before", "pipeline.nights.records:write"),
+]
+BY_A_RANK = ("--set", "cluster.num_workers=1")  # of Ray Train: what it trains, it takes up from a checkpoint
+TIMES = {"seconds", "run_id", "tracking_uri"}  # what two nights of the same key differ in
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> NightFolder:
+    """With the night of day 2 behind it, and a stage long enough to be killed in."""
+    stage = {**STAGE, "rows": {"learning_rate": 0.005}, "epochs": 10}
+    checkpoint = {"every_steps": 40}
+    folder = NightFolder.write(tmp_path_factory.mktemp("killed"), 3, stages=[stage], checkpoint=checkpoint)
+    assert folder.night(2).exit_code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: NightFolder) -> Night:
+    """The night of day 3 in a copy of the work folder."""
+    copy = folder.path / "copy"
+    shutil.copytree(folder.path / "work", copy)
+    done = folder.run("nightly", "--date", str(day(3)), "--json", work_uri=str(copy))
+    return night_of(done)
+
+
+def night_of(done: Done) -> dict[str, Any]:
+    assert done.exit_code == 0, done.stderr
+    night: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {name: value for name, value in night.items() if name not in TIMES}
+
+
+def runs_of(folder: NightFolder, key: str) -> list[Any]:
+    recorder = folder.recorder
+    return list(recorder.client.search_runs([recorder.experiment_id], f"tags.`nightjar.identity` = '{key}'"))
+
+
+def champion_was_accepted(folder: NightFolder) -> bool:
+    number = folder.aliases()["champion"]
+    return folder.client.get_model_version(MODEL, number).tags["nightjar.decision"] == "promote"
+
+
+@pytest.mark.timeout(900)  # two dozen processes start, one after the other
+def test_a_night_killed_at_every_step_comes_to_what_an_undisturbed_one_does(folder, undisturbed, ray_address):
+    command = ["nightly", "--config", str(folder.path / "nightly.yaml"), "--date", str(day(3))]
+    trains = range(MOMENTS.index(FirstCheckpoint()), MOMENTS.index(FirstCheckpoint()) + 2)
+    for number, moment in enumerate(MOMENTS):
+        options = BY_A_RANK if number in trains else ()  # for the others its start would be but seconds lost
+        assert killed([*command, *options], ray_address, moment, folder.path / "work") == -signal.SIGKILL, (
+            f"not killed {moment}"
+        )
+        assert champion_was_accepted(folder), f"after a kill {moment}"
+        assert len(runs_of(folder, undisturbed["key"])) == 1, f"after a kill {moment}"
+
+    assert night_of(folder.run("nightly", "--date", str(day(3)), "--json")) == undisturbed
+    (run,) = runs_of(folder, undisturbed["key"])
+    assert run.info.status == "FINISHED"
+    recorder = folder.recorder
+    found = recorder.client.search_runs([recorder.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    assert [(child.info.run_name, child.info.status) for child in found] == [("warm", "FINISHED")]
+    versions = recorder.client.search_model_versions(f"name = '{MODEL}'")
+    assert sorted(version.tags["nightjar.key"] for version in versions).count(undisturbed["key"]) == 1
+    assert folder.aliases() == {"challenger": "2", "champion": "2", "previous_champion": "1"}
+    assert len(recorder.client.search_logged_models([recorder.experiment_id])) == 2
+    newest = max((folder.path / "work" / "leases" / MODEL).iterdir(), key=lambda path: int(path.stem))
+    assert int(newest.stem) == 2 + len(MOMENTS), "each took over the lease of the one that was killed before it"
+    assert json.loads(newest.read_text())["released"]
+
+
+@pytest.mark.timeout(900)  # three servers start
+def test_a_night_that_loses_mlflow_says_so_and_goes_on_when_it_is_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    port = free_port()
+    folder = NightFolder.write(tmp_path, 2, mlflow={"tracking_uri": f"http://127.0.0.1:{port}"})
+    server = ["server", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1"]
+    server += ["--artifacts-destination", f"{tmp_path}/artifacts"]
+    for lost in (
+        Moment("after", "pipeline.nights.night:_inspect"),
+        Moment("before", "pipeline.registry.versions:register"),
+    ):
+        with contextlib.ExitStack() as running:
+            running.enter_context(served(server, port, tmp_path))
+            with at(lost, running.close):
+                done = folder.night(2)
+        assert done.exit_code == 1, done.stderr
+        assert f"MLflow at http://127.0.0.1:{port} does not take what it is sent: " in done.stderr
+        assert "the same command goes on from here" in done.stderr
+        assert "Traceback" not in done.stderr
+    with served(server, port, tmp_path):
+        done = folder.night(2)
+        assert done.exit_code == 0, done.stderr
+        assert "there is no champion yet" in done.stdout
+        (run,) = runs_of(folder, folder.record(2).key)
+        assert run.info.status == "FINISHED"
+        assert folder.aliases() == {"challenger": "1", "champion": "1"}
+    assert "train fm" not in done.stderr, "it was trained before the server was lost again"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of a megabyte, where this machine lets one be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system takes root")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def fill(disk: Path) -> None:
+    with contextlib.suppress(OSError), (disk / "filling").open("wb", buffering=0) as filling:
+        while True:
+            filling.write(bytes(4096))
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        Moment("before", "pipeline.retrain.promotion:lease_of"),
+        Moment("before", "pipeline.retrain.run:encoded_store"),
+        Moment("before", "pipeline.data.passes:encode_rows"),
+    ],
+    ids=str,
+)
+def test_a_night_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(small_disk, tmp_path, moment):
+    folder = NightFolder.write(tmp_path, 2, mlflow={"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"})
+    work = {"work_uri": str(small_disk)}
+    with at(moment, lambda: fill(small_disk)):
+        full = folder.night(2, **work)
+    assert full.exit_code == 1, full.stderr
+    assert "No space left on device" in full.stderr
+    assert "Traceback" not in full.stderr
+    subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
+    done = folder.night(2, **work)
+    assert done.exit_code == 0, done.stderr
+    assert folder.aliases() == {"challenger": "1", "champion": "1"}

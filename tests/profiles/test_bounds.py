@@ -1,0 +1,143 @@
+from datetime import date
+from math import log
+
+import numpy as np
+import pytest
+
+from pipeline.profiles.bounds import breaches, field_psi, psi
+from pipeline.profiles.profile import DayProfile, FieldProfile
+from schemas.night import QualityConfig
+
+DAY = date(2026, 11, 8)
+
+
+def field(counts: dict[str, int], **also: object) -> FieldProfile:
+    known = {"null_share": 0.0, "num_values": sum(counts.values()), "num_distinct": len(counts), "counts": counts}
+    return FieldProfile.model_validate(known | also)
+
+
+def profile(rows: int = 100, positives: int = 10, **fields: FieldProfile) -> DayProfile:
+    return DayProfile(
+        day=DAY,
+        log_fingerprint="",
+        spec_fingerprint="",
+        rows=rows,
+        positives=positives,
+        bad_rows=0,
+        bad_by_reason={},
+        fields=fields,
+    )
+
+
+def found(now: DayProfile, before: list[DayProfile], **config: object) -> list[str]:
+    return [breach.what for breach in breaches(now, before, QualityConfig.model_validate(config))]
+
+
+def test_psi_by_hand():
+    # shares .8 and .2 now, .5 and .5 before: .3 ln(.8 / .5) - .3 ln(.2 / .5)
+    assert psi(np.array([8, 2]), np.array([50, 50])) == pytest.approx(0.3 * log(1.6) - 0.3 * log(0.4))
+    assert psi(np.array([3, 1]), np.array([300, 100])) == 0
+
+
+def test_an_empty_bin_counts_as_the_least_share_in_the_psi():
+    # shares 1 and 0 now, the latter taken as 0.0001
+    by_hand = 0.5 * log(1 / 0.5) + (0.0001 - 0.5) * log(0.0001 / 0.5)
+    assert psi(np.array([7, 0]), np.array([5, 5])) == pytest.approx(by_hand)
+
+
+def test_a_renamed_value_shifts_a_field():
+    before, now = field({"x": 40, "y": 60}), field({"x2": 40, "y": 60})
+    # y stays; x falls from .4 to the least share, and x2 rises from it
+    assert field_psi(now, [before]) == pytest.approx(2 * (0.4 - 0.0001) * log(0.4 / 0.0001))
+
+
+def test_the_days_before_are_one_population_however_many_rows_each_has():
+    before = [field({"x": 10}), field({"x": 20, "y": 30})]
+    assert field_psi(field({"x": 1, "y": 1}), before) == pytest.approx(0)
+
+
+def test_a_value_that_a_day_does_not_keep_is_not_taken_for_gone():
+    # Of 100 values each day keeps one, of 2 rows; the other's may as well be 2.
+    days = [field({value: 2}, num_values=100, num_distinct=80) for value in ("x", "y")]
+    assert field_psi(days[0], [days[1]]) == pytest.approx(0)
+    # But 50 of 100 rows are more than the 2 that the rarest kept value has: .5 to .02, x2 .02 to .5.
+    heavy = [field({value: 50, "z": 2}, num_values=100, num_distinct=30) for value in ("x", "x2")]
+    assert field_psi(heavy[0], [heavy[1]]) == pytest.approx(2 * 0.48 * log(0.5 / 0.02))
+
+
+def test_numbers_are_held_against_each_other_in_the_bins_that_all_days_share():
+    # With 1 leading bit 4 and 5 are in a bin, 6 and 7 in another; of 0 bits all four are in one.
+    fine = field({"4.0": 1, "6.0": 3}, number_bits=1)
+    coarse = field({"4.0": 4}, number_bits=0)
+    assert field_psi(fine, [coarse]) == 0
+    shifted = field({"4.0": 1, "5.0": 1, "6.0": 1, "7.0": 1}, number_bits=2)
+    # 1/4 and 3/4 now, halves before
+    assert field_psi(fine, [shifted]) == pytest.approx(-0.25 * log(0.5) + 0.25 * log(1.5))
+
+
+def test_a_field_without_values_has_no_psi():
+    assert field_psi(field({}), [field({"x": 1})]) is None
+    assert field_psi(field({"x": 1}), [field({})]) is None
+    assert field_psi(field({"x": 1}), []) is None
+
+
+def test_a_day_like_those_before_breaks_nothing():
+    day = profile(site=field({"x": 90, "y": 10}, unseen_share=0.0))
+    assert found(day, [day, day], max_unseen_share=0.1) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "config", "what"),
+    [
+        (profile(rows=24), {"label_rate_ratio": None}, ["rows"]),
+        (profile(rows=25), {"label_rate_ratio": None}, []),
+        (profile(rows=401, positives=40), {}, ["rows"]),
+        (profile(rows=401, positives=40), {"rows_ratio": None}, []),
+        (profile(positives=21), {}, ["label rate"]),
+        (profile(positives=20), {}, []),
+        (profile(positives=4), {}, ["label rate"]),
+        (profile(positives=4), {"label_rate_ratio": None}, []),
+        (profile(rows=99), {"min_rows": 100}, ["rows"]),
+    ],
+)
+def test_rows_and_label_rate_are_bound_by_a_hundred_rows_with_ten_clicks(now, config, what):
+    assert found(now, [profile(rows=50, positives=2), profile(rows=150, positives=18)], **config) == what
+
+
+@pytest.mark.parametrize("positives", [0, 100])
+def test_a_day_of_one_class_is_a_breach_with_or_without_days_before_it(positives):
+    assert found(profile(positives=positives), []) == ["label rate"]
+    assert found(profile(positives=positives), [profile()], label_rate_ratio=None) == ["label rate"]
+
+
+def test_without_days_before_only_absolute_bounds_hold():
+    day = profile(rows=8, positives=1, site=field({"x": 8}, null_share=0.9, unseen_share=0.5))
+    assert found(day, []) == []
+    assert found(day, [], min_rows=9, max_unseen_share=0.4) == ["rows", "unseen values of 'site'"]
+
+
+def test_days_without_rows_bound_nothing():
+    empty = profile(rows=0, positives=0, site=field({}))
+    assert found(profile(site=field({"x": 1})), [empty]) == []
+    assert found(empty, [profile()]) == ["rows", "rows", "label rate"]
+
+
+def test_nulls_may_increase_by_so_much_over_those_of_all_rows_before():
+    # 90 rows with .1 and 10 with .6 are 100 with .15
+    before = [
+        profile(90, 9, site=field({"x": 81}, null_share=0.1)),
+        profile(10, 1, site=field({"x": 4}, null_share=0.6)),
+    ]
+    now = [profile(site=field({"x": 1}, null_share=share)) for share in (0.34, 0.36)]
+    rows = {"rows_ratio": None}
+    assert found(now[0], before, **rows) == []
+    assert found(now[1], before, **rows) == ["nulls of 'site'"]
+    assert found(now[1], before, max_null_increase=None, **rows) == []
+
+
+def test_a_shifted_field_is_named_with_its_psi_and_bound():
+    before, now = profile(site=field({"x": 90, "y": 10})), profile(site=field({"x": 10, "y": 90}))
+    (breach,) = breaches(now, [before], QualityConfig(max_psi=1.0))
+    assert 0.8 * log(9) * 2 == pytest.approx(3.516, abs=1e-3)
+    assert breach.words == ("2026-11-08: values of 'site': PSI 3.52 against 1 trailing day; expected at most 1")
+    assert breaches(now, [before], QualityConfig(max_psi=None)) == []

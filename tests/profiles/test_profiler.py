@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click_logs import write_random_log
+
+from pipeline.data import logs, vocabulary
+from pipeline.data.logs import Manifest
+from pipeline.data.vocabulary import Vocabulary
+from pipeline.profiles.profile import DayProfile
+from pipeline.profiles.profiler import profile_days
+from schemas.errors import Refusal
+from schemas.features import FeatureSpec
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
+BAD = [5, 7, 300]  # rows of the second day
+
+
+@pytest.fixture
+def spec(spec: FeatureSpec) -> FeatureSpec:
+    return spec.model_copy(update={"ignored": ("note",)})
+
+
+@pytest.fixture
+def log(tmp_path) -> Path:
+    """Two days of 400 rows; the second has three bad ones and a column that the spec ignores."""
+    write_random_log(tmp_path / "logs", 2, 400)
+    path = tmp_path / "logs" / "date=2026-11-02" / "part-0.parquet"
+    table = pq.read_table(path, partitioning=None)
+    click, price = table["click"].to_numpy().copy(), table["price"].to_numpy().copy()
+    click[[5, 300]], price[[5, 7]] = 9, np.nan
+    table = table.set_column(table.column_names.index("click"), "click", pa.array(click))
+    table = table.set_column(table.column_names.index("price"), "price", pa.array(price))
+    pq.write_table(table.append_column("note", pa.array([f"n{i}" for i in range(400)])), path, row_group_size=100)
+    return tmp_path / "logs"
+
+
+def find(log: Path, spec: FeatureSpec) -> Manifest:
+    return logs.find(str(log), logs.days_of(str(log), spec), spec)
+
+
+def profiles(
+    manifest: Manifest, spec: FeatureSpec, work: Path, share: float = 0.01, known: Vocabulary | None = None
+) -> list[DayProfile]:
+    return profile_days(manifest, spec, 200, f"{work}/quarantine", share, known, f"{work}/profiles")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_profiles_of_a_written_log_are_what_pandas_counts(log, spec, tmp_path):
+    first, second = profiles(find(log, spec), spec, tmp_path)
+    for profile, bad in ((first, []), (second, BAD)):
+        path = log / f"date={profile.day}" / "part-0.parquet"
+        frame = pq.read_table(path, partitioning=None).to_pandas().drop(index=bad)
+        assert (profile.rows, profile.positives) == (len(frame), frame["click"].sum())
+        for name in ("user", "site"):
+            assert profile.fields[name].counts == frame[name].value_counts().to_dict()
+        assert profile.fields["tags"].counts == frame["tags"].explode().value_counts().to_dict()
+        assert profile.fields["tags"].null_share == (frame["tags"].map(len) == 0).mean()
+        assert profile.fields["age"].num_distinct == frame["age"].nunique()
+        assert profile.fields["views"].quantiles["25%"] == np.quantile(frame["views"], 0.25, method="inverted_cdf")
+    assert (first.bad_rows, first.bad_by_reason) == (0, {})
+    assert (second.bad_rows, second.bad_by_reason) == (3, {"click: neither 0 nor 1": 2, "price: not finite": 2})
+
+
+def test_bad_rows_lie_in_quarantine_with_all_columns_and_their_reasons(log, spec, tmp_path):
+    profiles(find(log, spec), spec, tmp_path)
+    names = sorted(contents(tmp_path / "quarantine"))
+    # Of four row groups the first and third are read by one task, the second and fourth by another.
+    assert names == ["date=2026-11-02/part-0000.parquet", "date=2026-11-02/part-0001.parquet"]
+    kept = pa.concat_tables(pq.read_table(tmp_path / "quarantine" / name, partitioning=None) for name in names)
+    written = pq.read_table(log / "date=2026-11-02" / "part-0.parquet", partitioning=None)
+    assert {*kept.column_names} == {*written.column_names, "reason"}
+    reasons = dict(zip(kept["note"].to_pylist(), kept["reason"].to_pylist(), strict=True))
+    assert reasons == {
+        "n5": "click: neither 0 nor 1; price: not finite",
+        "n7": "price: not finite",
+        "n300": "click: neither 0 nor 1",
+    }
+
+
+def test_a_second_pass_writes_the_same_bytes(log, spec, tmp_path):
+    profiles(find(log, spec), spec, tmp_path / "one")
+    profiles(find(log, spec), spec, tmp_path / "two")
+    assert contents(tmp_path / "one" / "quarantine") == contents(tmp_path / "two" / "quarantine")
+    one, two = (sorted((tmp_path / name / "profiles").rglob("*.json")) for name in ("one", "two"))
+    assert len(one) == 2
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_a_profiled_day_is_not_read_again_whatever_the_vocabulary(log, spec, tmp_path):
+    manifest = find(log, spec)
+    before = profiles(manifest, spec, tmp_path)
+    counts = [vocabulary.count(pq.read_table(path, partitioning=None), spec) for path in log.rglob("*.parquet")]
+    (log / "date=2026-11-01" / "part-0.parquet").unlink()
+    (log / "date=2026-11-02" / "part-0.parquet").unlink()
+    assert profiles(manifest, spec, tmp_path) == before
+    all_of_it = vocabulary.build(spec, vocabulary.merge(pa.concat_tables(counts)))
+    for known, unseen in ((vocabulary.build(spec, counts[0].slice(0, 0)), 1.0), (all_of_it, 0.0)):
+        for profile in profiles(manifest, spec, tmp_path, known=known):
+            of_fields = [profile.fields[name].unseen_share for name in ("user", "site", "tags", "views", "age")]
+            assert of_fields == [unseen, None, unseen, unseen, None]
+
+
+def test_a_day_with_too_many_bad_rows_is_refused_each_time_and_they_are_kept(log, spec, tmp_path):
+    for _ in range(2):
+        with pytest.raises(Refusal) as refusal:
+            profiles(find(log, spec), spec, tmp_path, share=0.005)
+        assert refusal.value.found == (
+            "2026-11-02: 3 of 400 rows (0.75%) break the contract: click: neither 0 nor 1 (2), price: not finite (2)"
+        )
+        assert refusal.value.expected == "at most 0.50% of a day's rows"
+        assert refusal.value.where == f"{tmp_path}/quarantine/date=2026-11-02"
+        assert len(contents(tmp_path / "quarantine")) == 2
+
+
+def test_where_none_may_be_bad_the_first_bad_row_is_refused_by_its_place(log, spec, tmp_path):
+    with pytest.raises(Refusal) as refusal:
+        profiles(find(log, spec), spec, tmp_path, share=0)
+    assert refusal.value.where.endswith("date=2026-11-02/part-0.parquet, row group 0, column 'click'")
+    assert not (tmp_path / "quarantine").exists()
+
+
+def test_a_day_written_again_is_profiled_again_and_leaves_quarantine(log, spec, tmp_path):
+    profiles(find(log, spec), spec, tmp_path)
+    path = log / "date=2026-11-02" / "part-0.parquet"
+    sound = pq.read_table(path, partitioning=None).to_pandas().drop(index=BAD)
+    pq.write_table(pa.Table.from_pandas(sound, preserve_index=False), path)
+    assert [profile.bad_rows for profile in profiles(find(log, spec), spec, tmp_path)] == [0, 0]
+    assert contents(tmp_path / "quarantine") == {}
+
+
+def test_another_spec_is_another_profile(log, spec, tmp_path):
+    profiles(find(log, spec), spec, tmp_path)
+    fewer = spec.model_copy(update={"fields": spec.fields[1:], "ignored": ("note",), "group": "user"})
+    assert "user" not in profiles(find(log, fewer), fewer, tmp_path)[0].fields

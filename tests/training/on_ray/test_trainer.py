@@ -1,0 +1,147 @@
+import os
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click_logs import SPEC, write_random_log
+
+from pipeline.data.store import Store
+from pipeline.registry import tracking
+from pipeline.retrain.dataset import encoded_store, find_inputs
+from pipeline.retrain.run import retrain
+from pipeline.training import checkpoint
+from pipeline.training.on_ray import trainer
+from pipeline.training.on_ray.worker import Job
+from schemas.config import ClusterConfig, TrainConfig
+from schemas.errors import Failure, Refusal
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """Two ranks, a stage that ends within an epoch, one that diverges, and one that does neither.
+
+    A thousand rows to train on, 500 held out.
+    """
+    folder = tmp_path_factory.mktemp("trainer")
+    write_random_log(folder / "logs", num_days=3, rows_per_day=500)
+    return TrainConfig.model_validate(
+        {
+            "work_uri": str(folder / "work"),
+            "data": {"logs_uri": str(folder / "logs"), "features": SPEC},
+            "stages": [
+                {"name": "fm", "model": "fm", "batch_size": 32, "epochs": 0.5},
+                {"name": "wild", "model": "fm", "batch_size": 32, "rows": {"learning_rate": 1e30}},
+                {
+                    "name": "deepfm",
+                    "model": "deepfm",
+                    "init_from": "fm",
+                    "transfer": {"w": True, "w0": True, "accumulators": 1.0},
+                    "epochs": 2,
+                    "batch_size": 32,
+                    "mlp": {"hidden": [8], "dropout": 0.3},
+                },
+            ],
+            "checkpoint": {"every_steps": 10, "max_failures": 2},
+            "cluster": {"num_workers": 2},
+        }
+    )
+
+
+def encode(config: TrainConfig) -> Store:
+    return encoded_store(config, find_inputs(config, lambda _: None), lambda _: None)
+
+
+@dataclass(frozen=True)
+class KillOnce:
+    """A metric log that kills its own process, rank 0, at one step of the last stage: once, as `marker` then tells."""
+
+    marker: Path | None = None
+
+    def __call__(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
+        if self.marker and stage == "deepfm" and step == 45 and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, bytes]:
+    """Stage -> bytes of its published tensors, of those that did not diverge."""
+    steps: list[tuple[str, int, int, float]] = []
+    failures = trainer.fit(Job(config, encode(config), str(run_uri), log), lambda *step: steps.append(step))
+    assert re.match(r"stage 'wild', step \d+: the loss ", failures.pop("wild"))
+    assert not failures
+    assert steps[-1][0] == "deepfm"
+    assert steps[-1][1] == steps[-1][2], "the last step is shown"
+    return {
+        stage: b"".join(
+            file.read_bytes() for file in sorted(Path(checkpoint.stage_uri(str(run_uri), stage)).glob("*.safetensors"))
+        )
+        for stage in ("fm", "deepfm")
+    }
+
+
+@pytest.fixture(scope="module")
+def whole_run(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return folder, train(config, folder, KillOnce())
+
+
+def test_the_results_of_a_stage_are_published_with_it(whole_run):
+    folder, _ = whole_run
+    results = checkpoint.read_progress(Path(checkpoint.stage_uri(str(folder), "deepfm"))).results
+    assert results["rows"] == 500
+    assert results["rows_seen"] == 2 * 1000
+    assert 0.5 < results["auc"] < 1
+    assert results["ne"] < 1
+
+
+def test_a_killed_worker_costs_time_but_not_one_bit(config, whole_run, tmp_path):
+    marker = tmp_path / "killed"
+    resumed = train(config, tmp_path / "run", KillOnce(marker))
+    assert marker.exists()
+    assert resumed == whole_run[1]
+
+
+def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing():
+    with pytest.raises(Refusal, match="5 CPUs missing"):
+        trainer.check_placement(ClusterConfig(num_workers=8))
+    with pytest.raises(Refusal, match="1 GPU missing"):
+        trainer.check_placement(ClusterConfig(num_workers=1, use_gpu=True))
+    trainer.check_placement(ClusterConfig(num_workers=2, cpus_per_worker=1.5))
+
+
+def test_a_stage_that_diverges_is_named_and_the_others_go_on(config, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    diverging = here(config, tmp_path)
+    summary = retrain(diverging, lambda _: None)
+    assert list(summary.stages) == ["fm", "deepfm"]
+    assert re.match(r"stage 'wild', step \d+: the loss ", summary.failures["wild"])
+    assert retrain(diverging, lambda _: None) == summary, "asked again, it is not tried again"
+    recorder = tracking.connect(diverging.mlflow, diverging.work_uri)
+    runs = {run.info.run_name: run for run in recorder.client.search_runs([recorder.experiment_id])}
+    parent = runs.pop(next(name for name in runs if name not in ("fm", "wild", "deepfm")))
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "fm": "FINISHED",
+        "wild": "FAILED",
+        "deepfm": "FINISHED",
+    }
+    assert runs["wild"].data.tags["mlflow.note.content"] == summary.failures["wild"]
+    assert (parent.info.status, parent.data.tags["nightjar.outcome"]) == ("FINISHED", "partial")
+
+
+def test_a_retrain_of_which_no_stage_is_left_fails(config, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    config = here(config, tmp_path)
+    wild = config.model_copy(update={"stages": config.stages[1:2]})
+    with pytest.raises(Failure, match=r"stage 'wild', step \d+: .* no number.* would stop there again"):
+        retrain(wild, lambda _: None)
+
+
+def here(config: TrainConfig, folder: Path) -> TrainConfig:
+    """The config for this process, with a work folder of its own."""
+    cluster = config.cluster.model_copy(update={"num_workers": 0})
+    return config.model_copy(update={"work_uri": str(folder / "work"), "cluster": cluster})
