@@ -38,15 +38,16 @@ def score(
     """
     loaded = load(TrainConfig, config, set_ or [])
     from pipeline.data import logs
-    from pipeline.registry import tracking, versions
+    from pipeline.registry import versions
+    from pipeline.registry.tracking import connect
     from pipeline.runtime import cluster
     from pipeline.scoring.score import score as write_scores
 
     data = loaded.data
     days = _chosen(logs.days_of(data.logs_uri, data.features), dates or [], first, last, data.logs_uri)
-    recorder = tracking.connect(loaded.mlflow, loaded.work_uri)
-    version = versions.pinned(recorder, model)
-    bundle = versions.load_bundle(recorder, version)
+    tracking = connect(loaded.mlflow, loaded.work_uri)
+    version = versions.pinned(tracking, model)
+    bundle = versions.load_bundle(tracking, version)
     manifest = logs.find(data.logs_uri, days, bundle.spec, labelled=False)
     with cluster.connected(loaded.cluster):
         rows = write_scores(bundle, version, manifest, absolute(out), data.rows_per_part, overwrite=overwrite)

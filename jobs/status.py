@@ -29,11 +29,12 @@ def status(
     loaded = load(TrainConfig, config, set_ or [])
     from pipeline.data import logs
     from pipeline.nights import records
-    from pipeline.registry import tracking, versions
+    from pipeline.registry import versions
+    from pipeline.registry.tracking import connect
 
-    recorder = tracking.connect(loaded.mlflow, loaded.work_uri)
+    tracking = connect(loaded.mlflow, loaded.work_uri)
     name = loaded.mlflow.registered_model
-    champion = versions.champion(recorder, name)
+    champion = versions.champion(tracking, name)
     if champion is None:
         print(f"{name} has no champion yet")
     else:

@@ -14,6 +14,7 @@ from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
 Config = TypeVar("Config", bound=BaseModel)
+RENAMED = {"rows": "embedding"}  # keys that configs had before
 
 
 def load(config_class: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -144,12 +145,11 @@ def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: in
     more = f" (and {num_errors - 1} more)" if num_errors > 1 else ""
     if detail["type"] == "extra_forbidden":
         name = str(detail["loc"][-1])
-        close = get_close_matches(name, known, n=1)
         return Refusal(
             found=f"unknown key {name!r}{more}",
             expected=f"one of {', '.join(known)}",
             where=f"{where}: {key}",
-            remedy=f"did you mean {close[0]!r}?" if close else "remove the key",
+            remedy=_instead_of(name, known),
         )
     value = detail.get("input")
     if detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
@@ -168,6 +168,13 @@ def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: in
         where=f"{where}: {key}",
         remedy="correct the value; the JSON Schemas in schemas/json describe every key to your editor",
     )
+
+
+def _instead_of(unknown: str, known: Sequence[str]) -> str:
+    if RENAMED.get(unknown) in known:
+        return f"the key is called {RENAMED[unknown]!r} now: rename it"
+    close = get_close_matches(unknown, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else "remove the key"
 
 
 def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:

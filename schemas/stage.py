@@ -64,7 +64,7 @@ class OptimizerConfig(BaseModel):
     )
 
 
-class RowClipConfig(BaseModel):
+class ClipConfig(BaseModel):
     """CowClip (Zheng et al. 2022): a row's gradient is at most count * max(ratio * |row|, floor) long.
 
     `count` is how often the batch holds the row's id. It lets batches grow without a smaller learning rate of the rows.
@@ -75,7 +75,7 @@ class RowClipConfig(BaseModel):
     floor: PositiveFloat = 1e-5
 
 
-class RowOptimizerConfig(BaseModel):
+class EmbeddingConfig(BaseModel):
     """How the table's rows are updated: row by row, with one accumulator each, and only those that a batch touches."""
 
     model_config = FROZEN
@@ -92,7 +92,7 @@ class RowOptimizerConfig(BaseModel):
         ge=0,
         description="Of the whole table: each step multiplies all its rows by 1 - learning rate * weight_decay.",
     )
-    clip: RowClipConfig | None = Field(default=None, description="Clip each row's gradient as CowClip does; none: not.")
+    clip: ClipConfig | None = Field(default=None, description="Clip each row's gradient as CowClip does; none: not.")
     frozen_steps: int = Field(
         default=0, ge=0, description="Steps at a stage's start that leave the rows alone, while the dense part learns."
     )
@@ -173,7 +173,7 @@ class ControlConfig(BaseModel):
     """What a stage's control may have to itself, so that both can be tuned alike; none: as the stage."""
 
     model_config = FROZEN
-    rows: RowOptimizerConfig | None = None
+    embedding: EmbeddingConfig | None = None
     optimizer: OptimizerConfig | None = None
 
 
@@ -194,7 +194,7 @@ class StageConfig(BaseModel):
     epochs: PositiveFloat = Field(default=1.0, description="Passes over the training rows; 0.25: the oldest quarter.")
     last_days: PositiveInt | None = Field(default=None, description="Train on the newest days alone; none: on all.")
     batch_size: PositiveInt = Field(default=4096, description="Rows of one step, over all workers together.")
-    rows: RowOptimizerConfig = RowOptimizerConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: Schedule = Field(default=LinearSchedule(type="linear"), description="Of both learning rates.")
     early_stop: EarlyStopConfig | None = Field(default=None, description="None: train all epochs.")
@@ -225,7 +225,7 @@ def control_of(stage: StageConfig, of_name: dict[str, StageConfig]) -> StageConf
         "model": "dnn" if stage.model == "fnn" else stage.model,
         "init_from": None,
         "epochs": epochs,
-        "rows": stage.control.rows or stage.rows.model_copy(update={"frozen_steps": 0}),
+        "embedding": stage.control.embedding or stage.embedding.model_copy(update={"frozen_steps": 0}),
         "optimizer": stage.control.optimizer or stage.optimizer,
         "control_of": stage.name,
     }

@@ -8,20 +8,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipeline.data.batch import Batch
-from pipeline.embedding.lookup import Lookup, make_plan
+from pipeline.embedding.lookup import Lookup, group_ids
 
 F64 = torch.float64
 
 kinds = st.sampled_from(["plain", "weighted", "bags", "weighted bags"])
 
 
-def lookup_of(rows_BFD: Tensor, is_planned: bool = False) -> Lookup:
+def lookup_of(rows_BFD: Tensor, is_grouped: bool = False) -> Lookup:
     """Whose distinct rows are rows_BFD's, in order; planned, it can go backward, and FM takes its closed form."""
     num_rows, num_fields, num_floats = rows_BFD.shape
     ids_N = torch.arange(num_rows * num_fields, dtype=torch.int32)
     batch = Batch(ids_N=ids_N, labels_B=torch.zeros(num_rows), num_fields=num_fields)
     rows_UD = rows_BFD.reshape(-1, num_floats)
-    return Lookup(rows_UD, ids_N, batch, make_plan(ids_N) if is_planned else None)
+    return Lookup(rows_UD, ids_N, batch, group_ids(ids_N) if is_grouped else None)
 
 
 def batch_of(

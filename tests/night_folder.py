@@ -18,8 +18,8 @@ from mlflow import MlflowClient
 
 from pipeline.nights import records
 from pipeline.nights.records import Night
-from pipeline.registry import tracking, versions
-from pipeline.registry.tracking import Tracking
+from pipeline.registry import versions
+from pipeline.registry.tracking import Tracking, connect
 from schemas.config import TrainConfig
 from schemas.loading import load
 
@@ -27,7 +27,7 @@ ROWS = 600  # a day
 MODEL = "ctr"
 TRIPLED, ONE_CLASS, NEWEST = 9, 10, 11  # days of tests/nights
 # So slow a learner gets clearly better by each day that it sees: no verdict hangs on how the rows have fallen.
-STAGE = {"name": "fm", "model": "fm", "batch_size": 50, "rows": {"learning_rate": 0.02}}
+STAGE = {"name": "fm", "model": "fm", "batch_size": 50, "embedding": {"learning_rate": 0.02}}
 GATE = {
     "ne_margin": 0.1,
     "min_rows": 100,
@@ -86,13 +86,13 @@ class NightFolder:
         return max(of_day, key=lambda night: self.client.get_run(night.run_id).info.start_time)
 
     @property
-    def recorder(self) -> Tracking:
+    def tracking(self) -> Tracking:
         config = self.config()
-        return tracking.connect(config.mlflow, config.work_uri)
+        return connect(config.mlflow, config.work_uri)
 
     @property
     def client(self) -> MlflowClient:
-        return self.recorder.client
+        return self.tracking.client
 
     def aliases(self) -> dict[str, str]:
         return {alias: str(number) for alias, number in self.client.get_registered_model(MODEL).aliases.items()}
@@ -111,14 +111,14 @@ class NightFolder:
 
     def children(self, night: Night) -> dict[str, dict[str, float]]:
         """Stage -> final figures; all are to have finished."""
-        experiment_id = self.recorder.experiment_id
+        experiment_id = self.tracking.experiment_id
         found = self.client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{night.run_id}'")
         assert {run.info.status for run in found} <= {"FINISHED"}
         return {run.info.run_name: run.data.metrics for run in found}
 
     def learned_days(self, version: int | str) -> list[int]:
         """Of November, by what the version's bundle says."""
-        bundle = versions.load_bundle(self.recorder, f"models:/{MODEL}/{version}")
+        bundle = versions.load_bundle(self.tracking, f"models:/{MODEL}/{version}")
         return [one.day for one in bundle.contents.origin.training_days]
 
     def rewrite(self, number: int, column: str, values: list[Any], name: str = "") -> None:

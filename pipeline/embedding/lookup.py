@@ -15,7 +15,7 @@ from pipeline.data.batch import Batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class IdGroups:
     """The positions of a batch's ids, grouped by id. Depends on no parameter: a loader's thread makes it ahead."""
 
     unique_U: Tensor
@@ -31,12 +31,12 @@ class Plan:
     is_padded: bool = False
     """U = N, and what lies behind the distinct ids counts 0 occurrences: for a GPU, which need not tell how many."""
 
-    def counting(self, counts_U: Tensor) -> "Plan":
+    def counting(self, counts_U: Tensor) -> "IdGroups":
         """The same with other counts."""
         return replace(self, counts_U=counts_U)
 
-    def to(self, device: torch.device | str) -> "Plan":
-        return Plan(
+    def to(self, device: torch.device | str) -> "IdGroups":
+        return IdGroups(
             self.unique_U.to(device),
             self.order_N.to(device),
             self.starts_U.to(device),
@@ -50,15 +50,15 @@ class Plan:
         return F.embedding_bag(self.order_N, values_NX, self.starts_U, mode="sum")
 
 
-def make_plan(ids_N: Tensor) -> Plan:
+def group_ids(ids_N: Tensor) -> IdGroups:
     """By one stable sort. int32 sorts faster than int64."""
     sorted_N, order_N = ids_N.sort(stable=True)
     unique_U, index_sorted_N, counts_U = torch.unique_consecutive(sorted_N, return_inverse=True, return_counts=True)
     index_N = torch.empty_like(order_N).scatter_(0, order_N, index_sorted_N)
-    return Plan(unique_U.long(), order_N, counts_U.cumsum(0) - counts_U, index_N, counts_U)
+    return IdGroups(unique_U.long(), order_N, counts_U.cumsum(0) - counts_U, index_N, counts_U)
 
 
-def make_padded_plan(ids_N: Tensor) -> Plan:
+def group_ids_padded(ids_N: Tensor) -> IdGroups:
     """The same without a number that the host would wait for."""
     num_ids = len(ids_N)
     sorted_N, order_N = ids_N.sort(stable=True)
@@ -75,7 +75,7 @@ def make_padded_plan(ids_N: Tensor) -> Plan:
     unique_U = sorted_N.index_select(0, firsts_U).long()
     counts_U = torch.diff(starts_U, append=starts_U.new_full((1,), num_ids))
     index_N = torch.empty_like(order_N).scatter_(0, order_N, index_sorted_N)
-    return Plan(unique_U, order_N, starts_U, index_N, counts_U, is_padded=True)
+    return IdGroups(unique_U, order_N, starts_U, index_N, counts_U, is_padded=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,7 @@ class Lookup:
     index_N: Tensor
     """The row of each active id."""
     batch: Batch
-    plan: Plan | None = None
+    groups: IdGroups | None = None
     """None: the rows are the whole table, which is read without a gradient."""
 
     def cells(self, dtype: torch.dtype | None = None, first: int = 0) -> Tensor:
@@ -114,7 +114,7 @@ class _Cells(torch.autograd.Function):
     @once_differentiable
     def backward(context: Any, grad_CX: Tensor) -> tuple[Tensor | None, ...]:
         lookup, first = context.lookup, context.first
-        grad_UX = sum_cells(grad_CX, lookup.plan, lookup.batch)
+        grad_UX = sum_cells(grad_CX, lookup.groups, lookup.batch)
         if not first:
             return grad_UX.to(lookup.rows_UD.dtype), None, None, None
         grad_UD = torch.zeros_like(lookup.rows_UD)
@@ -132,7 +132,7 @@ def read_cells(values_UX: Tensor, index_N: Tensor, batch: Batch) -> Tensor:
     return values_CX if weights_N is None else values_CX.mul_(weights_N[:, None])
 
 
-def sum_cells(grad_CX: Tensor, plan: Plan, batch: Batch) -> Tensor:
+def sum_cells(grad_CX: Tensor, groups: IdGroups, batch: Batch) -> Tensor:
     """[C, X] -> [U, X], the transpose of read_cells: the sum of x_i times the cell over each id's occurrences.
 
     embedding_bag takes the cells for a table and an id's cells for a bag, at a fraction of the cost of index_add_ or
@@ -141,9 +141,9 @@ def sum_cells(grad_CX: Tensor, plan: Plan, batch: Batch) -> Tensor:
     cells_N = batch.cells_N()
     weights_N = None if batch.weights_N is None else batch.weights_N.to(grad_CX.dtype)
     return F.embedding_bag(
-        plan.order_N if cells_N is None else cells_N.index_select(0, plan.order_N).to(plan.order_N.dtype),
+        groups.order_N if cells_N is None else cells_N.index_select(0, groups.order_N).to(groups.order_N.dtype),
         grad_CX,
-        plan.starts_U,
+        groups.starts_U,
         mode="sum",
-        per_sample_weights=None if weights_N is None else weights_N.index_select(0, plan.order_N),
+        per_sample_weights=None if weights_N is None else weights_N.index_select(0, groups.order_N),
     )

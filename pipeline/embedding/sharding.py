@@ -15,10 +15,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pipeline.data.batch import Batch
-from pipeline.embedding.lookup import Plan, make_padded_plan, make_plan
+from pipeline.embedding.lookup import IdGroups, group_ids, group_ids_padded
 from pipeline.embedding.table import Shard, Table, check
 from schemas.config import TableConfig
-from schemas.stage import RowOptimizerConfig
+from schemas.stage import EmbeddingConfig
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,22 +26,22 @@ class Prepared:
     """A batch on the device it is trained on, its ids grouped."""
 
     batch: Batch
-    plan: Plan
+    groups: IdGroups
     """Of this rank's batch. Row-sharded: its distinct ids are numbered in the order of their owners."""
-    update: Plan
-    """Of the rows that this rank updates, over what it receives from all ranks. One rank: `plan`."""
+    update: IdGroups
+    """Of the rows that this rank updates, over what it receives from all ranks. One rank: `groups`."""
     sent: tuple[int, ...] = ()
     """Distinct ids to each rank."""
     received: tuple[int, ...] = ()
     """Distinct ids from each rank."""
 
 
-Grouping = Callable[[Tensor, int], Plan]
-"""(ids_N, a number that they are all below) -> their plan."""
+Grouping = Callable[[Tensor, int], IdGroups]
+"""(ids_N, a number that they are all below) -> their groups."""
 
 
-def group_by_torch(ids_N: Tensor, num_ids: int) -> Plan:
-    return make_plan(ids_N)
+def group_by_torch(ids_N: Tensor, num_ids: int) -> IdGroups:
+    return group_ids(ids_N)
 
 
 def grouping(is_fused: bool) -> Grouping:
@@ -49,7 +49,7 @@ def grouping(is_fused: bool) -> Grouping:
     if is_fused and find_spec("numba"):
         from pipeline.embedding import fused
 
-        return fused.make_plan
+        return fused.group_ids
     return group_by_torch
 
 
@@ -67,7 +67,7 @@ class Placement(Protocol):
         """[U, D] the distinct rows of the batch."""
 
     def push(
-        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: RowOptimizerConfig, rate: float, step: int
+        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
         """Update all touched rows by the mean over ranks of their gradients. `rows_UD` is what pull gave."""
 
@@ -84,17 +84,17 @@ class Alone:
         check(batch.ids_N, len(self.table.rows))
         device = self.table.rows.device
         if device.type == "cpu":
-            plan = self.group(batch.ids_N, len(self.table.rows))
-            return Prepared(batch, plan, plan)
+            groups = self.group(batch.ids_N, len(self.table.rows))
+            return Prepared(batch, groups, groups)
         batch = batch.pin_memory().to(device)
-        plan = make_padded_plan(batch.ids_N)
-        return Prepared(batch, plan, plan)
+        groups = group_ids_padded(batch.ids_N)
+        return Prepared(batch, groups, groups)
 
     def pull(self, prepared: Prepared) -> Tensor:
-        return self.table.pull(prepared.plan.unique_U)
+        return self.table.pull(prepared.groups.unique_U)
 
     def push(
-        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: RowOptimizerConfig, rate: float, step: int
+        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
         self.table.update(prepared.update, rows_UD, grad_UD, config, rate, step)
 
@@ -111,18 +111,18 @@ class Replicated:
 
     def prepare(self, batch: Batch) -> Prepared:
         check(batch.ids_N, len(self.table.rows))
-        plan = self._group(batch.ids_N, len(self.table.rows))
-        ids_and_counts = _gather(torch.stack([plan.unique_U, plan.counts_U], dim=1), self._ranks)
+        groups = self._group(batch.ids_N, len(self.table.rows))
+        ids_and_counts = _gather(torch.stack([groups.unique_U, groups.counts_U], dim=1), self._ranks)
         received = tuple(len(of_rank) for of_rank in ids_and_counts)
-        update = _plan_of_ranks(torch.cat(ids_and_counts), self._group, len(self.table.rows))
+        update = _groups_of_ranks(torch.cat(ids_and_counts), self._group, len(self.table.rows))
         device = self.table.rows.device
-        return Prepared(batch.to(device), plan.to(device), update.to(device), received=received)
+        return Prepared(batch.to(device), groups.to(device), update.to(device), received=received)
 
     def pull(self, prepared: Prepared) -> Tensor:
-        return self.table.pull(prepared.plan.unique_U)
+        return self.table.pull(prepared.groups.unique_U)
 
     def push(
-        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: RowOptimizerConfig, rate: float, step: int
+        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
         longest = max(prepared.received)
         padded = torch.zeros(longest, grad_UD.shape[1], dtype=self._wire, device=grad_UD.device)
@@ -156,16 +156,16 @@ class RowSharded:
         # Numbered in the order of owners, so that what goes to one rank lies together.
         owners_N = batch.ids_N % self.num_ranks
         places_N = owners_N * self._rows_per_rank + batch.ids_N // self.num_ranks
-        plan = self._group(places_N, self._rows_per_rank * self.num_ranks)
+        groups = self._group(places_N, self._rows_per_rank * self.num_ranks)
         bounds = torch.arange(1, self.num_ranks) * self._rows_per_rank
-        sent = _sizes(torch.searchsorted(plan.unique_U, bounds), len(plan.unique_U))
+        sent = _sizes(torch.searchsorted(groups.unique_U, bounds), len(groups.unique_U))
         received = tuple(_all_to_all_sizes(sent, self._ranks))
-        rows_and_counts = torch.stack([plan.unique_U % self._rows_per_rank, plan.counts_U], dim=1)
+        rows_and_counts = torch.stack([groups.unique_U % self._rows_per_rank, groups.counts_U], dim=1)
         asked = rows_and_counts.new_empty(sum(received), 2)
         dist.all_to_all_single(asked, rows_and_counts, list(received), list(sent), group=self._ranks)
         device = self.table.rows.device
-        update = _plan_of_ranks(asked, self._group, len(self.table.rows))
-        return Prepared(batch.to(device), plan.to(device), update.to(device), sent, received)
+        update = _groups_of_ranks(asked, self._group, len(self.table.rows))
+        return Prepared(batch.to(device), groups.to(device), update.to(device), sent, received)
 
     def pull(self, prepared: Prepared, exactly: bool = False) -> Tensor:
         """`exactly`: as float32, whatever the wire is."""
@@ -187,7 +187,7 @@ class RowSharded:
             batch = next(iterator, None)
 
     def push(
-        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: RowOptimizerConfig, rate: float, step: int
+        self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
         grads = self._exchange(grad_UD.to(self._wire), prepared.sent, prepared.received)
         mean_VD = prepared.update.sum_occurrences(grads) / self.num_ranks
@@ -213,11 +213,11 @@ def place(
     return Replicated(table, config, ranks, group)
 
 
-def _plan_of_ranks(ids_and_counts: Tensor, group: Grouping, num_ids: int) -> Plan:
-    """The plan of ids from all ranks, whose counts are the occurrences in all ranks' batches."""
-    plan = group(ids_and_counts[:, 0].int(), num_ids)
-    counts_U = torch.zeros_like(plan.unique_U).index_add_(0, plan.index_N.long(), ids_and_counts[:, 1])
-    return plan.counting(counts_U)
+def _groups_of_ranks(ids_and_counts: Tensor, group: Grouping, num_ids: int) -> IdGroups:
+    """The groups of ids from all ranks, whose counts are the occurrences in all ranks' batches."""
+    groups = group(ids_and_counts[:, 0].int(), num_ids)
+    counts_U = torch.zeros_like(groups.unique_U).index_add_(0, groups.index_N.long(), ids_and_counts[:, 1])
+    return groups.counting(counts_U)
 
 
 def _gather(values: Tensor, group: dist.ProcessGroup | None) -> list[Tensor]:

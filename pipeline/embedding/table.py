@@ -1,6 +1,6 @@
 """The embedding table, and the update that costs what a batch holds, never what the vocabulary holds.
 
-A step is plan -> pull the distinct rows -> a model reads them by a Lookup -> backward -> update of just those rows.
+A step is IdGroups -> pull the distinct rows -> a model reads them by a Lookup -> backward -> update of just those rows.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from pipeline.data.batch import Batch
-from pipeline.embedding.lookup import Lookup, Plan
+from pipeline.embedding.lookup import IdGroups, Lookup
 from schemas.config import TableConfig
-from schemas.stage import RowClipConfig, RowOptimizerConfig
+from schemas.stage import ClipConfig, EmbeddingConfig
 
 CHUNK_ROWS = 65_536
 # Below it the stored rows, which are the rows over the scale, are written anew before they lose range.
@@ -87,9 +87,15 @@ class Table:
         return rows_UD if self.scale == 1.0 else rows_UD.mul_(self.scale)
 
     def update(
-        self, plan: Plan, rows_UD: Tensor, grad_UD: Tensor, config: RowOptimizerConfig, learning_rate: float, step: int
+        self,
+        groups: IdGroups,
+        rows_UD: Tensor,
+        grad_UD: Tensor,
+        config: EmbeddingConfig,
+        learning_rate: float,
+        step: int,
     ) -> None:
-        """Step number `step`, from 0, in place, on plan's distinct rows, which were pulled as `rows_UD`; no other.
+        """Step number `step`, from 0, in place, on the distinct rows of `groups`, pulled as `rows_UD`; no other.
 
         g = clip(grad) + l2 row
         adagrad:  acc += mean(g^2);                              row -= learning_rate g / (sqrt(acc) + epsilon)
@@ -101,39 +107,39 @@ class Table:
         config.learning_rate is not looked at.
         """
         if config.clip is not None:
-            grad_UD = clip(grad_UD, rows_UD, plan.counts_U, config.clip)
+            grad_UD = clip(grad_UD, rows_UD, groups.counts_U, config.clip)
         if config.l2:
             grad_UD = grad_UD.add(rows_UD, alpha=config.l2)
         direction_UD, step_U = (
-            self._adagrad(plan, grad_UD, config, learning_rate)
+            self._adagrad(groups, grad_UD, config, learning_rate)
             if self.moments is None
-            else self._adam(plan, grad_UD, config, learning_rate, step)
+            else self._adam(groups, grad_UD, config, learning_rate, step)
         )
         factor = 1 - learning_rate * config.weight_decay
         if factor == self.scale == 1.0:
-            _write(self.rows, plan, torch.addcmul(rows_UD, direction_UD, step_U[:, None]))
+            _write(self.rows, groups, torch.addcmul(rows_UD, direction_UD, step_U[:, None]))
             return
         self.scale *= factor
-        _write(self.rows, plan, torch.addcmul(rows_UD * factor, direction_UD, step_U[:, None]).div_(self.scale))
+        _write(self.rows, groups, torch.addcmul(rows_UD * factor, direction_UD, step_U[:, None]).div_(self.scale))
         if self.scale < LEAST_SCALE:
             self.settle()
 
     def _adagrad(
-        self, plan: Plan, grad_UD: Tensor, config: RowOptimizerConfig, learning_rate: float
+        self, groups: IdGroups, grad_UD: Tensor, config: EmbeddingConfig, learning_rate: float
     ) -> tuple[Tensor, Tensor]:
-        accumulators_U = self.accumulators.index_select(0, plan.unique_U).add_(grad_UD.square().mean(dim=1))
-        _write(self.accumulators, plan, accumulators_U)
+        accumulators_U = self.accumulators.index_select(0, groups.unique_U).add_(grad_UD.square().mean(dim=1))
+        _write(self.accumulators, groups, accumulators_U)
         return grad_UD, accumulators_U.sqrt_().add_(config.epsilon).reciprocal_().mul_(-learning_rate)
 
     def _adam(
-        self, plan: Plan, grad_UD: Tensor, config: RowOptimizerConfig, learning_rate: float, step: int
+        self, groups: IdGroups, grad_UD: Tensor, config: EmbeddingConfig, learning_rate: float, step: int
     ) -> tuple[Tensor, Tensor]:
         assert self.moments is not None
-        moments_UD = self.moments.index_select(0, plan.unique_U).lerp_(grad_UD, 1 - config.beta1)
-        accumulators_U = self.accumulators.index_select(0, plan.unique_U)
+        moments_UD = self.moments.index_select(0, groups.unique_U).lerp_(grad_UD, 1 - config.beta1)
+        accumulators_U = self.accumulators.index_select(0, groups.unique_U)
         accumulators_U.lerp_(grad_UD.square().mean(dim=1), 1 - config.beta2)
-        _write(self.moments, plan, moments_UD)
-        _write(self.accumulators, plan, accumulators_U)
+        _write(self.moments, groups, moments_UD)
+        _write(self.accumulators, groups, accumulators_U)
         deviations_U = accumulators_U.div_(1 - config.beta2 ** (step + 1)).sqrt_()
         rate = learning_rate / (1 - config.beta1 ** (step + 1))
         return moments_UD, deviations_U.add_(config.epsilon).reciprocal_().mul_(-rate)
@@ -145,7 +151,7 @@ class Table:
             self.scale = 1.0
 
 
-def clip(grad_UD: Tensor, rows_UD: Tensor, counts_U: Tensor, config: RowClipConfig) -> Tensor:
+def clip(grad_UD: Tensor, rows_UD: Tensor, counts_U: Tensor, config: ClipConfig) -> Tensor:
     """Each row's gradient, shortened to count * max(ratio * |row|, floor) where it is longer (CowClip, algorithm 1)."""
     bounds_U = (rows_UD.norm(dim=1) * config.ratio).clamp_min_(config.floor) * counts_U
     # The smallest normal number: a gradient of 0 stays 0.
@@ -167,15 +173,15 @@ def check(ids_N: Tensor, num_ids: int) -> None:
         )
 
 
-def _write(target: Tensor, plan: Plan, values_U: Tensor) -> None:
+def _write(target: Tensor, groups: IdGroups, values_U: Tensor) -> None:
     """target[unique_U] = values_U; index_copy_ is several times as fast as the brackets."""
-    if not plan.is_padded:
-        target.index_copy_(0, plan.unique_U, values_U)
+    if not groups.is_padded:
+        target.index_copy_(0, groups.unique_U, values_U)
         return
     # Padding names ids that others name too, so it must not write: it adds 0, and the others what changes.
-    changes_U = values_U - target.index_select(0, plan.unique_U)
-    is_padding_U = (plan.counts_U == 0).view(-1, *[1] * (target.ndim - 1))
-    target.index_add_(0, plan.unique_U, changes_U.masked_fill_(is_padding_U, 0.0))
+    changes_U = values_U - target.index_select(0, groups.unique_U)
+    is_padding_U = (groups.counts_U == 0).view(-1, *[1] * (target.ndim - 1))
+    target.index_add_(0, groups.unique_U, changes_U.masked_fill_(is_padding_U, 0.0))
 
 
 def _zeros(*shape: int) -> Tensor:

@@ -28,7 +28,7 @@ class FM(nn.Module):
 
     def forward(self, lookup: Lookup) -> Tensor:
         """-> logits [B]"""
-        if lookup.plan is not None and lookup.is_plain:
+        if lookup.groups is not None and lookup.is_plain:
             terms_B: Tensor = _Terms.apply(lookup.rows_UD, lookup)  # type: ignore[no-untyped-call]
             return self.w0 + terms_B
         rows_BFD = lookup.cells()
@@ -63,10 +63,10 @@ class _Terms(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(context: Any, dz_B: Tensor) -> tuple[Tensor, None]:
-        plan, rows_UD = context.lookup.plan, context.rows_UD
+        groups, rows_UD = context.lookup.groups, context.rows_UD
         terms_BD = context.sums_BX[:, :-1] * dz_B[:, None]
         terms_BD[:, 0] = dz_B
-        examples_N = plan.order_N // context.lookup.batch.num_fields
-        grad_UD = F.embedding_bag(examples_N, terms_BD, plan.starts_U, mode="sum")
+        examples_N = groups.order_N // context.lookup.batch.num_fields
+        grad_UD = F.embedding_bag(examples_N, terms_BD, groups.starts_U, mode="sum")
         grad_UD[:, 1:].addcmul_(rows_UD[:, 1:], grad_UD[:, :1], value=-1.0)
         return grad_UD, None

@@ -15,8 +15,8 @@ from pipeline.nights.progress import Course, Looks
 from pipeline.nights.records import Night
 from pipeline.profiles import bounds
 from pipeline.profiles.bounds import Breach
-from pipeline.registry import server, tracking, versions
-from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry import server, versions
+from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
 from pipeline.retrain import promotion
 from pipeline.retrain.dataset import Inputs, profiles
@@ -38,31 +38,31 @@ def nightly(config: TrainConfig, day: date | None, show: Show) -> Night:
     is begun, Busy where another night is at work on the same model, Stopped where the day's data breaks its bounds.
     Whatever it raises, the champion that served before still serves.
     """
-    recorder = tracking.connect(config.mlflow, config.work_uri)
-    with server.answering(recorder.uri):
+    tracking = connect(config.mlflow, config.work_uri)
+    with server.answering(tracking.uri):
         days = plan.choose_days(config, day)
         finished = records.find(config, days.day, days.key)
         if finished:
             show(Event(f"the night of {days.day} is over already", 1, 1, finished.verdict))
             return finished
-        tonight = plan.plan(days, recorder)
+        tonight = plan.plan(days, tracking)
         with promotion.lease_of(config, f"night of {days.day}") as lease, cluster.connected(config.cluster):
-            tonight = plan.again(tonight, recorder)  # another night may have ended since
+            tonight = plan.again(tonight, tracking)  # another night may have ended since
             trainer.check_placement(config.cluster)
             name = f"{days.day} {days.key[:6]}"
-            with recorder.retrain(days.key, name, config, days.manifest.to_json()) as run:
-                night = _work(_Night(config, tonight, recorder, run, lease, show))
+            with tracking.retrain(days.key, name, config, days.manifest.to_json()) as run:
+                night = _work(NightRun(config, tonight, tracking, run, lease, show))
             records.write(config, night)
     return night
 
 
 @dataclass(frozen=True, slots=True)
-class _Night:
+class NightRun:
     """A night at work."""
 
     config: TrainConfig
     tonight: Tonight
-    recorder: Tracking
+    tracking: Tracking
     run: Retrain
     lease: Lease
     show: Show
@@ -79,7 +79,7 @@ class _Night:
         self.show(Event(name, 1, 1, "; ".join(notes)))
 
 
-def _work(night: _Night) -> Night:
+def _work(night: NightRun) -> Night:
     looks = _inspect(night)
     if looks.breaches and night.config.night.quality.on_breach == "stop":
         raise _stop(night, Course(night.tonight, looks, serves=night.tonight.champion))
@@ -90,7 +90,7 @@ def _work(night: _Night) -> Night:
     return _conclude(night, Course(night.tonight, looks, opponent, trained, decision, refreshed, serves))
 
 
-def _inspect(night: _Night) -> Looks:
+def _inspect(night: NightRun) -> Looks:
     """Profile the held-out days and those before them, and hold each against its bounds."""
     config, tonight = night.config, night.tonight
     with night.step("look at the day") as note:
@@ -107,7 +107,7 @@ def _inspect(night: _Night) -> Looks:
     return Looks(tuple(before), tuple(new), tuple(found))
 
 
-def _validate_progressively(night: _Night) -> Opponent:
+def _validate_progressively(night: NightRun) -> Opponent:
     """Yesterday's champion on the new rows, before anything learns from them."""
     tonight = night.tonight
     with night.step("score with champion") as note:
@@ -123,29 +123,29 @@ def _validate_progressively(night: _Night) -> Opponent:
     return opponent
 
 
-def _train(night: _Night) -> Trained | None:
+def _train(night: NightRun) -> Trained | None:
     """None where there is nothing to learn."""
     if night.tonight.start == "none":
         return None
-    prepared = prepare(night.tonight.config, night.tonight.inputs, night.recorder)
+    prepared = prepare(night.tonight.config, night.tonight.inputs, night.tracking)
     with night.step("train"):
         trained = train(prepared, night.run, night.show)
     record_best(trained, night.run)
     return trained
 
 
-def _decide(night: _Night, opponent: Opponent, trained: Trained | None) -> Decision:
+def _decide(night: NightRun, opponent: Opponent, trained: Trained | None) -> Decision:
     with night.step("decide") as note:
         if trained is not None:
             registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key)
-            decision = promotion.decide(registered, opponent, night.tonight.config, night.recorder)
+            decision = promotion.decide(registered, opponent, night.tonight.config, night.tracking)
         else:
             decision = _champion_goes_on(night, opponent)
         note(decision.verdict.reason)
     return decision
 
 
-def _champion_goes_on(night: _Night, opponent: Opponent) -> Decision:
+def _champion_goes_on(night: NightRun, opponent: Opponent) -> Decision:
     """The champion itself as the candidate: fit to learn the new days, where the config lets it, if fit at all."""
     assert opponent.version
     assert opponent.bundle
@@ -159,23 +159,23 @@ def _champion_goes_on(night: _Night, opponent: Opponent) -> Decision:
     return Decision(opponent.version, opponent.bundle, opponent.held_out, evidence, verdict)
 
 
-def _serve(night: _Night, decision: Decision) -> tuple[Version | None, Trained | None]:
+def _serve(night: NightRun, decision: Decision) -> tuple[Version | None, Trained | None]:
     """Move `champion`, to the accepted candidate or to what it becomes when it has learned the day.
 
     Who serves now, and that last training.
     """
     if not decision.verdict.promote:
-        return versions.champion(night.recorder, night.config.mlflow.registered_model), None
+        return versions.champion(night.tracking, night.config.mlflow.registered_model), None
     version, refreshed = decision.version, None
     if night.config.night.refresh:
         with night.step("learn the day") as note:
             version, refreshed = _refresh(night, decision, note)
     night.lease.check()
-    versions.promote(night.recorder, version)
+    versions.promote(night.tracking, version)
     return version, refreshed
 
 
-def _refresh(night: _Night, decision: Decision, note: Callable[[str], None]) -> tuple[Version, Trained]:
+def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -> tuple[Version, Trained]:
     """The candidate after one more pass over the held-out days; itself, where that has made it unfit."""
     config, inputs = night.config, night.tonight.inputs
     days = inputs.test_days
@@ -194,7 +194,7 @@ def _refresh(night: _Night, decision: Decision, note: Callable[[str], None]) -> 
     learning = config.model_copy(update={"data": data, "stages": (stage,), "control": False})
     learned_before = decision.bundle.contents.origin.training_days
     own = Inputs(inputs.manifest.of_days(days), days, (), night.tonight.days.key, learned_before)
-    trained = train(prepare(learning, own, night.recorder), night.run, night.show)
+    trained = train(prepare(learning, own, night.tracking), night.run, night.show)
     prepared = trained.prepared
     candidate = Candidate(prepared.config, prepared.inputs, trained.store, stage, prepared.run_uri)
     registered = promotion.register(candidate, night.run, night.tonight.days.keys[1])
@@ -202,13 +202,13 @@ def _refresh(night: _Night, decision: Decision, note: Callable[[str], None]) -> 
     verdict = gate.decide(evidence, config.night.gate)
     words = f"{decision.version.uri} after it has learned {days[-1]}; before that, {decision.verdict.reason}"
     versions.set_tags(
-        night.recorder, registered.version, {versions.VERDICT: words, "nightjar.refreshed_from": decision.version.uri}
+        night.tracking, registered.version, {versions.VERDICT: words, "nightjar.refreshed_from": decision.version.uri}
     )
     note(f"{registered.version.uri}" if verdict.promote else f"left away: {verdict.reason}")
     return registered.version if verdict.promote else decision.version, trained
 
 
-def _stop(night: _Night, course: Course) -> Stopped:
+def _stop(night: NightRun, course: Course) -> Stopped:
     """Record the night as stopped, and why; the exception to raise."""
     words = f"the log is not trained on: {'; '.join(breach.words for breach in course.looks.breaches)}"
     ended = _record(night, course, "stopped", words)
@@ -216,13 +216,13 @@ def _stop(night: _Night, course: Course) -> Stopped:
     return Stopped(f"{words}; the champion stays as it is, and the same command looks at the day again")
 
 
-def _conclude(night: _Night, course: Course) -> Night:
+def _conclude(night: NightRun, course: Course) -> Night:
     assert course.decision
     verdict = course.decision.verdict
     return _record(night, course, "promoted" if verdict.promote else "kept", verdict.reason)
 
 
-def _record(night: _Night, course: Course, outcome: records.Outcome, words: str) -> Night:
+def _record(night: NightRun, course: Course, outcome: records.Outcome, words: str) -> Night:
     """The night in MLflow: figures, page, description; and as it is kept."""
     tonight, decision, trained = course.tonight, course.decision, course.trained
     held_out = course.opponent.held_out if course.opponent else None
@@ -236,7 +236,7 @@ def _record(night: _Night, course: Course, outcome: records.Outcome, words: str)
         held_out_days=tonight.inputs.test_days,
         start=tonight.start,
         run_id=night.run.run_id,
-        tracking_uri=night.recorder.uri,
+        tracking_uri=night.tracking.uri,
         champion_uri=course.serves.uri if course.serves else None,
         candidate_uri=decision.version.uri if decision else None,
         candidate=decision.held_out.sums.metrics().as_dict() if decision else {},

@@ -98,11 +98,11 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
     )
 
 
-def plan(days: Days, recorder: Tracking) -> Tonight:
+def plan(days: Days, tracking: Tracking) -> Tonight:
     """What is to be done on these days, as the champion stands. Raises Refusal if it has learned the held-out ones."""
     config = days.config
-    champion = versions.to_beat(recorder, config.mlflow.registered_model, days.keys)
-    bundle = None if champion is None else versions.load_bundle(recorder, champion.uri)
+    champion = versions.to_beat(tracking, config.mlflow.registered_model, days.keys)
+    bundle = None if champion is None else versions.load_bundle(tracking, champion.uri)
     _require_unseen(champion, bundle, days.held_out)
     start, why, new = _how_to_start(config, bundle, days.window)
     train_days = tuple(new) if start == "warm" else days.window
@@ -119,12 +119,12 @@ def plan(days: Days, recorder: Tracking) -> Tonight:
     )
 
 
-def again(tonight: Tonight, recorder: Tracking) -> Tonight:
+def again(tonight: Tonight, tracking: Tracking) -> Tonight:
     """The plan as it is now: the same, unless the champion has changed since it was made."""
     model, champion = tonight.config.mlflow.registered_model, tonight.champion
-    now = versions.to_beat(recorder, model, tonight.days.keys)
+    now = versions.to_beat(tracking, model, tonight.days.keys)
     is_same = (now and now.uri) == (champion and champion.uri)
-    return tonight if is_same else plan(tonight.days, recorder)
+    return tonight if is_same else plan(tonight.days, tracking)
 
 
 def newest_complete(config: TrainConfig, days: Sequence[date]) -> date:

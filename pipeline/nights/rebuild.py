@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pipeline.data import logs, passes
 from pipeline.nights import plan
-from pipeline.registry import eviction, server, tracking, versions
+from pipeline.registry import eviction, server, versions
 from pipeline.registry.eviction import Eviction
-from pipeline.registry.tracking import Tracking
+from pipeline.registry.tracking import Tracking, connect
 from pipeline.retrain import promotion
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import Decision, Opponent
@@ -32,25 +32,25 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
 
     Both are judged on the log's newest complete day. Raises Refusal without a champion, Busy while a night works on it.
     """
-    recorder = tracking.connect(config.mlflow, config.work_uri)
+    tracking = connect(config.mlflow, config.work_uri)
     spec, uri = config.data.features, config.data.logs_uri
     days = logs.days_of(uri, spec)
     newest = plan.newest_complete(config, days)
     seen = [day for day in days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
     manifest = logs.find(uri, seen, spec)
     with (
-        server.answering(recorder.uri),
+        server.answering(tracking.uri),
         promotion.lease_of(config, "rebuild") as lease,
         cluster.connected(config.cluster),
         tempfile.TemporaryDirectory() as name,
     ):
-        champion = versions.champion(recorder, config.mlflow.registered_model)
+        champion = versions.champion(tracking, config.mlflow.registered_model)
         if champion is None:
             raise _no_champion(config.mlflow.registered_model)
         show(Event("count recent values", 0, 1))
         data = config.data
         counts = passes.count_values(manifest, spec, DateSplit(), (), data.rows_per_part, data.max_bad_share)
-        folder, bundle = Path(name, "bundle"), versions.load_bundle(recorder, champion.uri)
+        folder, bundle = Path(name, "bundle"), versions.load_bundle(tracking, champion.uri)
         evicted = eviction.rebuilt_bundle(bundle, counts, config.night.eviction, folder)
         show(Event("count recent values", 1, 1, f"{evicted.num_evicted:,} of {evicted.before:,} values to drop"))
         if not evicted.num_evicted:
@@ -58,20 +58,20 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
         key = fingerprint.digest(champion.uri, config.night.eviction.model_dump_json(), manifest.fingerprint)
         own = data.model_copy(update={"split": DateSplit(test_dates=(newest,))})
         inputs = Inputs(manifest, (), (newest,), key)
-        decision = _decide(config.model_copy(update={"data": own}), inputs, evicted, folder, recorder)
+        decision = _decide(config.model_copy(update={"data": own}), inputs, evicted, folder, tracking)
         if decision.verdict.promote:
             lease.check()
-            versions.promote(recorder, decision.version)
+            versions.promote(tracking, decision.version)
     return Rebuilt(evicted, decision)
 
 
-def _decide(config: TrainConfig, inputs: Inputs, evicted: Eviction, folder: Path, recorder: Tracking) -> Decision:
+def _decide(config: TrainConfig, inputs: Inputs, evicted: Eviction, folder: Path, tracking: Tracking) -> Decision:
     """Register the smaller model under a run of its own, and judge it against the whole one."""
     key, day = inputs.identity, inputs.test_days[0]
-    with recorder.retrain(key, f"rebuild {day}", config, inputs.manifest.to_json()) as run:
-        opponent = Opponent.find(config, inputs, recorder, [key])
-        registered = promotion.register_bundle(folder, run.run_id, key, config, inputs, recorder)
-        decision = promotion.decide(registered, opponent, config, recorder)
+    with tracking.retrain(key, f"rebuild {day}", config, inputs.manifest.to_json()) as run:
+        opponent = Opponent.find(config, inputs, tracking, [key])
+        registered = promotion.register_bundle(folder, run.run_id, key, config, inputs, tracking)
+        decision = promotion.decide(registered, opponent, config, tracking)
         run.log_final("evicted", {field.name: float(field.before - field.after) for field in evicted.fields})
         run.log_final("test", registered.held_out.sums.metrics().as_dict())
         run.describe(f"{evicted.num_evicted:,} of {evicted.before:,} values dropped. {decision.verdict.reason}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ from schemas.features import FROZEN, FeatureSpec
 from schemas.loading import validate
 from schemas.stage import StageConfig
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
 CONTENTS = "bundle.json"
 WEIGHTS = "weights.safetensors"
 FILES = ("vocabulary.json", "vocabulary.parquet", WEIGHTS)
@@ -57,7 +57,7 @@ class Contents(BaseModel):
     """bundle.json."""
 
     model_config = FROZEN
-    format_version: Literal[1]
+    format_version: Literal[2]
     features: FeatureSpec
     stage: StageConfig
     table: TableConfig
@@ -92,6 +92,8 @@ def read_contents(folder: Path) -> Contents:
         written = json.loads(path.read_bytes())
     except ValueError:
         written = {}
+    if written.get("format_version") == 1:
+        written = _of_format_1(written)
     if written.get("format_version") != FORMAT_VERSION:
         raise Refusal(
             found=f"format_version {written.get('format_version')}",
@@ -100,6 +102,15 @@ def read_contents(folder: Path) -> Contents:
             remedy="load it with the version of Nightjar that wrote it, or train it again",
         )
     return validate(Contents, written, str(path))
+
+
+def _of_format_1(written: dict[str, Any]) -> dict[str, Any]:
+    """In which a stage's `embedding` was called `rows`."""
+    stage = written.get("stage", {})
+    for part in (stage, stage.get("control", {})):
+        if "rows" in part:
+            part["embedding"] = part.pop("rows")
+    return {**written, "format_version": FORMAT_VERSION}
 
 
 @dataclass(frozen=True, eq=False)

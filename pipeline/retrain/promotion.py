@@ -59,13 +59,13 @@ class Opponent:
     """Why it cannot be compared with, where it cannot."""
 
     @classmethod
-    def find(cls, config: TrainConfig, inputs: Inputs, recorder: Tracking, keys: Collection[str]) -> "Opponent":
+    def find(cls, config: TrainConfig, inputs: Inputs, tracking: Tracking, keys: Collection[str]) -> "Opponent":
         """The champion, or the one before it where a retrain of these `keys` has become champion already, scored."""
-        version = versions.to_beat(recorder, config.mlflow.registered_model, keys)
+        version = versions.to_beat(tracking, config.mlflow.registered_model, keys)
         return (
             cls()
             if version is None
-            else cls.scored(version, versions.load_bundle(recorder, version.uri), config, inputs)
+            else cls.scored(version, versions.load_bundle(tracking, version.uri), config, inputs)
         )
 
     @classmethod
@@ -104,14 +104,14 @@ def lease_of(config: TrainConfig, what: str) -> AbstractContextManager[Lease]:
     return lease(folder, config.night.lease_seconds, what)
 
 
-def decide(registered: "Registered", opponent: Opponent, config: TrainConfig, recorder: Tracking) -> Decision:
+def decide(registered: "Registered", opponent: Opponent, config: TrainConfig, tracking: Tracking) -> Decision:
     """Judge a registered candidate against the opponent, and tag it with the verdict. `champion` stays where it is."""
     found = gather(registered.held_out, opponent.held_out, config)
     found = replace(found, golden_difference=registered.golden_difference)
     verdict = gate.decide(found, config.night.gate)
     if opponent.why_not:
         verdict = verdict.judging(Reason(COMPARABLE, False, opponent.why_not))
-    versions.set_tags(recorder, registered.version, _tags(verdict))
+    versions.set_tags(tracking, registered.version, _tags(verdict))
     return Decision(registered.version, registered.bundle, registered.held_out, found, verdict)
 
 
@@ -134,17 +134,17 @@ def register(candidate: Candidate, run: Retrain, key: str) -> Registered:
 
 
 def register_bundle(
-    folder: Path, run_id: str, key: str, config: TrainConfig, inputs: Inputs, recorder: Tracking
+    folder: Path, run_id: str, key: str, config: TrainConfig, inputs: Inputs, tracking: Tracking
 ) -> Registered:
     """Score the held-out rows with the bundle, register it under `key`, and try what was registered."""
     bundle = Bundle.load(folder)
     days = inputs.test_days or inputs.train_days
     held_out = score_held_out(bundle, inputs.manifest, config.data, days, config.night.gate.slices)
-    version = versions.register(recorder, folder, run_id, config.mlflow.registered_model, key, {})
+    version = versions.register(tracking, folder, run_id, config.mlflow.registered_model, key, {})
     difference = None
     if config.night.gate.golden_rows:
         rows = _first_rows(config, inputs.manifest.of_days(days))
-        difference = _golden_difference(recorder, version, bundle, rows)
+        difference = _golden_difference(tracking, version, bundle, rows)
     return Registered(version, bundle, held_out, difference)
 
 
@@ -180,10 +180,10 @@ def _bundle_of(candidate: Candidate, folder: Path) -> Path:
     return bundle_folder
 
 
-def _golden_difference(recorder: Tracking, version: Version, bundle: Bundle, rows: pa.Table) -> float:
+def _golden_difference(tracking: Tracking, version: Version, bundle: Bundle, rows: pa.Table) -> float:
     """Infinite where the registered model cannot be used at all."""
     try:
-        return golden.largest_difference(recorder.uri, version.uri, bundle, rows)
+        return golden.largest_difference(tracking.uri, version.uri, bundle, rows)
     except Failure:
         return float("inf")
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pydantic import TypeAdapter
 
 from pipeline.data.store import Store
-from pipeline.registry import server, tracking, versions
+from pipeline.registry import server, versions
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
 from pipeline.retrain import promotion, warm_start
 from pipeline.retrain.dataset import Inputs, best_possible_ne, encoded_store, find_inputs, identity_of
@@ -52,7 +52,7 @@ class Prepared:
     config: TrainConfig
     inputs: Inputs
     bundles: dict[str, Bundle]
-    recorder: Tracking
+    tracking: Tracking
 
     @property
     def run_uri(self) -> str:
@@ -85,29 +85,29 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     Raises Refusal for what the user must change, before any training starts or a run is recorded. The same config, log
     and code again return the finished retrain, or take up an unfinished one.
     """
-    prepared = prepare(config, find_inputs(config, show), tracking.connect(config.mlflow, config.work_uri))
-    recorder, identity = prepared.recorder, prepared.inputs.identity
+    prepared = prepare(config, find_inputs(config, show), connect(config.mlflow, config.work_uri))
+    tracking, identity = prepared.tracking, prepared.inputs.identity
     saved = f"{prepared.run_uri}/summary.json"
-    if recorder.find_finished(identity) and files.exists(saved):
+    if tracking.find_finished(identity) and files.exists(saved):
         show(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
         return TypeAdapter(Summary).validate_json(files.read_bytes(saved))
     name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
     with promotion.lease_of(config, f"train {name}") as lease, cluster.connected(config.cluster):
         trainer.check_placement(config.cluster)
         with (
-            server.answering(recorder.uri),
-            recorder.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run,
+            server.answering(tracking.uri),
+            tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run,
         ):
             summary = _train_and_decide(prepared, run, show, lease)
     files.write_bytes(saved, json.dumps(asdict(summary)).encode())
     return summary
 
 
-def prepare(config: TrainConfig, inputs: Inputs, recorder: Tracking) -> Prepared:
+def prepare(config: TrainConfig, inputs: Inputs, tracking: Tracking) -> Prepared:
     """Find and check the models that stages start from, and name the retrain by all that its result depends on."""
-    config = warm_start.pinned(config, recorder)
+    config = warm_start.pinned(config, tracking)
     inputs = replace(inputs, identity=identity_of(config, inputs.manifest))
-    return Prepared(config, inputs, warm_start.load(config, recorder), recorder)
+    return Prepared(config, inputs, warm_start.load(config, tracking), tracking)
 
 
 def train(prepared: Prepared, run: Retrain, show: Show) -> Trained:
@@ -154,15 +154,15 @@ def record_best(trained: Trained, run: Retrain) -> None:
 
 def _train_and_decide(prepared: Prepared, run: Retrain, show: Show, lease: Lease) -> Summary:
     config, inputs = prepared.config, prepared.inputs
-    opponent = Opponent.find(config, inputs, prepared.recorder, [inputs.identity])
+    opponent = Opponent.find(config, inputs, prepared.tracking, [inputs.identity])
     trained = train(prepared, run, show)
     record_best(trained, run)
     show(Event("register", 0, 1))
     registered = promotion.register(candidate_of(trained), run, inputs.identity)
-    decision = promotion.decide(registered, opponent, config, prepared.recorder)
+    decision = promotion.decide(registered, opponent, config, prepared.tracking)
     if decision.verdict.promote:
         lease.check()
-        versions.promote(prepared.recorder, decision.version)
+        versions.promote(prepared.tracking, decision.version)
     run.describe(decision.verdict.reason)
     show(Event("register", 1, 1, f"{decision.version.uri} is {decision.alias}"))
     return _summary(trained, decision, run)
@@ -179,7 +179,7 @@ def _summary(trained: Trained, decision: Decision, run: Retrain) -> Summary:
     return Summary(
         run_id=run.run_id,
         identity=prepared.inputs.identity,
-        tracking_uri=prepared.recorder.uri,
+        tracking_uri=prepared.tracking.uri,
         held_out_days=tuple(map(str, prepared.inputs.test_days)),
         stages=trained.results,
         best_stage=trained.best.name,

@@ -19,10 +19,10 @@ from schemas.config import TrainConfig
 from schemas.errors import Refusal
 
 
-def pinned(config: TrainConfig, recorder: Tracking) -> TrainConfig:
+def pinned(config: TrainConfig, tracking: Tracking) -> TrainConfig:
     """With the versions that aliases name now: a run is named by what it starts from."""
     pins = [
-        stage.model_copy(update={"init_from": versions.pinned(recorder, stage.init_from)})
+        stage.model_copy(update={"init_from": versions.pinned(tracking, stage.init_from)})
         if stage.init_from and stage.starts_from_model
         else stage
         for stage in config.stages
@@ -30,10 +30,10 @@ def pinned(config: TrainConfig, recorder: Tracking) -> TrainConfig:
     return config.model_copy(update={"stages": tuple(pins)})
 
 
-def load(config: TrainConfig, recorder: Tracking) -> dict[str, Bundle]:
+def load(config: TrainConfig, tracking: Tracking) -> dict[str, Bundle]:
     """URI -> bundle. Raises Refusal for one that these rows cannot be trained on from, with both sides shown."""
     uris = dict.fromkeys(stage.init_from for stage in config.stages if stage.init_from and stage.starts_from_model)
-    bundles = {uri: versions.load_bundle(recorder, uri) for uri in uris}
+    bundles = {uri: versions.load_bundle(tracking, uri) for uri in uris}
     for uri, bundle in bundles.items():
         check(uri, bundle, config)
     fingerprints = {uri: bundle.vocabulary.fingerprint for uri, bundle in bundles.items()}
@@ -61,7 +61,7 @@ def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             table = bundle.table
-            if bundle.stage.rows.name != "adagrad":  # Adam's mean of squares is no learning rate of a row
+            if bundle.stage.embedding.name != "adagrad":  # Adam's mean of squares is no learning rate of a row
                 table = replace(table, accumulators=torch.zeros_like(table.accumulators))
             checkpoint.save_table(table, folder)
             checkpoint.save_model(bundle.model, folder)

@@ -21,8 +21,9 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from pipeline.data.store import Store
-from pipeline.registry import server, sweep_runs, tracking
+from pipeline.registry import server, sweep_runs
 from pipeline.registry.sweep_runs import SweepRuns
+from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
 from pipeline.runtime import cluster, files
 from pipeline.runtime.progress import Event, Show
@@ -115,17 +116,17 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
     began = time.monotonic()
     inputs = find_inputs(config, show)
     identity = _identity(settings, trials, inputs)
-    recorder = tracking.connect(config.mlflow, config.work_uri)
+    tracking = connect(config.mlflow, config.work_uri)
     uri = f"{absolute(config.work_uri)}/sweeps/{identity}"
-    if recorder.find_finished(identity) and files.exists(f"{uri}/summary.json"):
+    if tracking.find_finished(identity) and files.exists(f"{uri}/summary.json"):
         show(Event("this sweep is finished already", 1, 1, f"its results are in {uri}"))
         return TypeAdapter(Summary).validate_json(files.read_bytes(f"{uri}/summary.json"))
     with cluster.connected(config.cluster):
         task = _prepare(settings, config, trials, inputs, uri, show)
-        with sweep_runs.recorded(recorder, identity, settings, config, trials) as runs:
+        with sweep_runs.recorded(tracking, identity, settings, config, trials) as runs:
             search = _Search(task, trials, runs, show)
             search.run(settings, began)
-            summary = _conclude(search, recorder.uri, identity, command)
+            summary = _conclude(search, tracking.uri, identity, command)
     if len(search.over) == len(trials):
         files.write_bytes(f"{uri}/summary.json", json.dumps(asdict(summary)).encode())
         for folder in ("outcomes", "shared", "trials", "tune"):

@@ -36,7 +36,7 @@ def start(
     elif stage.init_from is not None:
         with tempfile.TemporaryDirectory() as folder:
             earlier = next((one for one in config.stages if one.name == stage.init_from), None)
-            is_adagrad = stage.rows.name == "adagrad" and (earlier is None or earlier.rows.name == "adagrad")
+            is_adagrad = stage.embedding.name == "adagrad" and (earlier is None or earlier.embedding.name == "adagrad")
             name = stage.init_from if earlier else checkpoint.origin_name(stage.init_from)
             folder_of_earlier = files.fetch(checkpoint.stage_uri(run_uri, name), Path(folder))
             transfer(state, folder_of_earlier, stage.transfer, config.table.init_deviation, is_adagrad)
@@ -56,7 +56,7 @@ def from_scratch(
     model = models.build(stage.model, num_fields, config.table.dimension, stage.mlp, config.seed).to(device)
     with torch.no_grad():
         model.bias.fill_(log(base_rate / (1 - base_rate)))
-    table = Table.create(num_ids, config.table, config.seed, stage.rows.name, shard).to(device)
+    table = Table.create(num_ids, config.table, config.seed, stage.embedding.name, shard).to(device)
     return StageState(table, model, build_optimizer(model.parameters(), stage.optimizer), Progress(stage.name))
 
 

@@ -91,4 +91,7 @@ def predict_together(
     state.model.eval()
     for batch in placement.until_all_end(batches, num_fields):
         prepared = placement.prepare(batch)
-        yield batch, state.model(Lookup(placement.pull(prepared, exactly=True), prepared.plan.index_N, prepared.batch))
+        yield (
+            batch,
+            state.model(Lookup(placement.pull(prepared, exactly=True), prepared.groups.index_N, prepared.batch)),
+        )

@@ -39,7 +39,7 @@ def pretrain(
         batch = Batch.of(rows, 0, len(rows))
         if isinstance(placement, RowSharded):
             prepared = placement.prepare(batch)
-            lookup = Lookup(placement.pull(prepared, exactly=True), prepared.plan.index_N, prepared.batch)
+            lookup = Lookup(placement.pull(prepared, exactly=True), prepared.groups.index_N, prepared.batch)
         else:
             lookup = state.table.read(batch.to(device))
         inputs.append(model.inputs(lookup).float().cpu())

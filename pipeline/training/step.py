@@ -96,10 +96,10 @@ class AutogradStep:
         return self._placement.prepare(batch)
 
     def take(self, prepared: Prepared, factor: float) -> Losses:
-        batch, plan = prepared.batch, prepared.plan
+        batch, groups = prepared.batch, prepared.groups
         rows_UD = self._placement.pull(prepared).requires_grad_()
         with matmuls_in(self._precision, rows_UD.device):
-            logits_B = self._net(Lookup(rows_UD, plan.index_N, batch, plan)).float() + self._offset
+            logits_B = self._net(Lookup(rows_UD, groups.index_N, batch, groups)).float() + self._offset
             weights_B = _weights(batch)
             loss_sum = F.binary_cross_entropy_with_logits(logits_B, batch.labels_B, weights_B, reduction="sum")
             # An infinite loss can have finite gradients. As nan they reach every rank, and all refuse the step.
@@ -110,7 +110,7 @@ class AutogradStep:
         self._state.optimizer.step()
         self._state.optimizer.zero_grad()
         with torch.no_grad():
-            config, step = self._stage.rows, self._state.progress.step
+            config, step = self._stage.embedding, self._state.progress.step
             rate = config.learning_rate * factor
             if step >= config.frozen_steps:
                 self._placement.push(prepared, rows_UD.detach(), rows_UD.grad, config, rate, step)
@@ -178,7 +178,7 @@ class FusedStep:
         w0.grad = dz_B.sum()
         self._state.optimizer.step()
         self._state.optimizer.zero_grad()
-        config = self._stage.rows
+        config = self._stage.embedding
         self._kernels.update(
             self._rows, self._accumulators, sorted_N, x_N, num_fields, s_BK, dz_B.numpy(),
             config.learning_rate * factor, config.epsilon, config.l2,
@@ -220,10 +220,10 @@ def is_fusible(state: StageState, placement: Placement, stage: StageConfig, has_
         and isinstance(placement, Alone)
         and state.table.rows.device.type == "cpu"
         and not has_bags
-        and stage.rows.name == "adagrad"
-        and stage.rows.clip is None
-        and stage.rows.frozen_steps == 0
-        and stage.rows.weight_decay == 0
+        and stage.embedding.name == "adagrad"
+        and stage.embedding.clip is None
+        and stage.embedding.frozen_steps == 0
+        and stage.embedding.weight_decay == 0
         and find_spec("numba") is not None
     )
 
@@ -241,6 +241,6 @@ def _weights(batch: Batch) -> Tensor:
 def _diverged(stage: StageConfig, step: int, num_rows: int) -> Diverged:
     return Diverged(
         f"stage {stage.name!r}, step {step}: the loss of this batch of {num_rows:,} rows a rank is no number; "
-        f"a lower learning rate than rows.learning_rate={stage.rows.learning_rate} and "
+        f"a lower learning rate than embedding.learning_rate={stage.embedding.learning_rate} and "
         f"optimizer.learning_rate={stage.optimizer.learning_rate} is the usual remedy"
     )

@@ -53,7 +53,7 @@ TRANSFERS: dict[str, dict[str, Any]] = {
     CONFIGURED: {},
     f"{CONFIGURED}, layers from RBMs": {"mlp": {"rbm": {}}},
     f"{CONFIGURED}, layer rates halved downwards": {"optimizer": {"layer_decay": 0.5}},
-    f"{CONFIGURED}, rows frozen for 200 steps": {"rows": {"frozen_steps": 200}},
+    f"{CONFIGURED}, rows frozen for 200 steps": {"embedding": {"frozen_steps": 200}},
 }
 # Learning rate and L2 of the rows, dense learning rate: each the best of as many for nets and for controls, on a log of
 # the size with seed 1. Rows that are seen twice want more L2.
@@ -216,8 +216,8 @@ def overrides(tuned: Settings) -> Iterator[str]:
 
 def sections(rows_rate: float, l2: float, dense_rate: float) -> dict[str, dict[str, Any]]:
     """Of a stage's config; a dict's text is YAML too."""
-    rows = {"learning_rate": rows_rate, "l2": l2}
-    return {"rows": rows, "optimizer": {"name": "adam", "learning_rate": dense_rate}}
+    embedding = {"learning_rate": rows_rate, "l2": l2}
+    return {"embedding": embedding, "optimizer": {"name": "adam", "learning_rate": dense_rate}}
 
 
 def study(world: World, transfers: Sequence[int], processes: int) -> Iterator[Entry]:

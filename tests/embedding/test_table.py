@@ -7,18 +7,18 @@ from lookups import F64, batch_of, incidence, kinds, random_batch
 from torch import Tensor
 
 from pipeline.data.batch import Batch
-from pipeline.embedding.lookup import Lookup, make_padded_plan, make_plan, sum_cells
+from pipeline.embedding.lookup import Lookup, group_ids, group_ids_padded, sum_cells
 from pipeline.embedding.table import Shard, Table, clip
 from schemas.config import TableConfig
-from schemas.stage import RowClipConfig, RowOptimizerConfig
+from schemas.stage import ClipConfig, EmbeddingConfig
 
 
 def random_table(rng: np.random.Generator, num_ids: int, num_floats: int) -> Table:
     return Table(torch.from_numpy(rng.normal(size=(num_ids, num_floats))), torch.zeros(num_ids, dtype=F64))
 
 
-def step(table: Table, batch: Batch, grad_BFD: Tensor, config: RowOptimizerConfig, number: int = 0) -> None:
-    grouped = make_plan(batch.ids_N)
+def step(table: Table, batch: Batch, grad_BFD: Tensor, config: EmbeddingConfig, number: int = 0) -> None:
+    grouped = group_ids(batch.ids_N)
     grad_UD = sum_cells(grad_BFD.flatten(0, 1), grouped, batch)
     table.update(grouped, table.pull(grouped.unique_U), grad_UD, config, config.learning_rate, number)
 
@@ -46,7 +46,7 @@ def test_a_batch_of_nothing_but_empty_bags_changes_nothing():
     table = Table(torch.ones(2, 3), torch.zeros(2))
     batch = batch_of([], num_fields=2, offsets=[0, 0])
     assert table.read(batch).cells().tolist() == [[[0, 0, 0], [0, 0, 0]]]
-    step(table, batch, torch.ones(1, 2, 3), RowOptimizerConfig(l2=1))
+    step(table, batch, torch.ones(1, 2, 3), EmbeddingConfig(l2=1))
     assert table.rows.tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
@@ -61,7 +61,7 @@ def test_an_id_without_a_row_is_refused_by_name(ids: list[int], found: str, offs
 def test_update_by_hand():
     # Id 1 twice: g = (1, 3) + (2, 1) = (3, 4), its mean square 12.5, acc = 3.5 + 12.5 = 16; row -= 0.4 g / 4.
     table = Table(torch.tensor([[5.0, 5.0], [1.0, 2.0]]), torch.tensor([9.0, 3.5]))
-    step(table, batch_of([1, 1], 2), torch.tensor([[[1.0, 3.0], [2.0, 1.0]]]), RowOptimizerConfig(learning_rate=0.4))
+    step(table, batch_of([1, 1], 2), torch.tensor([[[1.0, 3.0], [2.0, 1.0]]]), EmbeddingConfig(learning_rate=0.4))
     assert table.accumulators.tolist() == [9, 16]
     torch.testing.assert_close(table.rows, torch.tensor([[5.0, 5.0], [1 - 0.3, 2 - 0.4]]))
 
@@ -69,17 +69,17 @@ def test_update_by_hand():
 def test_l2_is_of_the_rows_touched_and_part_of_their_gradient():
     # g = 0 + 0.5 (6, 8) = (3, 4).
     table = Table(torch.tensor([[5.0, 5.0], [6.0, 8.0]]), torch.tensor([9.0, 3.5]))
-    step(table, batch_of([1], 1), torch.zeros(1, 1, 2), RowOptimizerConfig(learning_rate=0.4, l2=0.5))
+    step(table, batch_of([1], 1), torch.zeros(1, 1, 2), EmbeddingConfig(learning_rate=0.4, l2=0.5))
     assert table.accumulators.tolist() == [9, 16]
     torch.testing.assert_close(table.rows, torch.tensor([[5.0, 5.0], [6 - 0.3, 8 - 0.4]]))
 
 
 ROW_OPTIMIZERS = [
-    RowOptimizerConfig(learning_rate=0.3),
-    RowOptimizerConfig(learning_rate=0.3, l2=0.1),
-    RowOptimizerConfig(learning_rate=0.3, weight_decay=0.7),
-    RowOptimizerConfig(learning_rate=0.3, clip=RowClipConfig(ratio=0.5)),
-    RowOptimizerConfig(name="adam", learning_rate=0.05, l2=0.1, weight_decay=0.7),
+    EmbeddingConfig(learning_rate=0.3),
+    EmbeddingConfig(learning_rate=0.3, l2=0.1),
+    EmbeddingConfig(learning_rate=0.3, weight_decay=0.7),
+    EmbeddingConfig(learning_rate=0.3, clip=ClipConfig(ratio=0.5)),
+    EmbeddingConfig(name="adam", learning_rate=0.05, l2=0.1, weight_decay=0.7),
 ]
 
 
@@ -94,7 +94,7 @@ ROW_OPTIMIZERS = [
     st.integers(0, 999),
 )
 def test_four_steps_equal_dense_autograd_and_a_pass_over_the_whole_table(
-    num_rows: int, num_fields: int, num_floats: int, kind: str, config: RowOptimizerConfig, is_padded: bool, seed: int
+    num_rows: int, num_fields: int, num_floats: int, kind: str, config: EmbeddingConfig, is_padded: bool, seed: int
 ):
     rng, num_ids = np.random.default_rng(seed), 6
     table = random_table(rng, num_ids, num_floats)
@@ -106,11 +106,11 @@ def test_four_steps_equal_dense_autograd_and_a_pass_over_the_whole_table(
         batch = random_batch(rng, num_rows, num_fields, num_ids, kind)
         target_BFD = torch.from_numpy(rng.normal(size=(num_rows, num_fields, num_floats)))
 
-        plan = (make_padded_plan if is_padded else make_plan)(batch.ids_N)
-        rows_UD = table.pull(plan.unique_U).requires_grad_()
-        (Lookup(rows_UD, plan.index_N, batch, plan).cells() * target_BFD).sin().sum().backward()
+        groups = (group_ids_padded if is_padded else group_ids)(batch.ids_N)
+        rows_UD = table.pull(groups.unique_U).requires_grad_()
+        (Lookup(rows_UD, groups.index_N, batch, groups).cells() * target_BFD).sin().sum().backward()
         assert rows_UD.grad is not None
-        table.update(plan, rows_UD.detach(), rows_UD.grad, config, config.learning_rate, number)
+        table.update(groups, rows_UD.detach(), rows_UD.grad, config, config.learning_rate, number)
 
         dense_BFD = (incidence(batch, num_ids) @ dense_nD).view_as(target_BFD)
         (grad_nD,) = torch.autograd.grad((dense_BFD * target_BFD).sin().sum(), dense_nD)
@@ -142,7 +142,7 @@ def test_four_steps_equal_dense_autograd_and_a_pass_over_the_whole_table(
 def test_weight_decay_reaches_rows_that_no_batch_touches_and_survives_ten_thousand_steps():
     # Each step times 1 - 0.1 * 0.5 = 0.95; 0.95^10000 is below the least float64.
     table = Table(torch.ones(3, 2, dtype=F64), torch.zeros(3, dtype=F64))
-    config = RowOptimizerConfig(learning_rate=0.1, weight_decay=0.5)
+    config = EmbeddingConfig(learning_rate=0.1, weight_decay=0.5)
     for number in range(1, 10_001):
         step(table, batch_of([0], 1), torch.zeros(1, 1, 2, dtype=F64), config)
         if number == 100:
@@ -155,13 +155,13 @@ def test_weight_decay_reaches_rows_that_no_batch_touches_and_survives_ten_thousa
 def test_a_clipped_gradient_is_as_long_as_its_row_times_its_count():
     # Row (3, 4) twice in the batch: at most 2 * 5 long; (30, 40) becomes (6, 8). A row of 0: at most floor.
     rows_UD, grad_UD = torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([[30.0, 40.0], [0.0, 9.0]])
-    clipped_UD = clip(grad_UD, rows_UD, torch.tensor([2, 1]), RowClipConfig(ratio=1.0, floor=0.5))
+    clipped_UD = clip(grad_UD, rows_UD, torch.tensor([2, 1]), ClipConfig(ratio=1.0, floor=0.5))
     torch.testing.assert_close(clipped_UD, torch.tensor([[6.0, 8.0], [0.0, 0.5]]))
 
 
 def test_a_gradient_within_its_bound_is_left_as_it_is():
     rows_UD, grad_UD = torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[0.3, 0.4], [0.0, 0.0]])
-    assert torch.equal(clip(grad_UD, rows_UD, torch.tensor([1, 1]), RowClipConfig()), grad_UD)
+    assert torch.equal(clip(grad_UD, rows_UD, torch.tensor([1, 1]), ClipConfig()), grad_UD)
 
 
 def test_rows_of_one_float_follow_torchs_adam_of_sparse_gradients():
@@ -170,7 +170,7 @@ def test_rows_of_one_float_follow_torchs_adam_of_sparse_gradients():
     table.moments = torch.zeros_like(table.rows)
     dense = torch.nn.Embedding.from_pretrained(table.rows.clone(), freeze=False, sparse=True)
     adam = torch.optim.SparseAdam(dense.parameters(), lr=0.05, eps=1e-15)  # it scales epsilon by another factor
-    config = RowOptimizerConfig(name="adam", learning_rate=0.05, epsilon=1e-15)
+    config = EmbeddingConfig(name="adam", learning_rate=0.05, epsilon=1e-15)
     for number in range(5):
         batch = random_batch(rng, 8, 3, num_ids, "plain")
         rows_BFD = table.read(batch).cells().requires_grad_()
@@ -188,7 +188,7 @@ def test_rows_of_one_float_follow_torchs_adagrad():
     rng, num_ids = np.random.default_rng(0), 20
     table = random_table(rng, num_ids, 1)
     dense_n1 = torch.nn.Parameter(table.rows.clone())
-    config = RowOptimizerConfig(learning_rate=0.1, epsilon=1e-6)
+    config = EmbeddingConfig(learning_rate=0.1, epsilon=1e-6)
     adagrad = torch.optim.Adagrad([dense_n1], lr=0.1, eps=1e-6)
     for _ in range(5):
         batch = random_batch(rng, 8, 3, num_ids, "weighted bags")

@@ -122,8 +122,8 @@ def test_the_same_retrain_again_is_the_finished_one(folder, trained):
 
 
 def test_a_worse_candidate_does_not_become_champion(folder, trained):
-    worse = ("--set", "stages.fnn.optimizer.learning_rate=2e-4", "--set", "stages.fnn.rows.learning_rate=1e-3")
-    worse += ("--set", "stages.fm.rows.learning_rate=1e-3", *HERE)
+    worse = ("--set", "stages.fnn.optimizer.learning_rate=2e-4", "--set", "stages.fnn.embedding.learning_rate=1e-3")
+    worse += ("--set", "stages.fm.embedding.learning_rate=1e-3", *HERE)
     summary = last_object(nightjar("train", "--config", "train.yaml", "--json", *worse, cwd=folder))
     assert (summary["model_uri"], summary["alias"]) == ("models:/ctr/2", "challenger")
     assert "is above the champion's" in summary["verdict"]
@@ -132,7 +132,7 @@ def test_a_worse_candidate_does_not_become_champion(folder, trained):
 
 
 def test_a_diverging_stage_fails_the_run_and_says_which(folder, trained):
-    wild = ("--set", "stages.fm.rows.learning_rate=1e30", *HERE)
+    wild = ("--set", "stages.fm.embedding.learning_rate=1e30", *HERE)
     done = nightjar("train", "--config", "train.yaml", *wild, cwd=folder)
     assert done.exit_code == 1
     assert "stage 'fm', step" in done.stderr

@@ -39,6 +39,6 @@ def test_deepfm_is_the_sum_of_its_two_parts():
 
 def test_the_deep_part_does_not_see_w():
     deepfm, rows_BFD = DeepFM(2, 3, MLPConfig(hidden=(5,)), seed=0), random_rows(3, 2, 3).requires_grad_()
-    deepfm(lookup_of(rows_BFD, is_planned=True)).sum().backward()
+    deepfm(lookup_of(rows_BFD, is_grouped=True)).sum().backward()
     assert rows_BFD.grad is not None
     assert rows_BFD.grad[:, :, 0].tolist() == [[1, 1]] * 3

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from lookups import lookup_of
 
 from pipeline.data.batch import Batch
-from pipeline.embedding.lookup import Lookup, make_plan
+from pipeline.embedding.lookup import Lookup, group_ids
 from pipeline.embedding.table import Table
 from pipeline.models.fm import FM, pairwise_interactions
 
@@ -53,7 +53,7 @@ def test_gradients_are_those_of_the_equation():
     # d/dw0 = d/dw_f = 1, d/dv_f = the sum of the other fields' v.
     rows_BFD = torch.tensor([[[9.0, 1.0], [9.0, 2.0], [9.0, 4.0]]], requires_grad=True)
     fm = fm_with(0)
-    fm(lookup_of(rows_BFD, is_planned=True)).sum().backward()
+    fm(lookup_of(rows_BFD, is_grouped=True)).sum().backward()
     assert rows_BFD.grad is not None
     assert rows_BFD.grad.tolist() == [[[1, 6], [1, 5], [1, 3]]]
     assert fm.w0.grad is not None
@@ -68,7 +68,7 @@ def test_the_closed_form_is_the_equation_and_its_gradient(
     rng = np.random.default_rng(seed)
     ids_N = torch.from_numpy(rng.integers(0, num_ids, num_rows * num_fields).astype(np.int32))
     batch = Batch(ids_N=ids_N, labels_B=torch.zeros(num_rows), num_fields=num_fields)
-    grouped = make_plan(ids_N)
+    grouped = group_ids(ids_N)
     rows_UD = torch.from_numpy(rng.normal(size=(len(grouped.unique_U), 1 + dimension))).requires_grad_()
     weights_B = torch.from_numpy(rng.normal(size=num_rows))
 

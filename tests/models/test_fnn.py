@@ -23,7 +23,7 @@ def test_the_first_layer_has_one_input_for_w0_and_one_plus_k_for_each_field():
 def test_w0_and_all_of_the_rows_are_trained():
     fnn = FNN(num_fields=3, dimension=2, mlp=MLPConfig(hidden=(5,), activation="tanh"), seed=0)
     rows_BFD = torch.full((4, 3, 3), 0.1, requires_grad=True)
-    logits_B = fnn(lookup_of(rows_BFD, is_planned=True))
+    logits_B = fnn(lookup_of(rows_BFD, is_grouped=True))
     assert logits_B.shape == (4,)
     logits_B.sum().backward()
     assert fnn.w0.grad is not None

@@ -26,7 +26,7 @@ def three(folder: NightFolder, cluster: None) -> Done:
 @pytest.fixture(scope="session")
 def worse(folder: NightFolder, three: Done) -> Night:
     """Of day 5, which the candidate has learned too fast."""
-    done = folder.night(5, stages__fm__rows__learning_rate=20)
+    done = folder.night(5, stages__fm__embedding__learning_rate=20)
     assert done.exit_code == 0, done.stderr
     return folder.record(5)
 

@@ -40,7 +40,7 @@ TIMES = {"seconds", "run_id", "tracking_uri"}  # what two nights of the same key
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> NightFolder:
     """With the night of day 2 behind it, and a stage long enough to be killed in."""
-    stage = {**STAGE, "rows": {"learning_rate": 0.005}, "epochs": 10}
+    stage = {**STAGE, "embedding": {"learning_rate": 0.005}, "epochs": 10}
     checkpoint = {"every_steps": 40}
     folder = NightFolder.write(tmp_path_factory.mktemp("killed"), 3, stages=[stage], checkpoint=checkpoint)
     assert folder.night(2).exit_code == 0
@@ -63,8 +63,8 @@ def night_of(done: Done) -> dict[str, Any]:
 
 
 def runs_of(folder: NightFolder, key: str) -> list[Any]:
-    recorder = folder.recorder
-    return list(recorder.client.search_runs([recorder.experiment_id], f"tags.`nightjar.identity` = '{key}'"))
+    tracking = folder.tracking
+    return list(tracking.client.search_runs([tracking.experiment_id], f"tags.`nightjar.identity` = '{key}'"))
 
 
 def champion_was_accepted(folder: NightFolder) -> bool:
@@ -87,13 +87,13 @@ def test_a_night_killed_at_every_step_comes_to_what_an_undisturbed_one_does(fold
     assert night_of(folder.run("nightly", "--date", str(day(3)), "--json")) == undisturbed
     (run,) = runs_of(folder, undisturbed["key"])
     assert run.info.status == "FINISHED"
-    recorder = folder.recorder
-    found = recorder.client.search_runs([recorder.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    tracking = folder.tracking
+    found = tracking.client.search_runs([tracking.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
     assert [(child.info.run_name, child.info.status) for child in found] == [("warm", "FINISHED")]
-    versions = recorder.client.search_model_versions(f"name = '{MODEL}'")
+    versions = tracking.client.search_model_versions(f"name = '{MODEL}'")
     assert sorted(version.tags["nightjar.key"] for version in versions).count(undisturbed["key"]) == 1
     assert folder.aliases() == {"challenger": "2", "champion": "2", "previous_champion": "1"}
-    assert len(recorder.client.search_logged_models([recorder.experiment_id])) == 2
+    assert len(tracking.client.search_logged_models([tracking.experiment_id])) == 2
     newest = max((folder.path / "work" / "leases" / MODEL).iterdir(), key=lambda path: int(path.stem))
     assert int(newest.stem) == 2 + len(MOMENTS), "each took over the lease of the one that was killed before it"
     assert json.loads(newest.read_text())["released"]

@@ -10,8 +10,8 @@ from six_days import DAYS, config_of, write_log
 
 from pipeline.nights import plan
 from pipeline.nights.plan import Tonight
-from pipeline.registry import tracking, versions
-from pipeline.registry.tracking import Tracking
+from pipeline.registry import versions
+from pipeline.registry.tracking import Tracking, connect
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig, TrainConfig
 from schemas.errors import Refusal
@@ -27,28 +27,28 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recorder(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
     """With version 1 of `ctr` as champion."""
     folder = tmp_path_factory.mktemp("champion")
-    recorder = tracking.connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
-    versions.promote(recorder, registered(recorder, folder, "ctr", ANOTHER))
-    return recorder
+    tracking = connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
+    versions.promote(tracking, registered(tracking, folder, "ctr", ANOTHER))
+    return tracking
 
 
-def registered(recorder: Tracking, folder: Path, name: str, key: str) -> Version:
+def registered(tracking: Tracking, folder: Path, name: str, key: str) -> Version:
     write_random_bundle(folder / key, click_rows())
     config = config_of(folder)
-    with recorder.retrain(key, "a night", config, "[]") as run:
+    with tracking.retrain(key, "a night", config, "[]") as run:
         run.open_stages(config.stages)
-        return versions.register(recorder, folder / key / "bundle", run.stages["deepfm"], name, key, {})
+        return versions.register(tracking, folder / key / "bundle", run.stages["deepfm"], name, key, {})
 
 
-def tonight_of(recorder: Tracking, config: TrainConfig, day: date) -> Tonight:
-    return plan.plan(plan.choose_days(config, day), recorder)
+def tonight_of(tracking: Tracking, config: TrainConfig, day: date) -> Tonight:
+    return plan.plan(plan.choose_days(config, day), tracking)
 
 
-def test_without_a_champion_the_whole_plan_is_trained_over_the_window(logs, recorder):
-    tonight = tonight_of(recorder, config_of(logs, mlflow={"registered_model": "new"}), DAYS[4])
+def test_without_a_champion_the_whole_plan_is_trained_over_the_window(logs, tracking):
+    tonight = tonight_of(tracking, config_of(logs, mlflow={"registered_model": "new"}), DAYS[4])
     assert (tonight.start, tonight.why) == ("cold", "there is no champion yet")
     assert (tonight.champion, tonight.bundle) == (None, None)
     assert tonight.inputs.train_days == tuple(DAYS[:4])
@@ -56,8 +56,8 @@ def test_without_a_champion_the_whole_plan_is_trained_over_the_window(logs, reco
     assert tonight.inputs.learned_days(tonight.config.plan[0]) == tuple(DAYS[:4])
 
 
-def test_a_warm_start_trains_the_champions_stage_on_the_new_days_alone(logs, recorder):
-    tonight = tonight_of(recorder, config_of(logs), DAYS[5])
+def test_a_warm_start_trains_the_champions_stage_on_the_new_days_alone(logs, tracking):
+    tonight = tonight_of(tracking, config_of(logs), DAYS[5])
     assert tonight.start == "warm"
     assert tonight.inputs.train_days == (DAYS[3], DAYS[4])
     assert tonight.inputs.test_days == (DAYS[5],)
@@ -68,16 +68,16 @@ def test_a_warm_start_trains_the_champions_stage_on_the_new_days_alone(logs, rec
     assert tonight.inputs.learned_days(stage) == (LEARNED, DAYS[3], DAYS[4])
 
 
-def test_a_warm_start_goes_over_the_new_days_as_often_as_the_night_says(logs, recorder):
-    (as_champion,) = tonight_of(recorder, config_of(logs), DAYS[5]).config.plan
-    (twice,) = tonight_of(recorder, config_of(logs, {"epochs": 2}), DAYS[5]).config.plan
+def test_a_warm_start_goes_over_the_new_days_as_often_as_the_night_says(logs, tracking):
+    (as_champion,) = tonight_of(tracking, config_of(logs), DAYS[5]).config.plan
+    (twice,) = tonight_of(tracking, config_of(logs, {"epochs": 2}), DAYS[5]).config.plan
     assert (as_champion.epochs, twice.epochs) == (1, 2)
-    both = tonight_of(recorder, config_of(logs, {"epochs": 2, "start": "both"}), DAYS[5])
+    both = tonight_of(tracking, config_of(logs, {"epochs": 2, "start": "both"}), DAYS[5])
     assert [stage.epochs for stage in both.config.plan] == [2, 1, 1], "the plan's own are its stages'"
 
 
-def test_with_both_the_champion_goes_on_beside_the_whole_plan(logs, recorder):
-    tonight = tonight_of(recorder, config_of(logs, {"start": "both"}), DAYS[5])
+def test_with_both_the_champion_goes_on_beside_the_whole_plan(logs, tracking):
+    tonight = tonight_of(tracking, config_of(logs, {"start": "both"}), DAYS[5])
     assert tonight.start == "both"
     assert tonight.inputs.train_days == tuple(DAYS[:5])
     going_on, *cold = tonight.config.plan
@@ -87,15 +87,15 @@ def test_with_both_the_champion_goes_on_beside_the_whole_plan(logs, recorder):
     assert tonight.inputs.learned_days(cold[0]) == tuple(DAYS[:5])
 
 
-def test_with_no_new_day_there_is_nothing_to_learn(logs, recorder):
-    tonight = tonight_of(recorder, config_of(logs), DAYS[3])
+def test_with_no_new_day_there_is_nothing_to_learn(logs, tracking):
+    tonight = tonight_of(tracking, config_of(logs), DAYS[3])
     assert tonight.start == "none"
     assert tonight.why == f"the champion has learned all days up to {LEARNED}"
-    assert tonight_of(recorder, config_of(logs, {"start": "both"}), DAYS[3]).start == "cold"
+    assert tonight_of(tracking, config_of(logs, {"start": "both"}), DAYS[3]).start == "cold"
 
 
-def test_a_cold_start_can_be_asked_for(logs, recorder):
-    tonight = tonight_of(recorder, config_of(logs, {"start": "cold"}), DAYS[5])
+def test_a_cold_start_can_be_asked_for(logs, tracking):
+    tonight = tonight_of(tracking, config_of(logs, {"start": "cold"}), DAYS[5])
     assert (tonight.start, tonight.why) == ("cold", "night.start is cold")
     assert tonight.champion is not None, "it is still to be beaten"
     assert tonight.inputs.learned_days(tonight.config.plan[0]) == tuple(DAYS[:5])
@@ -114,51 +114,51 @@ def test_a_cold_start_can_be_asked_for(logs, recorder):
     ],
     ids=["dimension", "model", "layers", "fields"],
 )
-def test_what_the_champion_cannot_go_on_with_is_trained_from_nothing(logs, recorder, changes, why):
+def test_what_the_champion_cannot_go_on_with_is_trained_from_nothing(logs, tracking, changes, why):
     if "fields" in changes:
         features = {**SPEC, "fields": changes["fields"], "ignored": ["price"]}
         changes = {"data": {"logs_uri": str(logs), "features": features}}
-    tonight = tonight_of(recorder, config_of(logs, **changes), DAYS[5])
+    tonight = tonight_of(tracking, config_of(logs, **changes), DAYS[5])
     assert tonight.start == "cold"
     assert why in tonight.why
     assert tonight.inputs.train_days == tuple(DAYS[:5])
 
 
-def test_other_layers_may_be_put_over_the_champions_rows(logs, recorder):
+def test_other_layers_may_be_put_over_the_champions_rows(logs, tracking):
     stages = [STAGES[0], {**STAGES[1], "mlp": {"hidden": [9]}}]
     transfer = {"w": True, "w0": True, "accumulators": 1.0, "dense": False}
-    assert tonight_of(recorder, config_of(logs, {"transfer": transfer}, stages=stages), DAYS[5]).start == "warm"
+    assert tonight_of(tracking, config_of(logs, {"transfer": transfer}, stages=stages), DAYS[5]).start == "warm"
 
 
 @pytest.mark.parametrize("day", [DAYS[1], DAYS[2]])
-def test_a_champion_is_not_judged_on_days_that_it_may_have_learned(logs, recorder, day):
+def test_a_champion_is_not_judged_on_days_that_it_may_have_learned(logs, tracking, day):
     with pytest.raises(Refusal) as refused:
-        tonight_of(recorder, config_of(logs), day)
+        tonight_of(tracking, config_of(logs), day)
     assert refused.value.found == f"champion models:/ctr/1, which has learned {LEARNED}"
     assert str(day) in refused.value.expected
 
 
-def test_a_night_that_is_champion_already_is_held_against_the_one_before(logs, recorder, tmp_path):
+def test_a_night_that_is_champion_already_is_held_against_the_one_before(logs, tracking, tmp_path):
     """As after a kill between the alias's move and the night's end."""
     config = config_of(logs, mlflow={"registered_model": "killed"})
     days = plan.choose_days(config, DAYS[5])
-    before, own = (registered(recorder, tmp_path, "killed", key) for key in (ANOTHER, days.key))
-    versions.promote(recorder, before)
-    tonight = plan.plan(days, recorder)
+    before, own = (registered(tracking, tmp_path, "killed", key) for key in (ANOTHER, days.key))
+    versions.promote(tracking, before)
+    tonight = plan.plan(days, tracking)
     assert tonight.champion == before
-    versions.promote(recorder, own)
-    for planned in (plan.plan(days, recorder), plan.again(tonight, recorder)):
+    versions.promote(tracking, own)
+    for planned in (plan.plan(days, tracking), plan.again(tonight, tracking)):
         assert planned.champion is not None
         assert planned.champion.uri == before.uri
         assert planned.inputs == tonight.inputs
-    other = tonight_of(recorder, config, DAYS[4])
+    other = tonight_of(tracking, config, DAYS[4])
     assert other.champion is not None
     assert other.champion.uri == own.uri, "of other nights it is the champion"
 
 
-def test_a_plan_is_made_again_where_the_champion_has_changed_since(logs, recorder, tmp_path):
+def test_a_plan_is_made_again_where_the_champion_has_changed_since(logs, tracking, tmp_path):
     config = config_of(logs, mlflow={"registered_model": "changed"})
-    tonight = tonight_of(recorder, config, DAYS[5])
+    tonight = tonight_of(tracking, config, DAYS[5])
     assert tonight.start == "cold"
-    versions.promote(recorder, registered(recorder, tmp_path, "changed", "fedcba9876543210"))
-    assert plan.again(tonight, recorder).start == "warm"
+    versions.promote(tracking, registered(tracking, tmp_path, "changed", "fedcba9876543210"))
+    assert plan.again(tonight, tracking).start == "warm"

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.ma
 
 def users(folder: NightFolder) -> set[str]:
     """That the champion knows."""
-    values = versions.load_bundle(folder.recorder, f"models:/{MODEL}@champion").vocabulary.values.to_pylist()
+    values = versions.load_bundle(folder.tracking, f"models:/{MODEL}@champion").vocabulary.values.to_pylist()
     return {row["value"] for row in values if row["field"] == "user"}
 
 

@@ -148,9 +148,18 @@ def test_a_folder_without_contents_is_no_bundle(tmp_path):
 
 def test_a_later_format_is_refused_before_anything_else_is_read(copied):
     contents = json.loads((copied / "bundle.json").read_text())
-    (copied / "bundle.json").write_text(json.dumps({"format_version": 2, "renamed": contents}))
-    with pytest.raises(Refusal, match="format_version 2"):
+    (copied / "bundle.json").write_text(json.dumps({"format_version": 3, "renamed": contents}))
+    with pytest.raises(Refusal, match="format_version 3"):
         Bundle.load(copied)
+
+
+def test_a_bundle_of_the_format_before_loads_as_it_was(copied):
+    contents = json.loads((copied / "bundle.json").read_text())
+    before = Bundle.load(copied)
+    for part in (contents["stage"], contents["stage"]["control"]):
+        part["rows"] = part.pop("embedding")
+    (copied / "bundle.json").write_text(json.dumps({**contents, "format_version": 1}))
+    assert Bundle.load(copied).contents == before.contents
 
 
 def test_contents_that_are_cut_short_are_refused(copied):

@@ -16,7 +16,7 @@ from processes import QUIET, free_port, served
 
 from pipeline.registry import tracking, versions
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tracking import RunLog, Tracking
+from pipeline.registry.tracking import RunLog, Tracking, connect
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 
@@ -46,14 +46,14 @@ def server_uri(tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def tracked(server_uri) -> Tracking:
-    return tracking.connect(MLflowConfig(tracking_uri=server_uri), "s3://not/used")
+    return connect(MLflowConfig(tracking_uri=server_uri), "s3://not/used")
 
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory, config, bundle_folder) -> Path:
     """A registered model's files."""
     folder = tmp_path_factory.mktemp("work")
-    tracked = tracking.connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
+    tracked = connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
         versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night", {})

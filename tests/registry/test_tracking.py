@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.registry import tracking
-from pipeline.registry.tracking import Retrain, RunLog, Tracking
+from pipeline.registry.tracking import Retrain, RunLog, Tracking, connect
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 
@@ -25,7 +25,7 @@ def tracked(tmp_path_factory, config) -> Tracking:
     """SQLite; in a folder that does not exist yet."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return tracking.connect(config.mlflow, str(tmp_path_factory.mktemp("work") / "new"))
+        return connect(config.mlflow, str(tmp_path_factory.mktemp("work") / "new"))
 
 
 @pytest.fixture
@@ -57,14 +57,14 @@ def test_an_experiment_is_created_once_and_compares_runs_by_ne(tracked, config):
     experiment = tracked.client.get_experiment_by_name("nightjar")
     assert experiment.experiment_id == tracked.experiment_id
     assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "test/ne"
-    assert tracking.connect(MLflowConfig(tracking_uri=tracked.uri), "elsewhere") == tracked
+    assert connect(MLflowConfig(tracking_uri=tracked.uri), "elsewhere") == tracked
 
 
 def test_a_deleted_experiment_is_refused(tracked):
     config = MLflowConfig(tracking_uri=tracked.uri, experiment="deleted")
-    tracked.client.delete_experiment(tracking.connect(config, "work").experiment_id)
+    tracked.client.delete_experiment(connect(config, "work").experiment_id)
     with pytest.raises(Refusal, match="deleted"):
-        tracking.connect(config, "work")
+        connect(config, "work")
 
 
 def test_a_finished_retrain_is_one_parent_and_a_child_a_stage(tracked, retrain, config):

@@ -4,9 +4,9 @@ import mlflow
 import numpy as np
 import pytest
 
-from pipeline.registry import tracking, versions
+from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLfl
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory) -> Tracking:
     folder = tmp_path_factory.mktemp("work")
-    return tracking.connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
+    return connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
 
 
 @pytest.fixture(scope="module")

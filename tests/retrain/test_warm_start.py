@@ -16,7 +16,7 @@ from pipeline.training import checkpoint, initialize
 from pipeline.training.rank import CPU
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
-from schemas.stage import RowOptimizerConfig, StageConfig
+from schemas.stage import EmbeddingConfig, StageConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 
@@ -24,7 +24,7 @@ ALL = {"w": True, "w0": True, "accumulators": 1.0}
 
 
 @pytest.fixture
-def recorder(tmp_path: Path) -> Tracking:
+def tracking(tmp_path: Path) -> Tracking:
     return Tracking(f"sqlite:///{tmp_path}/mlflow.db", "0")
 
 
@@ -37,10 +37,10 @@ def starting_from(config: TrainConfig, *folders: Path) -> TrainConfig:
 
 
 def test_a_stage_starts_from_a_models_rows_and_new_values_get_fresh_ones(
-    config, bundle_folder, random_log, recorder, tmp_path
+    config, bundle_folder, random_log, tracking, tmp_path
 ):
     warm = starting_from(config, bundle_folder)
-    bundles = warm_start.load(warm, recorder)
+    bundles = warm_start.load(warm, tracking)
     known = warm_start.vocabulary_of(bundles)
     grown = known.grow(vocabulary.count(random_log(400, 1), config.data.features))
     assert grown.num_ids > known.num_ids
@@ -55,36 +55,36 @@ def test_a_stage_starts_from_a_models_rows_and_new_values_get_fresh_ones(
     assert torch.equal(state.model.w0, bundle.model.w0)
 
 
-def test_a_model_of_another_dimension_is_refused_with_both_shown(config, bundle_folder, recorder):
+def test_a_model_of_another_dimension_is_refused_with_both_shown(config, bundle_folder, tracking):
     wider = config.model_copy(update={"table": config.table.model_copy(update={"dimension": 6})})
     with pytest.raises(Refusal, match=r"dimension 4\nexpected  dimension 6,"):
-        warm_start.load(starting_from(wider, bundle_folder), recorder)
+        warm_start.load(starting_from(wider, bundle_folder), tracking)
 
 
-def test_a_model_of_another_spec_is_refused_with_both_shown(config, bundle_folder, recorder):
+def test_a_model_of_another_spec_is_refused_with_both_shown(config, bundle_folder, tracking):
     features = config.data.features.model_copy(update={"fields": config.data.features.fields[1:]})
     other = config.model_copy(update={"data": config.data.model_copy(update={"features": features})})
     with pytest.raises(Refusal, match=r"fields site, hour.*\nexpected  the fields hour.*: site"):
-        warm_start.load(starting_from(other, bundle_folder), recorder)
+        warm_start.load(starting_from(other, bundle_folder), tracking)
 
 
-def test_an_adam_models_accumulators_are_left_behind(config, random_log, recorder, tmp_path):
-    adam = config.stages[0].model_copy(update={"rows": RowOptimizerConfig(name="adam")})
+def test_an_adam_models_accumulators_are_left_behind(config, random_log, tracking, tmp_path):
+    adam = config.stages[0].model_copy(update={"embedding": EmbeddingConfig(name="adam")})
     warm = starting_from(config, bundle_of(config, adam, random_log(400, 0), tmp_path))
-    bundles = warm_start.load(warm, recorder)
+    bundles = warm_start.load(warm, tracking)
     warm_start.lay_out(bundles, str(tmp_path))
     num_ids = warm_start.vocabulary_of(bundles).num_ids
     state = initialize.start(warm.stages[0], warm, num_ids, str(tmp_path), 0.5, CPU, None)
     assert not state.table.accumulators.any()
 
 
-def test_models_of_two_vocabularies_are_refused_with_both_shown(config, bundle_folder, random_log, recorder, tmp_path):
+def test_models_of_two_vocabularies_are_refused_with_both_shown(config, bundle_folder, random_log, tracking, tmp_path):
     same = shutil.copytree(bundle_folder, tmp_path / "same")
-    assert len(warm_start.load(starting_from(config, bundle_folder, same), recorder)) == 2
+    assert len(warm_start.load(starting_from(config, bundle_folder, same), tracking)) == 2
     other = bundle_of(config, config.stages[0], random_log(400, 1), tmp_path)
     one, two = (Bundle.load(folder).vocabulary.fingerprint for folder in (bundle_folder, other))
     with pytest.raises(Refusal, match=rf"vocabulary {one}, .* with vocabulary {two}"):
-        warm_start.load(starting_from(config, bundle_folder, other), recorder)
+        warm_start.load(starting_from(config, bundle_folder, other), tracking)
 
 
 def bundle_of(config: TrainConfig, stage: StageConfig, log: pa.Table, folder: Path) -> Path:

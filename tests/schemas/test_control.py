@@ -61,7 +61,7 @@ def test_a_control_is_trained_as_its_stage_where_nothing_says_otherwise():
     settings = {
         "mlp": {"hidden": [8], "dropout": 0.5},
         "batch_size": 64,
-        "rows": {"name": "adam", "learning_rate": 0.002},
+        "embedding": {"name": "adam", "learning_rate": 0.002},
         "optimizer": {"learning_rate": 0.02, "layer_decay": 0.5},
         "schedule": {"type": "constant"},
     }
@@ -73,20 +73,21 @@ def test_a_control_is_trained_as_its_stage_where_nothing_says_otherwise():
 def test_what_a_control_has_to_itself_replaces_the_stages():
     fnn = {
         **FNN,
-        "rows": {"learning_rate": 0.5},
+        "embedding": {"learning_rate": 0.5},
         "optimizer": {"learning_rate": 0.02},
-        "control": {"rows": {"learning_rate": 0.25, "frozen_steps": 7}},
+        "control": {"embedding": {"learning_rate": 0.25, "frozen_steps": 7}},
     }
     control = plan_of(FM, fnn)["fnn-control"]
-    assert (control.rows.learning_rate, control.rows.frozen_steps, control.optimizer.learning_rate) == (0.25, 7, 0.02)
+    assert (control.embedding.learning_rate, control.embedding.frozen_steps) == (0.25, 7)
+    assert control.optimizer.learning_rate == 0.02
     control = plan_of(FM, {**fnn, "control": {"optimizer": {"name": "sgd"}}})["fnn-control"]
-    assert (control.rows.learning_rate, control.optimizer.name) == (0.5, "sgd")
+    assert (control.embedding.learning_rate, control.optimizer.name) == (0.5, "sgd")
 
 
 def test_random_rows_are_not_frozen_for_their_control():
-    plan = plan_of(FM, {**FNN, "rows": {"learning_rate": 0.5, "frozen_steps": 100}})
-    assert (plan["fnn"].rows.frozen_steps, plan["fnn-control"].rows.frozen_steps) == (100, 0)
-    assert plan["fnn-control"].rows.learning_rate == 0.5
+    plan = plan_of(FM, {**FNN, "embedding": {"learning_rate": 0.5, "frozen_steps": 100}})
+    assert (plan["fnn"].embedding.frozen_steps, plan["fnn-control"].embedding.frozen_steps) == (100, 0)
+    assert plan["fnn-control"].embedding.learning_rate == 0.5
 
 
 def test_a_stage_with_the_name_of_a_control_is_refused():

@@ -10,15 +10,16 @@ from click_logs import SPEC, write_random_log
 from command import nightjar
 from mlflow import MlflowClient
 
-from pipeline.registry import sweep_runs, tracking
+from pipeline.registry import sweep_runs
 from pipeline.registry.sweep_runs import SweepRuns
+from pipeline.registry.tracking import connect
 from pipeline.sweep.search import NEVER, as_yaml, shared_stages, with_looks
 from schemas import sweep as schema
 from schemas.config import TrainConfig
 from schemas.loading import load
 from schemas.sweep import SweepConfig, draw, draw_trials, lineage
 
-RATE, DENSE_RATE = "stages.fnn.rows.learning_rate", "stages.fnn.optimizer.learning_rate"
+RATE, DENSE_RATE = "stages.fnn.embedding.learning_rate", "stages.fnn.optimizer.learning_rate"
 CONFIG = {
     "data": {"logs_uri": "logs", "features": "features.yaml", "validation_share": 0.2},
     "stages": [
@@ -103,7 +104,7 @@ def test_a_space_of_six_gives_six_trials_at_most():
         ({"space": {"seed": {"integer": [0, 9]}}}, "key 'seed'", "share their rows"),
         ({"space": {"stages.dnn.epochs": {"uniform": [1, 2]}}}, "does not start from", "keys of fm, fnn, or of table"),
         ({"space": {"stages.2.epochs": {"uniform": [1, 2]}}}, "does not start from", "keys of fm, fnn, or of table"),
-        ({"space": {"stages.fnn.rows.rate": {"uniform": [1, 2]}}}, "unknown key 'rate'", "from sweep.yaml"),
+        ({"space": {"stages.fnn.embedding.rate": {"uniform": [1, 2]}}}, "unknown key 'rate'", "from sweep.yaml"),
         ({"space": {"table.dimension": {"choice": ["wide"]}}}, "'wide'", "correct the value"),
         ({"space": {"stages.ffm.epochs": {"uniform": [1, 2]}}}, "'ffm'", "name the element as the config does"),
     ],
@@ -133,7 +134,7 @@ def test_a_draw_that_the_config_refuses_is_a_trial_of_its_own(folder):
     settings = settings_of({RATE: {"choice": [-1, 0.1]}}, trials=2)
     trials = draw_trials(settings, folder / "train.yaml", ["seed=7"], "sweep.yaml")
     of_rate = {trial.values[RATE]: trial for trial in trials}
-    assert of_rate[0.1].config.stages[1].rows.learning_rate == 0.1
+    assert of_rate[0.1].config.stages[1].embedding.learning_rate == 0.1
     assert of_rate[0.1].config.seed == 7
     assert of_rate[-1].config is None
     assert "greater than 0" in of_rate[-1].refusal.expected
@@ -150,7 +151,7 @@ def test_a_stage_looks_as_its_config_says_or_else_without_ever_stopping(folder):
 def test_a_control_is_swept_as_its_stage(folder):
     config = load(TrainConfig, folder / "train.yaml", ["control=true"])
     sweep = SweepConfig.model_validate(
-        {"stage": "fnn-control", "space": {"stages.fnn.control.rows.learning_rate": {"uniform": [0.1, 1]}}}
+        {"stage": "fnn-control", "space": {"stages.fnn.control.embedding.learning_rate": {"uniform": [0.1, 1]}}}
     )
     schema.check(sweep, config, "sweep.yaml")
     assert lineage(with_looks(config, "fnn-control", 0.25), "fnn-control")[0].early_stop is not None
@@ -161,7 +162,7 @@ def test_a_control_is_swept_as_its_stage(folder):
     ("space", "shared"),
     [
         ({RATE: {"choice": [0.1, 0.2]}}, ["fm"]),
-        ({"stages.fm.rows.learning_rate": {"choice": [0.1, 0.2]}}, []),
+        ({"stages.fm.embedding.learning_rate": {"choice": [0.1, 0.2]}}, []),
         ({"stages.0.epochs": {"choice": [1, 2]}}, []),
         ({"stages.fnn.init_from": {"choice": ["fm", None]}}, []),
         ({"table.init_deviation": {"choice": [0.01, 0.02]}}, []),
@@ -217,13 +218,13 @@ def test_trials_that_are_over_keep_their_status_when_the_sweep_is_stopped(folder
     config = load(TrainConfig, folder / "train.yaml")
     settings = settings_of({RATE: {"uniform": [0.1, 0.2]}, "stages.fnn.schedule": {"choice": [{"type": "constant"}]}})
     trials = draw_trials(settings, folder / "train.yaml", [], "sweep.yaml")[:4]
-    recorder = tracking.connect(config.mlflow, str(folder))
-    runs = stopped(sweep_runs.recorded(recorder, "identity", settings, config, trials), stop)
-    statuses = {number: recorder.client.get_run(run_id).info.status for number, run_id in runs.trials.items()}
+    tracking = connect(config.mlflow, str(folder))
+    runs = stopped(sweep_runs.recorded(tracking, "identity", settings, config, trials), stop)
+    statuses = {number: tracking.client.get_run(run_id).info.status for number, run_id in runs.trials.items()}
     assert statuses == {1: "FINISHED", 2: "FAILED", 3: status, 4: status}
-    assert recorder.client.get_run(runs.run_id).info.status == status
-    assert recorder.client.get_run(runs.trials[2]).data.tags["mlflow.note.content"] == "it diverged"
-    assert json.loads(recorder.client.get_run(runs.trials[1]).data.params["stages.fnn.schedule"]) == {
+    assert tracking.client.get_run(runs.run_id).info.status == status
+    assert tracking.client.get_run(runs.trials[2]).data.tags["mlflow.note.content"] == "it diverged"
+    assert json.loads(tracking.client.get_run(runs.trials[1]).data.params["stages.fnn.schedule"]) == {
         "type": "constant"
     }
 

@@ -71,7 +71,7 @@ def stage(config: TrainConfig) -> StageConfig:
     """An FM that soon learns the training rows by heart, at a rate that does not depend on its number of steps."""
     changes = {
         "epochs": 6.0,
-        "rows": config.stages[0].rows.model_copy(update={"learning_rate": 0.3}),
+        "embedding": config.stages[0].embedding.model_copy(update={"learning_rate": 0.3}),
         "schedule": ConstantSchedule(),
     }
     return config.stages[0].model_copy(update=changes)
@@ -195,8 +195,8 @@ def test_a_fraction_of_an_epoch_is_a_fraction_of_its_steps(config, store, stage,
 @pytest.fixture(scope="module")
 def layered(config: TrainConfig, stopping: StageConfig) -> StageConfig:
     """A stage with all that a checkpoint must bring back: dropout, moments, a table with a scale, early stopping."""
-    rows = stopping.rows.model_copy(update={"name": "adam", "learning_rate": 0.02, "weight_decay": 0.1})
-    changes = {"init_from": None, "rows": rows, "early_stop": stopping.early_stop, "epochs": 3.0}
+    embedding = stopping.embedding.model_copy(update={"name": "adam", "learning_rate": 0.02, "weight_decay": 0.1})
+    changes = {"init_from": None, "embedding": embedding, "early_stop": stopping.early_stop, "epochs": 3.0}
     return config.stages[1].model_copy(update=changes)
 
 

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from training_states import train_alone
 
 from pipeline.data.batch import Batch
-from pipeline.embedding.lookup import make_plan
+from pipeline.embedding.lookup import group_ids
 from pipeline.embedding.sharding import Alone
 from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.step import Diverged, FusedStep, is_fusible
 from schemas.config import TrainConfig
-from schemas.stage import RowClipConfig, StageConfig
+from schemas.stage import ClipConfig, StageConfig
 
 fused = pytest.importorskip("pipeline.embedding.fused", reason="needs numba: pip install 'nightjar[fused]'")
 
@@ -39,7 +39,7 @@ def test_three_fused_steps_are_three_by_autograd(
     config: TrainConfig, num_rows: int, num_ids: int, is_weighted: bool, l2: float, seed: int
 ):
     rng, stage = np.random.default_rng(seed), config.stages[0]
-    stage = stage.model_copy(update={"rows": stage.rows.model_copy(update={"l2": l2})})
+    stage = stage.model_copy(update={"embedding": stage.embedding.model_copy(update={"l2": l2})})
     batches = [random_batch(rng, num_rows, num_ids, is_weighted) for _ in range(3)]
     one, other = (initialize.from_scratch(stage, config, num_ids, 0.3) for _ in range(2))
     steps, expected = train_fused(one, batches, stage), train_alone(other, batches, stage, 10)
@@ -66,9 +66,9 @@ def test_ids_are_sorted_with_their_positions(num_ids: int):
 @given(st.integers(0, 50), st.integers(1, 300), st.integers(0, 999))
 def test_ids_are_grouped_as_by_torch(num_positions: int, num_ids: int, seed: int):
     ids_N = torch.from_numpy(np.random.default_rng(seed).integers(0, num_ids, num_positions).astype(np.int32))
-    plan, expected = fused.make_plan(ids_N, num_ids), make_plan(ids_N)
+    groups, expected = fused.group_ids(ids_N, num_ids), group_ids(ids_N)
     for name in ("unique_U", "order_N", "starts_U", "index_N", "counts_U"):
-        assert getattr(plan, name).tolist() == getattr(expected, name).tolist(), name
+        assert getattr(groups, name).tolist() == getattr(expected, name).tolist(), name
 
 
 def test_the_same_batches_give_the_same_bits(config, rows):
@@ -97,8 +97,8 @@ def test_an_id_without_a_row_is_refused(config, rows):
 def test_it_steps_in_where_it_takes_the_same_steps(config):
     state, (fm, deepfm) = initialize.from_scratch(config.stages[0], config, 40), config.stages
     adam, clipped, decayed = (
-        fm.model_copy(update={"rows": fm.rows.model_copy(update=changes)})
-        for changes in ({"name": "adam"}, {"clip": RowClipConfig()}, {"weight_decay": 0.1})
+        fm.model_copy(update={"embedding": fm.embedding.model_copy(update=changes)})
+        for changes in ({"name": "adam"}, {"clip": ClipConfig()}, {"weight_decay": 0.1})
     )
     placement = Alone(state.table)
     assert is_fusible(state, placement, fm, has_bags=False)

@@ -179,8 +179,8 @@ def test_accumulators_are_kept_by_a_factor_and_0_starts_new_ones(config, fm_fold
 
 
 def test_adam_takes_no_accumulators_of_adagrads(config, fm_uri):
-    rows = config.stages[1].rows.model_copy(update={"name": "adam"})
-    stage = taking_all(config).model_copy(update={"rows": rows})
+    embedding = config.stages[1].embedding.model_copy(update={"name": "adam"})
+    stage = taking_all(config).model_copy(update={"embedding": embedding})
     state = initialize.start(stage, config, NUM_IDS, fm_uri, 0.5, CPU, None)
     saved = checkpoint.load_tensors(Path(checkpoint.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows, saved["table.rows"])

@@ -30,7 +30,7 @@ def test_the_first_log_loss_is_that_of_knowing_nothing(config, rows):
 
 def test_it_learns_what_one_field_tells(config, rows):
     stage = config.stages[0].model_copy(
-        update={"rows": config.stages[0].rows.model_copy(update={"learning_rate": 0.5})}
+        update={"embedding": config.stages[0].embedding.model_copy(update={"learning_rate": 0.5})}
     )
     state = initialize.from_scratch(stage, config, NUM_IDS)
     for _ in range(20):

@@ -19,7 +19,7 @@ from pipeline.training.checkpoint import StageState
 from pipeline.training.rank import Rank
 from pipeline.training.step import AutogradStep, FusedStep, TrainingStep, build_step, is_fusible
 from schemas.config import TrainConfig
-from schemas.stage import ConstantSchedule, OptimizerConfig, RowOptimizerConfig, StageConfig
+from schemas.stage import ConstantSchedule, EmbeddingConfig, OptimizerConfig, StageConfig
 
 NUM_IDS = 40
 CLICKS, NEGATIVES, SHARE = (10, 30), (90, 30), 1 / 3
@@ -33,7 +33,7 @@ both_kernels = pytest.mark.parametrize("is_fused", [False, pytest.param(True, ma
 def stage(config: TrainConfig) -> StageConfig:
     changes = {
         "batch_size": sum(CLICKS) + round(SHARE * sum(NEGATIVES)),
-        "rows": RowOptimizerConfig(learning_rate=1.0),
+        "embedding": EmbeddingConfig(learning_rate=1.0),
         "optimizer": OptimizerConfig(name="sgd", learning_rate=1.0),
         "schedule": ConstantSchedule(),
     }
@@ -103,12 +103,12 @@ def test_a_stage_starts_at_the_base_rate_of_the_whole_log(config, tmp_path):
 
 
 def frozen(stage: StageConfig, num_steps: int) -> StageConfig:
-    return stage.model_copy(update={"rows": stage.rows.model_copy(update={"frozen_steps": num_steps})})
+    return stage.model_copy(update={"embedding": stage.embedding.model_copy(update={"frozen_steps": num_steps})})
 
 
 @pytest.mark.parametrize("name", ["adagrad", "adam"])
 def test_frozen_steps_leave_the_rows_alone_while_the_dense_part_learns(config, rows, name):
-    stage = config.stages[1].model_copy(update={"rows": RowOptimizerConfig(name=name, weight_decay=0.1)})
+    stage = config.stages[1].model_copy(update={"embedding": EmbeddingConfig(name=name, weight_decay=0.1)})
     state = initialize.from_scratch(stage, config, NUM_IDS)
     before = state.table.rows.clone()
 

@@ -111,7 +111,7 @@ def check_memory(config: TrainConfig, num_ids: int) -> None:
         config.table.dimension,
         config.cluster.num_ranks,
         is_sharded=config.table.placement == "row_sharded",
-        has_moments=any(stage.rows.name == "adam" for stage in config.plan),
+        has_moments=any(stage.embedding.name == "adam" for stage in config.plan),
     )
     ray_nodes = [node for node in ray.nodes() if node["Alive"]]
     # What Ray gives out is what was free when it started, which costs nothing to look at. Where it falls short, other

@@ -9,7 +9,7 @@ import pytest
 from click_logs import SPEC, write_random_log
 
 from pipeline.data.store import Store
-from pipeline.registry import tracking
+from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
 from pipeline.training import checkpoint
@@ -35,7 +35,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
             "data": {"logs_uri": str(folder / "logs"), "features": SPEC},
             "stages": [
                 {"name": "fm", "model": "fm", "batch_size": 32, "epochs": 0.5},
-                {"name": "wild", "model": "fm", "batch_size": 32, "rows": {"learning_rate": 1e30}},
+                {"name": "wild", "model": "fm", "batch_size": 32, "embedding": {"learning_rate": 1e30}},
                 {
                     "name": "deepfm",
                     "model": "deepfm",
@@ -121,8 +121,8 @@ def test_a_stage_that_diverges_is_named_and_the_others_go_on(config, tmp_path, m
     assert list(summary.stages) == ["fm", "deepfm"]
     assert re.match(r"stage 'wild', step \d+: the loss ", summary.failures["wild"])
     assert retrain(diverging, lambda _: None) == summary, "asked again, it is not tried again"
-    recorder = tracking.connect(diverging.mlflow, diverging.work_uri)
-    runs = {run.info.run_name: run for run in recorder.client.search_runs([recorder.experiment_id])}
+    tracking = connect(diverging.mlflow, diverging.work_uri)
+    runs = {run.info.run_name: run for run in tracking.client.search_runs([tracking.experiment_id])}
     parent = runs.pop(next(name for name in runs if name not in ("fm", "wild", "deepfm")))
     assert {name: run.info.status for name, run in runs.items()} == {
         "fm": "FINISHED",
