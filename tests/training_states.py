@@ -3,21 +3,24 @@
 import os
 import resource
 from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from pipeline.data.batch import Batch
 from pipeline.data.rows import Rows
-from pipeline.embedding.sharding import Alone, RowSharded, place
+from pipeline.data.store import Store, StoredPart
+from pipeline.embedding.sharding import Alone, place
 from pipeline.embedding.table import WHOLE, Shard, Table
 from pipeline.evaluation.metrics import Sums
 from pipeline.training import checkpoint, collectives, initialize, loop
 from pipeline.training.checkpoint import StageState
+from pipeline.training.rank import Rank
 from pipeline.training.step import AutogradStep, Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
@@ -37,9 +40,20 @@ def assert_same_bits(one: StageState, other: StageState) -> None:
         assert torch.equal(value, other.model.state_dict()[name]), name
 
 
+def logits_of(state: StageState, batches: Iterable[Batch]) -> Tensor:
+    """Of all rows of the batches, by the one rank."""
+    return torch.cat([logits_B for _, logits_B in loop.predict(state, Alone(state.table), batches, num_fields=0)])
+
+
+def rank_of(config: TrainConfig, run_uri: str, num_ids: int = NUM_IDS, clicks_of_100: int = 50) -> Rank:
+    """The one rank, with a store of which nothing but the numbers is there."""
+    parts = (StoredPart("train", date(2026, 11, 1), 0, num_rows=100, num_positives=clicks_of_100),)
+    return Rank(config, Store("nowhere", num_ids, parts), run_uri)
+
+
 def train_alone(state: StageState, batches: Iterable[Batch], stage: StageConfig, num_steps: int) -> list[loop.Step]:
     """As the one rank."""
-    step = AutogradStep(state, state.model, Alone(state.table), stage, stage.batch_size)
+    step = AutogradStep(state, Alone(state.table), stage, stage.batch_size)
     return list(loop.train(state, step, map(step.prepare, batches), stage, num_steps))
 
 
@@ -64,16 +78,11 @@ def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, r
     is_sharded = config.table.placement == "row_sharded"
     state = initialize.from_scratch(stage, config, NUM_IDS, shard=Shard(rank, NUM_RANKS) if is_sharded else WHOLE)
     placement = place(state.table, NUM_IDS, config.table, group)
-    net = DistributedDataParallel(state.model)
     share = rows.take(np.flatnonzero((np.arange(len(rows)) // 8) % NUM_RANKS == rank))
-    step = AutogradStep(state, net, placement, stage, 8)
+    step = AutogradStep(state, placement, stage, 8)
     list(loop.train(state, step, map(step.prepare, batches_of(share, 8)), stage, 10))
     own = rows if rank == 0 else rows.slice(0, 40)  # of rank 0's five batches rank 1 has two
-    predictions = (
-        loop.predict_together(state, placement, batches_of(own, 32), rows.num_fields)
-        if isinstance(placement, RowSharded)
-        else loop.predict(state, batches_of(own, 32))
-    )
+    predictions = loop.predict(state, placement, batches_of(own, 32), rows.num_fields)
     np.save(folder / f"logits-{rank}.npy", torch.cat([logits_B for _, logits_B in predictions]).numpy())
     assert collectives.add_up(Sums.of(np.zeros(len(share)), share.labels)).metrics().rows == len(rows)
     folder = folder / ("state" if is_sharded else str(rank))
@@ -102,6 +111,6 @@ def trained_with(config: TrainConfig, rows: Rows, num_ids: int, rank: int) -> li
     stage = config.stages[1]
     state = initialize.from_scratch(stage, config, num_ids, shard=Shard(rank, NUM_RANKS))
     placement = place(state.table, num_ids, config.table, dist.new_group(backend="gloo"))
-    step = AutogradStep(state, DistributedDataParallel(state.model), placement, stage, 8)
+    step = AutogradStep(state, placement, stage, 8)
     spread = Rows(ids=rows.ids * (num_ids // NUM_IDS), labels=rows.labels, num_fields=rows.num_fields)
     return list(loop.train(state, step, map(step.prepare, batches_of(spread, 8)), stage, 20))

@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from pipeline.bench import machine, step
 from pipeline.bench.feed import own_cluster, write_store
 from pipeline.bench.shape import Shape
+from pipeline.runtime.progress import RATE, Point
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, stage_uri
 from pipeline.training.on_ray import trainer
@@ -26,25 +27,25 @@ HELD_OUT_ROWS = 65_536
 
 @dataclass(frozen=True)
 class Record:
-    """A metric log that adds to a file, a line of JSON a point, what rank 0's process can tell of itself."""
+    """Adds to a file, a line of JSON a point, what rank 0's process can tell of itself."""
 
     path: Path
 
-    def __call__(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
+    def __call__(self, point: Point) -> None:
         of_process = {
-            "step": step,
+            "step": point.step,
             "time": time.time(),
             "peak_memory_bytes": machine.peak_memory_bytes(),
             "shared_memory_bytes": machine.shared_memory_bytes(),
             "threads": torch.get_num_threads(),
         }
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**of_process, **metrics}) + "\n")
+            file.write(json.dumps({**of_process, **point.metrics}) + "\n")
 
     def points(self) -> list[dict[str, float]]:
         """Those of steps, not of the looks between them."""
         points = (json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines())
-        return [point for point in points if "perf/rows_per_second" in point]
+        return [point for point in points if RATE in point]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,6 @@ def report(shape: Shape, num_rows: int, fit: Fit, alone: dict[str, Any]) -> dict
 
 def _data_wait(points: list[dict[str, float]]) -> float:
     """Share of the steps' seconds, over all points: each tells its share and, by its rate, how long it took."""
-    seconds = [1 / point["perf/rows_per_second"] for point in points]
+    seconds = [1 / point[RATE] for point in points]
     waits = [point["perf/data_wait"] * one for point, one in zip(points, seconds, strict=True)]
     return sum(waits) / sum(seconds)

@@ -24,11 +24,12 @@ from pipeline.bench.shape import Shape
 from pipeline.bench.work import Work
 from pipeline.data.background import Ahead
 from pipeline.data.batch import Batch
+from pipeline.data.store import Store
 from pipeline.embedding.sharding import place
-from pipeline.embedding.table import WHOLE, Shard
 from pipeline.training import initialize, loop, memory
 from pipeline.training.checkpoint import StageState
 from pipeline.training.loop import Step
+from pipeline.training.rank import Rank
 from pipeline.training.step import build_step
 
 NUM_BATCHES = 32  # distinct ones, trained on in turn: what a batch has touched is no longer cached when it comes again
@@ -74,15 +75,19 @@ def measure(shape: Shape, seconds: float) -> dict[str, Any]:
 
 def training(shape: Shape, batches: Iterator[Batch]) -> tuple[StageState, Iterator[Step], dict[str, str]]:
     """This rank's state, the steps of the real loop that change it, and what they are computed by."""
-    config = shape.config()
-    stage, is_alone = config.stages[0], shape.num_ranks == 1
-    shard = WHOLE
-    if config.table.placement == "row_sharded" and not is_alone:
-        shard = Shard(dist.get_rank(), shape.num_ranks)
-    state = initialize.from_scratch(stage, config, shape.num_ids, CLICK_RATE, shard=shard)
-    ranks = None if is_alone else dist.new_group(backend="gloo")
-    placement = place(state.table, shape.num_ids, config.table, ranks, config.cluster.fused)
-    step = build_step(state, placement, stage, config.cluster, shape.rank_batch_size, has_bags=False)
+    config, is_alone = shape.config(), shape.num_ranks == 1
+    rank = Rank(
+        config,
+        Store("in memory", shape.num_ids, ()),
+        run_uri="",
+        index=0 if is_alone else dist.get_rank(),
+        count=shape.num_ranks,
+        group=None if is_alone else dist.new_group(backend="gloo"),
+    )
+    stage = config.stages[0]
+    state = initialize.from_scratch(stage, config, shape.num_ids, CLICK_RATE, shard=rank.shard)
+    placement = place(state.table, shape.num_ids, config.table, rank.group, config.cluster.fused)
+    step = build_step(rank, stage, state, placement)
     prepared = map(step.prepare, batches)
     # Of one rank, in the step: its threads are those asked for. Of several, by a thread as in a job: preparing is where
     # they tell each other ids, and would wait for each other.

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pipeline.data.batch import Batch
-from pipeline.embedding.lookup import IdGroups, group_ids, group_ids_padded
+from pipeline.embedding.lookup import IdGroups, Lookup, group_ids, group_ids_padded
 from pipeline.embedding.table import Shard, Table, check
 from schemas.config import TableConfig
 from schemas.stage import EmbeddingConfig
@@ -71,13 +71,37 @@ class Placement(Protocol):
     ) -> None:
         """Update all touched rows by the mean over ranks of their gradients. `rows_UD` is what pull gave."""
 
+    def lookup(self, batch: Batch) -> Lookup:
+        """To score a batch: its rows as float32, without a gradient, on the table's device.
+
+        Raises ValueError for an id outside the table. Where rows are sharded, all ranks must ask together.
+        """
+
+    def until_all_end(self, batches: Iterable[Batch], num_fields: int) -> Iterator[Batch]:
+        """The batches to look up; where ranks must ask together, then ones of no rows until every rank's have ended."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Alone:
-    """One rank: all rows are here."""
+class _Whole:
+    """A table all of whose rows are here: to look them up, no other rank is asked."""
 
     table: Table
     group: Grouping = group_by_torch
+
+    def pull(self, prepared: Prepared) -> Tensor:
+        return self.table.pull(prepared.groups.unique_U)
+
+    def lookup(self, batch: Batch) -> Lookup:
+        return self.table.read(batch.to(self.table.rows.device))
+
+    def until_all_end(self, batches: Iterable[Batch], num_fields: int) -> Iterator[Batch]:
+        return iter(batches)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alone(_Whole):
+    """One rank: all rows are here."""
+
     num_ranks: int = 1
 
     def prepare(self, batch: Batch) -> Prepared:
@@ -90,42 +114,39 @@ class Alone:
         groups = group_ids_padded(batch.ids_N)
         return Prepared(batch, groups, groups)
 
-    def pull(self, prepared: Prepared) -> Tensor:
-        return self.table.pull(prepared.groups.unique_U)
-
     def push(
         self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
         self.table.update(prepared.update, rows_UD, grad_UD, config, rate, step)
 
 
-class Replicated:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Replicated(_Whole):
     """Every rank holds all rows, and gathers what the others touched: all then update alike, to the same bits."""
 
-    def __init__(
-        self, table: Table, config: TableConfig, ranks: dist.ProcessGroup | None, group: Grouping = group_by_torch
-    ) -> None:
-        """`ranks` is one of gloo for prepare alone: collectives of two threads must not meet in one group."""
-        self.table, self._wire, self._ranks, self._group = table, getattr(torch, config.wire), ranks, group
-        self.num_ranks = dist.get_world_size()
+    ranks: dist.ProcessGroup | None
+    """A group of gloo for prepare alone: collectives of two threads must not meet in one group."""
+    wire: torch.dtype = torch.float32
+    """Of the gradients, between ranks."""
+
+    @property
+    def num_ranks(self) -> int:
+        return dist.get_world_size()
 
     def prepare(self, batch: Batch) -> Prepared:
         check(batch.ids_N, len(self.table.rows))
-        groups = self._group(batch.ids_N, len(self.table.rows))
-        ids_and_counts = _gather(torch.stack([groups.unique_U, groups.counts_U], dim=1), self._ranks)
+        groups = self.group(batch.ids_N, len(self.table.rows))
+        ids_and_counts = _gather(torch.stack([groups.unique_U, groups.counts_U], dim=1), self.ranks)
         received = tuple(len(of_rank) for of_rank in ids_and_counts)
-        update = _groups_of_ranks(torch.cat(ids_and_counts), self._group, len(self.table.rows))
+        update = _groups_of_ranks(torch.cat(ids_and_counts), self.group, len(self.table.rows))
         device = self.table.rows.device
         return Prepared(batch.to(device), groups.to(device), update.to(device), received=received)
-
-    def pull(self, prepared: Prepared) -> Tensor:
-        return self.table.pull(prepared.groups.unique_U)
 
     def push(
         self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
         longest = max(prepared.received)
-        padded = torch.zeros(longest, grad_UD.shape[1], dtype=self._wire, device=grad_UD.device)
+        padded = torch.zeros(longest, grad_UD.shape[1], dtype=self.wire, device=grad_UD.device)
         padded[: len(grad_UD)] = grad_UD
         gathered = [torch.empty_like(padded) for _ in prepared.received]
         dist.all_gather([_bytes(grads) for grads in gathered], _bytes(padded))
@@ -135,52 +156,57 @@ class Replicated:
         self.table.update(prepared.update, rows_UD, mean_UD, config, rate, step)
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RowSharded:
     """Rank i of m holds the rows of ids i, i + m, ...; ranks ask each other for rows and send gradients back."""
 
-    def __init__(
-        self,
-        table: Table,
-        num_ids: int,
-        config: TableConfig,
-        ranks: dist.ProcessGroup | None,
-        group: Grouping = group_by_torch,
-    ) -> None:
-        """`ranks` as Replicated's."""
-        self.table, self._wire, self._ranks, self._group = table, getattr(torch, config.wire), ranks, group
-        self._num_ids, self.num_ranks = num_ids, dist.get_world_size()
-        self._rows_per_rank = Shard(0, self.num_ranks).num_rows(num_ids)
+    table: Table
+    num_ids: int
+    """Of all ranks' shards."""
+    ranks: dist.ProcessGroup | None
+    """A group of gloo for prepare alone: collectives of two threads must not meet in one group."""
+    wire: torch.dtype = torch.float32
+    """Of rows and gradients, between ranks."""
+    group: Grouping = group_by_torch
+
+    @property
+    def num_ranks(self) -> int:
+        return dist.get_world_size()
+
+    @property
+    def _rows_per_rank(self) -> int:
+        return Shard(0, self.num_ranks).num_rows(self.num_ids)
 
     def prepare(self, batch: Batch) -> Prepared:
-        check(batch.ids_N, self._num_ids)
+        check(batch.ids_N, self.num_ids)
         # Numbered in the order of owners, so that what goes to one rank lies together.
         owners_N = batch.ids_N % self.num_ranks
         places_N = owners_N * self._rows_per_rank + batch.ids_N // self.num_ranks
-        groups = self._group(places_N, self._rows_per_rank * self.num_ranks)
+        groups = self.group(places_N, self._rows_per_rank * self.num_ranks)
         bounds = torch.arange(1, self.num_ranks) * self._rows_per_rank
         sent = _sizes(torch.searchsorted(groups.unique_U, bounds), len(groups.unique_U))
-        received = tuple(_all_to_all_sizes(sent, self._ranks))
+        received = tuple(_all_to_all_sizes(sent, self.ranks))
         rows_and_counts = torch.stack([groups.unique_U % self._rows_per_rank, groups.counts_U], dim=1)
         asked = rows_and_counts.new_empty(sum(received), 2)
-        dist.all_to_all_single(asked, rows_and_counts, list(received), list(sent), group=self._ranks)
+        dist.all_to_all_single(asked, rows_and_counts, list(received), list(sent), group=self.ranks)
         device = self.table.rows.device
-        update = _groups_of_ranks(asked, self._group, len(self.table.rows))
+        update = _groups_of_ranks(asked, self.group, len(self.table.rows))
         return Prepared(batch.to(device), groups.to(device), update.to(device), sent, received)
 
-    def pull(self, prepared: Prepared, exactly: bool = False) -> Tensor:
-        """`exactly`: as float32, whatever the wire is."""
-        distinct_VD = self.table.pull(prepared.update.unique_U)
-        asked = distinct_VD if exactly else distinct_VD.to(self._wire)
-        return self._exchange(asked.index_select(0, prepared.update.index_N), prepared.received, prepared.sent)
+    def pull(self, prepared: Prepared) -> Tensor:
+        return self._pull(prepared, self.wire)
+
+    def lookup(self, batch: Batch) -> Lookup:
+        prepared = self.prepare(batch)
+        return Lookup(self._pull(prepared, torch.float32), prepared.groups.index_N, prepared.batch)
 
     def until_all_end(self, batches: Iterable[Batch], num_fields: int) -> Iterator[Batch]:
-        """The batches, then ones of no rows until every rank's have ended: each is an exchange of all ranks."""
         iterator = iter(batches)
         batch = next(iterator, None)
         nothing = Batch(ids_N=torch.empty(0, dtype=torch.int32), labels_B=torch.empty(0), num_fields=num_fields)
         while True:
             num_left = torch.tensor([batch is not None], dtype=torch.int64)
-            dist.all_reduce(num_left, group=self._ranks)
+            dist.all_reduce(num_left, group=self.ranks)
             if not num_left:
                 return
             yield nothing if batch is None else batch
@@ -189,10 +215,14 @@ class RowSharded:
     def push(
         self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
-        grads = self._exchange(grad_UD.to(self._wire), prepared.sent, prepared.received)
+        grads = self._exchange(grad_UD.to(self.wire), prepared.sent, prepared.received)
         mean_VD = prepared.update.sum_occurrences(grads) / self.num_ranks
         own_VD = self.table.pull(prepared.update.unique_U)
         self.table.update(prepared.update, own_VD, mean_VD, config, rate, step)
+
+    def _pull(self, prepared: Prepared, wire: torch.dtype) -> Tensor:
+        asked = self.table.pull(prepared.update.unique_U).to(wire)
+        return self._exchange(asked.index_select(0, prepared.update.index_N), prepared.received, prepared.sent)
 
     def _exchange(self, values: Tensor, sent: Sequence[int], received: Sequence[int]) -> Tensor:
         """The first sent[0] rows of `values` go to rank 0, the next to rank 1, ...; what they send, in their order."""
@@ -205,12 +235,12 @@ def place(
     table: Table, num_ids: int, config: TableConfig, ranks: dist.ProcessGroup | None, is_fused: bool = True
 ) -> Placement:
     """Of a rank's table; `ranks` are all ranks as a second group, for `prepare`. None where there is one rank."""
-    group = grouping(is_fused)
+    group, wire = grouping(is_fused), getattr(torch, config.wire)
     if ranks is None or dist.get_world_size() == 1:
         return Alone(table, group)
     if config.placement == "row_sharded":
-        return RowSharded(table, num_ids, config, ranks, group)
-    return Replicated(table, config, ranks, group)
+        return RowSharded(table=table, num_ids=num_ids, ranks=ranks, wire=wire, group=group)
+    return Replicated(table=table, ranks=ranks, wire=wire, group=group)
 
 
 def _groups_of_ranks(ids_and_counts: Tensor, group: Grouping, num_ids: int) -> IdGroups:

@@ -45,10 +45,10 @@ class SweepRuns:
     """Of these, the ones that MLflow does not know of yet."""
 
     def log_look(self, number: int, ne: float, step: int) -> None:
-        self._log(str(number), {LOOK_NE: ne}, step)
+        self._log.add(str(number), {LOOK_NE: ne}, step)
 
     def finish_trial(self, number: int, best_ne: float) -> None:
-        self._log(str(number), {BEST_NE: best_ne}, 0)
+        self._log.add(str(number), {BEST_NE: best_ne}, 0)
         self._end_trial(number, "FINISHED")
 
     def fail_trial(self, number: int, why: str) -> None:

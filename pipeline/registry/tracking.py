@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from pipeline.registry import server
+from pipeline.runtime.progress import Point
 from schemas.config import MLflowConfig, TrainConfig
 from schemas.stage import StageConfig
 
@@ -107,7 +108,7 @@ class Tracking:
 
 
 class RunLog:
-    """`log(stage, metrics, step)` for rank 0: small, survives pickling, and keeps MLflow's troubles from training.
+    """Where rank 0 reports the points of its curves: small, survives pickling, keeps MLflow's troubles from training.
 
     What is not finite is left out. What cannot be sent is kept and sent along with a later point, tried once a minute;
     what is still unsent when the process ends is lost.
@@ -121,18 +122,18 @@ class RunLog:
         self._quiet_until = 0.0
         self._has_warned = False
 
-    @property
-    def num_unsent(self) -> int:
-        return sum(map(len, self._unsent.values()))
-
     def open(self) -> None:
         """Import what the first call would have to wait for."""
         server.open_client(self.uri)
 
-    def __call__(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
+    def __call__(self, point: Point) -> None:
+        self.add(point.stage, point.metrics, point.step)
+
+    def add(self, name: str, metrics: Mapping[str, float], step: int) -> None:
+        """Log metrics of the run that goes by that name."""
         now_ms = int(time.time() * 1000)
-        points = [(name, float(value), now_ms, step) for name, value in metrics.items() if isfinite(value)]
-        self._unsent.setdefault(self._run_ids[stage], []).extend(points)
+        finite = [(metric, float(value), now_ms, step) for metric, value in metrics.items() if isfinite(value)]
+        self._unsent.setdefault(self._run_ids[name], []).extend(finite)
         if time.monotonic() < self._quiet_until:
             return
         try:

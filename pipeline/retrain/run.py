@@ -1,7 +1,6 @@
 """One retrain, from a click log to a registered model, as a list of calls."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
 from pydantic import TypeAdapter
@@ -16,7 +15,7 @@ from pipeline.retrain.dataset import Inputs, best_possible_ne, encoded_store, fi
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.runtime import cluster, files
 from pipeline.runtime.lease import Lease
-from pipeline.runtime.progress import Event, Show
+from pipeline.runtime.progress import RATE, Event, Point, Report, Show
 from pipeline.training import results
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import Job
@@ -118,7 +117,7 @@ def train(prepared: Prepared, run: Retrain, show: Show) -> Trained:
     trainer.check_memory(config, encoded.num_ids)
     run.open_stages(config.plan)
     log = run.log
-    failures = trainer.fit(Job(config, encoded, run_uri, log, open_log=log.open), _steps_to(show))
+    failures = trainer.fit(Job(config, encoded, run_uri, log, open_log=log.open), _points_to(show))
     return _recorded(prepared, encoded, failures, run)
 
 
@@ -192,8 +191,8 @@ def _summary(trained: Trained, decision: Decision, run: Retrain) -> Summary:
     )
 
 
-def _steps_to(show: Show) -> Callable[[str, int, int, float], None]:
-    def show_step(stage: str, step: int, num_steps: int, rows_per_second: float) -> None:
-        show(Event(f"train {stage}", step, num_steps, f"{rows_per_second:,.0f} rows/s"))
+def _points_to(show: Show) -> Report:
+    def show_point(point: Point) -> None:
+        show(Event(f"train {point.stage}", point.step, point.num_steps, f"{point.metrics[RATE]:,.0f} rows/s"))
 
-    return show_step
+    return show_point

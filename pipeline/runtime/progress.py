@@ -15,6 +15,8 @@ class Event:
 
 
 Show = Callable[[Event], None]
+RATE = "perf/rows_per_second"
+"""The metric of a point that tells how fast its stage goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +30,4 @@ class Point:
 
 
 Report = Callable[[Point], None]
+"""Takes a point as a stage comes to it; where it is given to a Ray worker, it must survive pickling."""

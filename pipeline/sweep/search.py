@@ -26,13 +26,11 @@ from pipeline.registry.sweep_runs import SweepRuns
 from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
 from pipeline.runtime import cluster, files
-from pipeline.runtime.progress import Event, Show
+from pipeline.runtime.progress import Event, Point, Report, Show
 from pipeline.training import checkpoint, local, memory
 from pipeline.training.checkpoint import stage_uri
 from pipeline.training.on_ray import trainer
-from pipeline.training.on_ray.worker import MetricLog
 from pipeline.training.rank import Rank
-from pipeline.training.stage import Tell
 from pipeline.training.step import Diverged
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.errors import INTERRUPTED, Failure, Refusal
@@ -189,38 +187,34 @@ def _run_trial(point: Mapping[str, int], task: Task) -> None:
     config, uri = task.configs[number], task.trial_uri(number)
     num_looks = 0
 
-    def log(stage: str, metrics: Mapping[str, float], step: int) -> None:
+    def report(point: Point) -> None:
         nonlocal num_looks
-        if stage == task.stage and sweep_runs.LOOK_NE in metrics:
+        if point.stage == task.stage and sweep_runs.LOOK_NE in point.metrics:
             num_looks += 1
-            tune.report({"ne": metrics[sweep_runs.LOOK_NE], "look": num_looks, "step": step})
+            tune.report({"ne": point.metrics[sweep_runs.LOOK_NE], "look": num_looks, "step": point.step})
 
     files.remove(uri)  # of an earlier attempt
     for stage in task.shared:
         _copy(stage_uri(task.shared_uri, stage.name), stage_uri(uri, stage.name))
-    failure = _train(Rank(config, task.store, uri), lineage(config, task.stage), log)
+    failure = _train(Rank(config, task.store, uri), lineage(config, task.stage), report)
     if failure:
         tune.report({"ne": WORST_NE, "look": num_looks + 1, "step": 0, "failure": failure})
 
 
-def _named(log: MetricLog, stage: str) -> Tell:
-    return lambda metrics, step, _: log(stage, metrics, step)
-
-
-def _train(rank: Rank, stages: Sequence[StageConfig], log: MetricLog) -> str:
+def _train(rank: Rank, stages: Sequence[StageConfig], report: Report) -> str:
     """Train what is not published yet; why that could not be done, where another attempt would come to the same."""
     torch.set_num_threads(1)
     memory.keep_freed()
     try:
         for stage in stages:
             if not checkpoint.is_published(stage_uri(rank.run_uri, stage.name)):
-                local.run_stage(rank, stage, _named(log, stage.name))
+                local.run_stage(rank, stage, report)
     except (Diverged, ValueError) as error:  # a look can meet what is not finite before the next step does
         return str(error)
     return ""
 
 
-def _unlogged(stage: str, metrics: Mapping[str, float], step: int) -> None:
+def _unreported(point: Point) -> None:
     """Of stages that all trials share, nothing is told."""
 
 
@@ -325,7 +319,7 @@ class _Search(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped
         name = f"train {', '.join(stage.name for stage in task.shared)} for all trials"
         self.show(Event(name, 0, 1))
         rank = Rank(next(iter(task.configs.values())), task.store, task.shared_uri)
-        failure: str = ray.get(ray.remote(num_cpus=1)(_train).remote(rank, task.shared, _unlogged))
+        failure: str = ray.get(ray.remote(num_cpus=1)(_train).remote(rank, task.shared, _unreported))
         if failure:
             raise Failure(f"no trial could start: {failure}")
         self.show(Event(name, 1, 1))

@@ -20,8 +20,6 @@ class Watch:
 
     stage: StageConfig
     judge: Judge
-    num_steps: int
-    steps_per_epoch: int
     folder: Path
     """For the best state, as long as the stage takes."""
     own: Path | None = None
@@ -32,6 +30,10 @@ class Watch:
     def __post_init__(self) -> None:
         if self.own is not None and (self.own / BEST).is_dir():
             copytree(self.own / BEST, self.best_dir)
+
+    @property
+    def num_steps(self) -> int:
+        return self.judge.rank.num_steps(self.stage)
 
     @property
     def best_dir(self) -> Path:
@@ -47,7 +49,7 @@ class Watch:
         """What there is to log after the step just done."""
         progress, found = self.judge.state.progress, {}
         least, most = SAMPLE_ROWS
-        sample_rows = min(most, max(least, round(SAMPLE_SHARE * self.judge.store.num_rows("train"))))
+        sample_rows = min(most, max(least, round(SAMPLE_SHARE * self.judge.rank.store.num_rows("train"))))
         held_out = self.judge.sums("test", sample_rows).metrics()
         if held_out.ne is not None:
             found["held_out/ne"] = held_out.ne
@@ -81,5 +83,5 @@ class Watch:
     def _validation_steps(self) -> set[int]:
         if self.stage.early_stop is None:
             return set()
-        every = max(1, round(self.stage.early_stop.every_epochs * self.steps_per_epoch))
+        every = max(1, round(self.stage.early_stop.every_epochs * self.judge.rank.steps_per_epoch(self.stage)))
         return {*range(every, self.num_steps, every), self.num_steps}

@@ -12,33 +12,25 @@ from pipeline.runtime import files
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer
-from pipeline.training.rank import CPU
+from pipeline.training.rank import CPU, Rank
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig, TransferConfig
 
 LEAST_DEVIATION = 1e-3  # of a fresh start's: rows that are nearly 0 are not blown up further than by its inverse
 
 
-def start(
-    stage: StageConfig,
-    config: TrainConfig,
-    num_ids: int,
-    run_uri: str,
-    base_rate: float,
-    device: torch.device,
-    own_checkpoint: Path | None,
-    shard: Shard = WHOLE,
-) -> StageState:
-    """The state that the stage trains on from here, with this rank's shard of the table."""
-    state = from_scratch(stage, config, num_ids, base_rate, device, shard)
-    if own_checkpoint is not None:
-        checkpoint.restore(state, own_checkpoint)
+def start(rank: Rank, stage: StageConfig, own: Path | None) -> StageState:
+    """The state that the rank trains the stage on from here; `own` is the stage's last checkpoint."""
+    config = rank.config
+    state = from_scratch(stage, config, rank.store.num_ids, rank.base_rate, rank.device, rank.shard)
+    if own is not None:
+        checkpoint.restore(state, own)
     elif stage.init_from is not None:
         with tempfile.TemporaryDirectory() as folder:
             earlier = next((one for one in config.stages if one.name == stage.init_from), None)
             is_adagrad = stage.embedding.name == "adagrad" and (earlier is None or earlier.embedding.name == "adagrad")
             name = stage.init_from if earlier else checkpoint.origin_name(stage.init_from)
-            folder_of_earlier = files.fetch(checkpoint.stage_uri(run_uri, name), Path(folder))
+            folder_of_earlier = files.fetch(checkpoint.stage_uri(rank.run_uri, name), Path(folder))
             transfer(state, folder_of_earlier, stage.transfer, config.table.init_deviation, is_adagrad)
     return state
 

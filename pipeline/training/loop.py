@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.batch import Batch
-from pipeline.embedding.lookup import Lookup
-from pipeline.embedding.sharding import RowSharded
+from pipeline.embedding.sharding import Placement
 from pipeline.training.checkpoint import StageState
 from pipeline.training.optimizers import learning_rate_factor
 from pipeline.training.step import Losses, TrainingStep
@@ -71,27 +70,14 @@ def _generator_of(device: torch.device) -> torch.Generator:
 
 
 @torch.no_grad()
-def predict(state: StageState, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor]]:
-    """Each batch with its logits, by a table that holds all ids."""
-    state.table.settle()
-    state.model.eval()
-    for batch in batches:
-        yield batch, state.model(state.table.read(batch))
-
-
-@torch.no_grad()
-def predict_together(
-    state: StageState, placement: RowSharded, batches: Iterable[Batch], num_fields: int
+def predict(
+    state: StageState, placement: Placement, batches: Iterable[Batch], num_fields: int
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """The same over ranks that hold a shard each: to the same bits, and to the end on all of them.
+    """Each batch with its logits, to the same bits wherever the table's rows live.
 
-    A rank that has no batches left goes on answering the others, with batches of no rows.
+    Where ranks hold a shard each, one that has no batches left goes on answering the others, with batches of no rows.
     """
     state.table.settle()
     state.model.eval()
     for batch in placement.until_all_end(batches, num_fields):
-        prepared = placement.prepare(batch)
-        yield (
-            batch,
-            state.model(Lookup(placement.pull(prepared, exactly=True), prepared.groups.index_N, prepared.batch)),
-        )
+        yield batch, state.model(placement.lookup(batch))

@@ -1,6 +1,7 @@
 """A process among those that train together, and its share of the work."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 import torch.distributed as dist
@@ -36,7 +37,13 @@ class Rank:
         return len(self.config.data.features.fields)
 
     @property
+    def has_bags(self) -> bool:
+        """Whether a cell may hold several ids."""
+        return any(field.kind == "multi_valued" for field in self.config.data.features.fields)
+
+    @property
     def shard(self) -> Shard:
+        """The ids whose rows of the table are here."""
         is_sharded = self.config.table.placement == "row_sharded" and self.count > 1
         return Shard(self.index, self.count) if is_sharded else WHOLE
 
@@ -45,6 +52,10 @@ class Rank:
         """Of the log's rows: of the negatives, only a share may be in the store."""
         clicks = self.store.num_positives("train")
         return clicks / (clicks + (self.store.num_rows("train") - clicks) / self.config.data.negative_share)
+
+    def on_days_of(self, stage: StageConfig) -> Self:
+        """The rank as the stage trains it: on its newest days alone, where it asks for them."""
+        return replace(self, store=self.store.of_last_days(stage.last_days))
 
     def batch_size(self, stage: StageConfig) -> int:
         return stage.batch_size // self.count

@@ -4,6 +4,7 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -23,85 +24,86 @@ from pipeline.embedding.sharding import place
 from pipeline.evaluation import calibration
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.metrics import Sums
-from pipeline.training import checkpoint, collectives, initialize, loop, pretrain_layers, validation
+from pipeline.runtime.progress import Point, Report
+from pipeline.training import checkpoint, collectives, initialize, loop, pretrain_layers
 from pipeline.training.checkpoint import StageState
 from pipeline.training.curves import Curves
 from pipeline.training.early_stop import Watch
 from pipeline.training.rank import Rank, batch_starts
 from pipeline.training.step import TrainingStep, build_step, require_finite
+from pipeline.training.validation import Judge
 from schemas.stage import StageConfig
 
 Windows = Callable[[int], Iterator[Rows]]
 """(rows of a window) -> this rank's share of one epoch, in windows of so many."""
-Tell = Callable[[Mapping[str, float], int, int], None]
-"""Called on rank 0 with metrics, step and the number of steps in all."""
+Save = Callable[[StageState, Watch], None]
+"""Keeps a checkpoint, from which a rank that is started again goes on."""
 
 
-def train_stage(
-    rank: Rank,
-    stage: StageConfig,
-    own: Path | None,
-    windows: Windows,
-    tell: Tell,
-    save: Callable[[StageState, Watch], None],
-) -> None:
-    """Train the stage and publish it; `own` is its last checkpoint, `save` makes the next. Raises Diverged."""
-    config, store = rank.config, rank.store
+def train_stage(rank: Rank, stage: StageConfig, own: Path | None, windows: Windows, report: Report, save: Save) -> None:
+    """Train the stage and publish it; `own` is its last checkpoint, `save` makes the next. Raises Diverged.
+
+    Rank 0 alone reports.
+    """
     done_steps = checkpoint.read_progress(own).step if own else 0
     with TemporaryDirectory() as folder, closing(Ahead(_batches(rank, stage, windows, done_steps))) as batches:
         # Reading has begun by now: it takes as long to begin as the state takes to make.
-        state = initialize.start(
-            stage, config, store.num_ids, rank.run_uri, rank.base_rate, rank.device, own, rank.shard
-        )
-        placement = place(state.table, store.num_ids, config.table, rank.group, config.cluster.fused)
-        judge = validation.Judge(state, placement, store, rank.num_fields, rank.index, rank.count)
+        state = initialize.start(rank, stage, own)
+        config = rank.config
+        placement = place(state.table, rank.store.num_ids, config.table, rank.group, config.cluster.fused)
+        judge = Judge(rank, state, placement)
         if stage.mlp.rbm and own is None:
-            fits = pretrain_layers.pretrain(state, placement, store, rank.num_fields, stage.mlp.rbm, config.seed)
+            fits = pretrain_layers.pretrain(rank, state, placement, stage.mlp.rbm)
             if rank.index == 0:
-                tell(
-                    {f"rbm/error_layer_{i}": fit.error_after for i, fit in enumerate(fits, 1)}, 0, rank.num_steps(stage)
-                )
-        watch = Watch(stage, judge, rank.num_steps(stage), rank.steps_per_epoch(stage), Path(folder), own)
-        has_bags = any(field.kind == "multi_valued" for field in config.data.features.fields)
-        size, share = rank.batch_size(stage), config.data.negative_share
-        step = build_step(state, placement, stage, config.cluster, size, has_bags, share)
-        _take_steps(rank, stage, state, step, watch, batches, tell, save)
+                errors = {f"rbm/error_layer_{number}": fit.error_after for number, fit in enumerate(fits, 1)}
+                report(Point(stage.name, 0, rank.num_steps(stage), errors))
+        watch = Watch(stage, judge, Path(folder), own)
+        step = build_step(rank, stage, state, placement)
+        _Run(rank, stage, state, step, watch, report, save).take_steps(batches)
         watch.restore_best()
     state.progress.settings = {**step.settings, "threads": str(torch.get_num_threads())}
     _publish(rank, state, judge, checkpoint.stage_uri(rank.run_uri, stage.name))
 
 
-def _take_steps(
-    rank: Rank,
-    stage: StageConfig,
-    state: StageState,
-    step: TrainingStep,
-    watch: Watch,
-    batches: Iterator[Batch],
-    tell: Tell,
-    save: Callable[[StageState, Watch], None],
-) -> None:
-    """All that are left, with a look now and then, until the stage is over."""
-    progress, num_steps, every_steps = state.progress, rank.num_steps(stage), rank.config.checkpoint.every_steps
-    if progress.step and watch.next_look(progress.step - 1) == progress.step:
-        watch.look()  # the checkpoint was made before it
-    curves = Curves(num_steps, lambda metrics, number: tell(metrics, number, num_steps))
-    while progress.step < num_steps and not watch.is_over:
-        # No thread prepares ahead while the ranks look: both talk to the other ranks.
-        prepared = Ahead(map(step.prepare, islice(batches, watch.next_look(progress.step) - progress.step)))
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A stage at work on a rank."""
+
+    rank: Rank
+    stage: StageConfig
+    state: StageState
+    step: TrainingStep
+    watch: Watch
+    report: Report
+    save: Save
+
+    def take_steps(self, batches: Iterator[Batch]) -> None:
+        """All that are left, with a look now and then, until the stage is over."""
+        progress, watch, num_steps = self.state.progress, self.watch, self.rank.num_steps(self.stage)
+        if progress.step and watch.next_look(progress.step - 1) == progress.step:
+            watch.look()  # the checkpoint was made before it
+        curves = Curves(self.stage.name, num_steps, self.report)
+        while progress.step < num_steps and not watch.is_over:
+            self._take_until_look(batches, curves, num_steps)
+            found = watch.look()
+            if found and self.rank.index == 0:
+                self.report(Point(self.stage.name, progress.step, num_steps, found))
+
+    def _take_until_look(self, batches: Iterator[Batch], curves: Curves, num_steps: int) -> None:
+        """No thread prepares ahead while the ranks look: both talk to the other ranks."""
+        rank, stage, state, progress = self.rank, self.stage, self.state, self.state.progress
+        next_look = self.watch.next_look(progress.step)
+        prepared = Ahead(map(self.step.prepare, islice(batches, next_look - progress.step)))
         try:
-            for done in loop.train(state, step, prepared, stage, num_steps, (rank.config.seed, rank.index)):
+            for done in loop.train(state, self.step, prepared, stage, num_steps, (rank.config.seed, rank.index)):
                 if rank.index == 0:
                     curves.add(done, progress.step)
-                if progress.step % every_steps == 0 and progress.step < num_steps:
+                if progress.step % rank.config.checkpoint.every_steps == 0 and progress.step < num_steps:
                     require_finite(state, stage)
-                    save(state, watch)
+                    self.save(state, self.watch)
         finally:
             # After a failure too: the ranks prepare together, and none may leave the others waiting.
             deque(prepared, maxlen=0)
-        found = watch.look()
-        if found and rank.index == 0:
-            tell(found, progress.step, num_steps)
 
 
 def _batches(rank: Rank, stage: StageConfig, windows: Windows, done_steps: int) -> Iterator[Batch]:
@@ -126,7 +128,7 @@ def _batches(rank: Rank, stage: StageConfig, windows: Windows, done_steps: int) 
             skip = 0
 
 
-def _publish(rank: Rank, state: StageState, judge: validation.Judge, uri: str) -> None:
+def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
     """Every rank's part, then _SUCCESS; a barrier for all."""
     layer = _calibrate(rank, judge)
     sums, of_group, is_finite = Sums.zero(), {}, True
@@ -162,7 +164,7 @@ def has_a_part(rank: Rank, state: StageState) -> bool:
     return rank.index == 0 or state.table.shard.count > 1
 
 
-def _calibrate(rank: Rank, judge: validation.Judge) -> Calibration | None:
+def _calibrate(rank: Rank, judge: Judge) -> Calibration | None:
     """A layer over the logits, fitted to all ranks' validation rows; the same on each."""
     method = rank.config.calibration
     if method == "none":

@@ -19,7 +19,7 @@ from pipeline.models.deepfm import DeepFM
 from pipeline.models.fnn import FNN
 from pipeline.training.checkpoint import StageState
 from pipeline.training.precision import Precision, matmuls_in, resolve
-from schemas.config import ClusterConfig
+from pipeline.training.rank import Rank
 from schemas.stage import StageConfig
 
 
@@ -63,24 +63,24 @@ class TrainingStep(Protocol):
 
 
 class AutogradStep:
-    """Of any model, wherever the table's rows live."""
+    """Of any model, wherever the table's rows live.
+
+    With several ranks DDP averages the dense gradients and the placement those of the table: one step over the union
+    of their batches.
+    """
 
     def __init__(
         self,
         state: StageState,
-        net: nn.Module,
         placement: Placement,
         stage: StageConfig,
         rank_batch_size: int,
         precision: Precision = "float32",
         offset: float = 0.0,
     ) -> None:
-        """`net` is `state.model` or its DistributedDataParallel, `placement` that of `state.table`.
-
-        With several ranks DDP averages the dense gradients and the placement those of the table: one step over the
-        union of their batches. `offset` is added to the logits in the loss: see build_step.
-        """
-        self._state, self._net, self._placement, self._stage = state, net, placement, stage
+        """`placement` is that of `state.table`; `offset` is added to the logits in the loss: see build_step."""
+        self._state, self._placement, self._stage = state, placement, stage
+        self._net: nn.Module = DistributedDataParallel(state.model) if placement.num_ranks > 1 else state.model
         self._rank_batch_size, self._precision, self._offset = rank_batch_size, precision, offset
         self._asked: tuple[Tensor, torch.cuda.Event, int, int] | None = None
 
@@ -189,35 +189,29 @@ class FusedStep:
         """Every step has said so itself."""
 
 
-def build_step(
-    state: StageState,
-    placement: Placement,
-    stage: StageConfig,
-    cluster: ClusterConfig,
-    rank_batch_size: int,
-    has_bags: bool,
-    negative_share: float = 1.0,
-) -> TrainingStep:
-    """The fastest that this machine has for the stage; `has_bags`: cells may hold several ids or none.
+def build_step(rank: Rank, stage: StageConfig, state: StageState, placement: Placement) -> TrainingStep:
+    """The fastest that this machine has for the stage.
 
     Where only a share w of the negatives is trained on, the odds of a click among the rows are 1 / w times the log's
     (He et al. 2014, section 6.3). The loss sees the logits plus log(1 / w), so that the model itself is the log's.
     """
-    offset = -log(negative_share)
-    if cluster.fused and is_fusible(state, placement, stage, has_bags):
-        return FusedStep(state, stage, rank_batch_size, offset)
+    cluster, size, offset = rank.config.cluster, rank.batch_size(stage), -log(rank.config.data.negative_share)
+    if cluster.fused and is_fusible(state, placement, stage, rank.has_bags):
+        return FusedStep(state, stage, size, offset)
     if cluster.compile and isinstance(state.model, FNN | DeepFM):
         state.model.mlp.compile()
-    net = DistributedDataParallel(state.model) if placement.num_ranks > 1 else state.model
     precision = resolve(cluster.precision, state.table.rows.device)
-    return AutogradStep(state, net, placement, stage, rank_batch_size, precision, offset)
+    return AutogradStep(state, placement, stage, size, precision, offset)
 
 
 def is_fusible(state: StageState, placement: Placement, stage: StageConfig, has_bags: bool) -> bool:
-    """Whether FusedStep takes the same steps as AutogradStep would, on this machine."""
+    """Whether FusedStep takes the same steps as AutogradStep would, on this machine.
+
+    `has_bags`: cells may hold several ids, or none.
+    """
     return (
         stage.model == "fm"
-        and isinstance(placement, Alone)
+        and placement.num_ranks == 1
         and state.table.rows.device.type == "cpu"
         and not has_bags
         and stage.embedding.name == "adagrad"

@@ -9,25 +9,23 @@ from numpy.typing import NDArray
 
 from pipeline.data.batch import SCORED_ROWS, Batch
 from pipeline.data.rows import Rows
-from pipeline.data.store import SplitName, Store
+from pipeline.data.store import SplitName
 from pipeline.data.windows import local_windows
-from pipeline.embedding.sharding import Placement, RowSharded
+from pipeline.embedding.sharding import Placement
 from pipeline.evaluation.metrics import Sums
 from pipeline.training import collectives, loop
 from pipeline.training.checkpoint import StageState
+from pipeline.training.rank import Rank
 from pipeline.training.step import Diverged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """Of one stage's state. All ranks must ask it for the same, together."""
+    """Judges a stage's state by rows of the rank's store. All ranks must ask it for the same, together."""
 
+    rank: Rank
     state: StageState
     placement: Placement
-    store: Store
-    num_fields: int
-    rank: int = 0
-    num_ranks: int = 1
 
     def sums(self, split: SplitName, sample_rows: int | None = None) -> Sums:
         """Over all ranks, on every rank; of about `sample_rows` rows alone, always the same ones, where it is given."""
@@ -58,12 +56,8 @@ class Judge:
         """
         self.state.table.settle()
         shares, again = tee(self._slices(split, sample_rows))
-        device = self.state.table.rows.device
-        batches = (Batch.of(rows, 0, len(rows)).to(device) for _, rows in again)
-        if isinstance(self.placement, RowSharded):
-            predictions = loop.predict_together(self.state, self.placement, batches, self.num_fields)
-        else:
-            predictions = loop.predict(self.state, batches)
+        batches = (Batch.of(rows, 0, len(rows)) for _, rows in again)
+        predictions = loop.predict(self.state, self.placement, batches, self.rank.num_fields)
         last = -1
         window: list[Rows] = []
         logits: list[NDArray[np.float32]] = []
@@ -80,9 +74,10 @@ class Judge:
             pass
 
     def _slices(self, split: SplitName, sample_rows: int | None) -> Iterator[tuple[int, Rows]]:
-        of_split = local_windows(self.store, split, self.num_fields, self.rank, self.num_ranks)
-        share = 1.0 if sample_rows is None else min(1.0, sample_rows / max(1, self.store.num_rows(split)))
+        rank, store = self.rank, self.rank.store
+        of_split = local_windows(store, split, rank.num_fields, rank.index, rank.count)
+        share = 1.0 if sample_rows is None else min(1.0, sample_rows / max(1, store.num_rows(split)))
         for index, rows in enumerate(of_split):
             taken = rows.slice(0, max(1, round(share * len(rows))))
             for start in range(0, len(taken), SCORED_ROWS):
-                yield self.rank + index * self.num_ranks, taken.slice(start, start + SCORED_ROWS)
+                yield rank.index + index * rank.count, taken.slice(start, start + SCORED_ROWS)

@@ -82,7 +82,7 @@ def train(logs: str, work: str) -> None:
     with cluster.connected(config.cluster):
         store = encoded_store(config, find_inputs(config, lambda _: None), lambda _: None)
         record = Record(Path(work) / "points.jsonl")
-        trainer.fit(Job(config, store, f"{work}/runs/memory", record), lambda *_: None)
+        trainer.fit(Job(config, store, f"{work}/runs/memory", record), lambda point: None)
     found = {
         "rows": store.num_rows("train"),
         "table_bytes": store.num_ids * (1 + config.table.dimension + 1) * 4,

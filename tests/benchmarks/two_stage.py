@@ -258,7 +258,7 @@ def changed_as(net: StageConfig, number: int) -> StageConfig:
 def train(world: World, stage: StageConfig) -> None:
     torch.set_num_threads(1)
     if not checkpoint.is_published(checkpoint.stage_uri(world.run_uri, stage.name)):
-        local.run_stage(Rank(world.config, world.store, world.run_uri), stage, lambda *point: None)
+        local.run_stage(Rank(world.config, world.store, world.run_uri), stage, lambda point: None)
 
 
 def entry_of(world: World, stage: StageConfig, transfer: str, control: StageConfig | None = None) -> Entry:

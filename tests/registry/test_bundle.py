@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from safetensors import safe_open
+from training_states import logits_of
 
 from pipeline.data.batch import Batch
 from pipeline.evaluation.calibration import Isotonic, Platt
 from pipeline.registry.bundle import Bundle, Origin
 from pipeline.retrain.promotion import write_bundle
-from pipeline.training import checkpoint, loop
+from pipeline.training import checkpoint
 from schemas.errors import Refusal
 
 REPOSITORY = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def test_a_bundle_scores_bit_for_bit_as_training_evaluates(bundle, state, random
     log = random_log(8200, 1)  # values that the vocabulary has never seen among them, and two batches
     rows = bundle.encoder.encode(log)
     batches = [Batch.of(rows, 0, 8192), Batch.of(rows, 8192, 8200)]
-    evaluated = np.concatenate([logits_B.numpy() for _, logits_B in loop.predict(state, batches)])
+    evaluated = logits_of(state, batches).numpy()
     scored = bundle.logits(log)
     assert scored.dtype == np.float32
     assert np.array_equal(scored, evaluated)

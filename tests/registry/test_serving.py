@@ -17,6 +17,7 @@ from processes import QUIET, free_port, served
 from pipeline.registry import tracking, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import RunLog, Tracking, connect
+from pipeline.runtime.progress import Point
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 
@@ -63,7 +64,7 @@ def model_folder(tmp_path_factory, config, bundle_folder) -> Path:
 def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, bundle_folder, random_log):
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
-        run.log("deepfm", {"train/ne": 1.5}, 10)
+        run.log(Point("deepfm", 10, 100, {"train/ne": 1.5}))
         run.finish_stage("deepfm", {"ne": 0.9})
         version = versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night", {"day": "19"})
         versions.promote(tracked, version)
@@ -83,12 +84,11 @@ def test_curves_kept_while_the_server_was_away_are_sent_when_it_is_back(tracked,
     with tracked.retrain("another identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
         log = RunLog(f"http://127.0.0.1:{free_port()}", run.stages)
-        log("fm", {"train/ne": 1.0}, 1)
-        log("fm", {"train/ne": 0.9}, 2)
-        assert log.num_unsent == 2
+        log(Point("fm", 1, 100, {"train/ne": 1.0}))
+        log(Point("fm", 2, 100, {"train/ne": 0.9}))
+        assert not tracked.client.get_metric_history(run.stages["fm"], "train/ne")
         log.uri = tracked.uri
-        log("fm", {"train/ne": 0.8}, 3)
-        assert log.num_unsent == 0
+        log(Point("fm", 3, 100, {"train/ne": 0.8}))
         history = tracked.client.get_metric_history(run.stages["fm"], "train/ne")
         assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.9), (3, 0.8)]
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pipeline.registry import tracking
 from pipeline.registry.tracking import Retrain, RunLog, Tracking, connect
+from pipeline.runtime.progress import Point
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 
@@ -70,7 +71,7 @@ def test_a_deleted_experiment_is_refused(tracked):
 def test_a_finished_retrain_is_one_parent_and_a_child_a_stage(tracked, retrain, config):
     with retrain(IDENTITY) as run:
         assert statuses(run) == {"parent": "RUNNING", "fm": "SCHEDULED", "deepfm": "SCHEDULED"}
-        run.log("fm", {"train/ne": 1.5}, 10)
+        run.log(Point("fm", 10, 100, {"train/ne": 1.5}))
         assert statuses(run)["fm"] == "RUNNING"
         for stage in ("fm", "deepfm"):
             run.finish_stage(stage, {"ne": 0.9, "gauc": float("nan"), "seconds": 3.0}, {"kernel": "fused"})
@@ -165,8 +166,8 @@ def test_figures_and_a_description_stand_on_the_parent(tracked, retrain):
 def test_curves_are_logged_by_a_copy_in_another_process(tracked, retrain):
     with retrain() as run:
         log = pickle.loads(pickle.dumps(run.log))
-        log("deepfm", {"train/ne": 1.5, "perf/data_wait": float("inf")}, 10)
-        log("deepfm", {"train/ne": 1.25}, 20)
+        log(Point("deepfm", 10, 100, {"train/ne": 1.5, "perf/data_wait": float("inf")}))
+        log(Point("deepfm", 20, 100, {"train/ne": 1.25}))
         history = tracked.client.get_metric_history(run.stages["deepfm"], "train/ne")
         assert [(point.step, point.value) for point in history] == [(10, 1.5), (20, 1.25)]
         assert "perf/data_wait" not in tracked.client.get_run(run.stages["deepfm"]).data.metrics
@@ -177,7 +178,7 @@ def test_curves_that_cannot_be_sent_are_kept_with_one_warning(caplog):
     start = time.monotonic()
     with caplog.at_level(logging.WARNING):
         for step in range(100):
-            log("fm", {"train/ne": 1.0, "train/log_loss": 0.1}, step)
-    assert log.num_unsent == 200
+            log(Point("fm", step, 100, {"train/ne": 1.0, "train/log_loss": 0.1}))
+    assert sum(map(len, log._unsent.values())) == 200
     assert len([record for record in caplog.records if record.name == tracking.__name__]) == 1
     assert time.monotonic() - start < 10

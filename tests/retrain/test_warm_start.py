@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import torch
+from training_states import rank_of
 
 from pipeline.data import vocabulary
 from pipeline.registry.bundle import Bundle, Origin
@@ -13,7 +14,6 @@ from pipeline.registry.tracking import Tracking
 from pipeline.retrain import warm_start
 from pipeline.retrain.promotion import write_bundle
 from pipeline.training import checkpoint, initialize
-from pipeline.training.rank import CPU
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
 from schemas.stage import EmbeddingConfig, StageConfig
@@ -46,7 +46,7 @@ def test_a_stage_starts_from_a_models_rows_and_new_values_get_fresh_ones(
     assert grown.num_ids > known.num_ids
     warm_start.lay_out(bundles, str(tmp_path))
 
-    state = initialize.start(warm.stages[0], warm, grown.num_ids, str(tmp_path), 0.5, CPU, None)
+    state = initialize.start(rank_of(warm, str(tmp_path), grown.num_ids), warm.stages[0], None)
     bundle = Bundle.load(bundle_folder)
     assert torch.equal(state.table.rows[: known.num_ids], bundle.table.rows)
     assert torch.equal(state.table.accumulators[: known.num_ids], bundle.table.accumulators)
@@ -74,7 +74,7 @@ def test_an_adam_models_accumulators_are_left_behind(config, random_log, trackin
     bundles = warm_start.load(warm, tracking)
     warm_start.lay_out(bundles, str(tmp_path))
     num_ids = warm_start.vocabulary_of(bundles).num_ids
-    state = initialize.start(warm.stages[0], warm, num_ids, str(tmp_path), 0.5, CPU, None)
+    state = initialize.start(rank_of(warm, str(tmp_path), num_ids), warm.stages[0], None)
     assert not state.table.accumulators.any()
 
 

@@ -17,6 +17,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.store import SplitName, Store, StoredPart, complete, write_part
 from pipeline.data.windows import local_windows, rewindowed
 from pipeline.evaluation import calibration
+from pipeline.runtime.progress import Point
 from pipeline.training import checkpoint, local
 from pipeline.training.checkpoint import StageState
 from pipeline.training.early_stop import BEST, CURVE_LOOKS, Watch
@@ -87,11 +88,11 @@ def looks_of(rank: Rank, stage: StageConfig) -> Looks:
     """Train the stage: (step, NE) of each look at the validation rows."""
     looks: Looks = []
 
-    def log_metrics(metrics, step, _) -> None:
-        if "validation/ne" in metrics:
-            looks.append((step, metrics["validation/ne"]))
+    def report(point: Point) -> None:
+        if "validation/ne" in point.metrics:
+            looks.append((point.step, point.metrics["validation/ne"]))
 
-    local.run_stage(rank, stage, log_metrics)
+    local.run_stage(rank, stage, report)
     return looks
 
 
@@ -147,7 +148,7 @@ def test_stopping_early_gives_the_bits_of_having_trained_to_the_best_step_only(s
     rank, looks = stopped
     best_step, _ = min(looks, key=lambda look: look[1])
     shorter = Rank(rank.config, rank.store, str(tmp_path))
-    local.run_stage(shorter, stage.model_copy(update={"epochs": best_step / STEPS_PER_EPOCH}), lambda *_: None)
+    local.run_stage(shorter, stage.model_copy(update={"epochs": best_step / STEPS_PER_EPOCH}), lambda point: None)
     expected = checkpoint.load_tensors(published(shorter, stage))
     found = checkpoint.load_tensors(published(rank, stopping))
     assert all(torch.equal(found[name], value) for name, value in expected.items())
@@ -187,7 +188,7 @@ def test_held_out_logits_are_the_published_models_in_the_stores_order(whole, sta
 @pytest.mark.parametrize(("epochs", "num_steps"), [(0.5, 6), (1.25, 15), (1.3, 16), (2.0, 24), (0.01, 1)])
 def test_a_fraction_of_an_epoch_is_a_fraction_of_its_steps(config, store, stage, tmp_path, epochs, num_steps):
     rank, shorter = Rank(config, store, str(tmp_path)), stage.model_copy(update={"epochs": epochs})
-    local.run_stage(rank, shorter, lambda *_: None)
+    local.run_stage(rank, shorter, lambda point: None)
     progress = checkpoint.read_progress(published(rank, shorter))
     assert (progress.step, progress.rows_seen) == (num_steps, 16 * num_steps)
 
@@ -214,7 +215,7 @@ def train(rank: Rank, stage: StageConfig, own: Path | None, saved: Path | None) 
             if watch.best_dir.is_dir():
                 shutil.copytree(watch.best_dir, folder / BEST)
 
-    train_stage(rank, stage, own, windows, lambda metrics, step, num_steps: None, save)
+    train_stage(rank, stage, own, windows, lambda point: None, save)
 
 
 def test_a_run_that_is_resumed_from_any_checkpoint_publishes_the_bits_of_an_uninterrupted_one(
@@ -249,7 +250,7 @@ def progress_of(folder: Path) -> dict:
 
 def test_published_logits_are_those_of_the_calibration_fitted_to_the_validation_rows(whole, stage, splits, tmp_path):
     rank = Rank(whole.config.model_copy(update={"calibration": "platt"}), whole.store, str(tmp_path))
-    local.run_stage(rank, stage, lambda *_: None)
+    local.run_stage(rank, stage, lambda point: None)
     folder, validation, held_out = published(rank, stage), splits["validation"], splits["test"]
     layer = calibration.CALIBRATION.validate_json((folder / checkpoint.CALIBRATION).read_bytes())
     fitted = calibration.fit("platt", fm_logits(folder, validation), validation.labels)

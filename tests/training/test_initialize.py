@@ -3,12 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_states import batches_of, train_alone
+from training_states import batches_of, logits_of, rank_of, train_alone
 
 from pipeline.embedding.table import WHOLE, Shard, Table
-from pipeline.training import checkpoint, initialize, loop
+from pipeline.training import checkpoint, initialize
 from pipeline.training.checkpoint import StageState
-from pipeline.training.rank import CPU
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig, TransferConfig
 
@@ -34,7 +33,7 @@ def taking_all(config: TrainConfig) -> StageConfig:
 
 
 def test_a_stage_starts_with_the_interactions_of_the_one_it_names_and_all_else_fresh(config, fm_uri):
-    state = initialize.start(config.stages[1], config, NUM_IDS, fm_uri, 0.03, CPU, None)
+    state = initialize.start(rank_of(config, fm_uri, clicks_of_100=3), config.stages[1], None)
     saved = checkpoint.load_tensors(Path(checkpoint.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows[:, 1:], saved["table.rows"][:, 1:])
     assert not state.table.rows[:, 0].any()
@@ -43,7 +42,7 @@ def test_a_stage_starts_with_the_interactions_of_the_one_it_names_and_all_else_f
 
 
 def test_a_stage_takes_over_w_and_the_bias_too_where_its_config_says_so(config, fm_uri):
-    state = initialize.start(taking_all(config), config, NUM_IDS, fm_uri, 0.5, CPU, None)
+    state = initialize.start(rank_of(config, fm_uri), taking_all(config), None)
     saved = checkpoint.load_tensors(Path(checkpoint.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows, saved["table.rows"])
     assert not state.table.accumulators.any()
@@ -52,20 +51,17 @@ def test_a_stage_takes_over_w_and_the_bias_too_where_its_config_says_so(config, 
 
 
 def test_deepfm_with_a_zero_head_starts_as_the_fm_it_comes_from(config, rows, fm_uri):
-    deepfm = initialize.start(taking_all(config), config, NUM_IDS, fm_uri, 0.5, CPU, None)
+    deepfm = initialize.start(rank_of(config, fm_uri), taking_all(config), None)
     with torch.no_grad():
         for parameter in deepfm.model.mlp.parameters():
             parameter.zero_()
     fm = initialize.from_scratch(config.stages[0], config, NUM_IDS)
     checkpoint.restore(fm, Path(checkpoint.stage_uri(fm_uri, "fm")))
-    for (_, one), (_, other) in zip(
-        loop.predict(deepfm, batches_of(rows)), loop.predict(fm, batches_of(rows)), strict=True
-    ):
-        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(logits_of(deepfm, batches_of(rows)), logits_of(fm, batches_of(rows)))
 
 
 def test_a_larger_table_keeps_its_new_rows_fresh(config, fm_uri, tmp_path):
-    larger = initialize.start(config.stages[1], config, NUM_IDS + 5, fm_uri, 0.5, CPU, None)
+    larger = initialize.start(rank_of(config, fm_uri, NUM_IDS + 5), config.stages[1], None)
     fresh = Table.create(NUM_IDS + 5, config.table, config.seed)
     assert torch.equal(larger.table.rows[NUM_IDS:], fresh.rows[NUM_IDS:])
     assert not torch.equal(larger.table.rows[:NUM_IDS], fresh.rows[:NUM_IDS])
@@ -98,7 +94,7 @@ def test_every_model_starts_at_the_base_rate(config, rows, model):
     stage = config.stages[1].model_copy(update={"model": model, "mlp": config.stages[1].mlp})
     flat = config.model_copy(update={"table": config.table.model_copy(update={"init_deviation": 1e-9})})
     state = initialize.from_scratch(stage, flat, NUM_IDS, base_rate=0.03)
-    ((_, logits_B),) = loop.predict(state, batches_of(rows, len(rows)))
+    logits_B = logits_of(state, batches_of(rows, len(rows)))
     torch.testing.assert_close(logits_B.sigmoid(), torch.full_like(logits_B, 0.03))
 
 
@@ -181,7 +177,7 @@ def test_accumulators_are_kept_by_a_factor_and_0_starts_new_ones(config, fm_fold
 def test_adam_takes_no_accumulators_of_adagrads(config, fm_uri):
     embedding = config.stages[1].embedding.model_copy(update={"name": "adam"})
     stage = taking_all(config).model_copy(update={"embedding": embedding})
-    state = initialize.start(stage, config, NUM_IDS, fm_uri, 0.5, CPU, None)
+    state = initialize.start(rank_of(config, fm_uri), stage, None)
     saved = checkpoint.load_tensors(Path(checkpoint.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows, saved["table.rows"])
     assert not state.table.accumulators.any()

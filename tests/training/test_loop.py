@@ -3,13 +3,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from training_states import assert_same_bits, batches_of, train_alone
+from training_states import assert_same_bits, batches_of, logits_of, rank_of, train_alone
 
 from pipeline.data.rows import Rows
 from pipeline.evaluation.metrics import Sums
 from pipeline.training import checkpoint, initialize, loop
 from pipeline.training.checkpoint import StageState
-from pipeline.training.rank import CPU
 from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
@@ -35,7 +34,7 @@ def test_it_learns_what_one_field_tells(config, rows):
     state = initialize.from_scratch(stage, config, NUM_IDS)
     for _ in range(20):
         train(state, rows, stage, num_steps=200)
-    logits = torch.cat([logits_B for _, logits_B in loop.predict(state, batches_of(rows))]).numpy()
+    logits = logits_of(state, batches_of(rows)).numpy()
     assert Sums.of(logits, rows.labels).metrics().auc == pytest.approx(1.0, abs=0.001)
 
 
@@ -80,7 +79,7 @@ def test_a_restored_stage_goes_on_with_the_same_bits(config, rows, tmp_path, pos
     interrupted = initialize.from_scratch(stage, config, NUM_IDS)
     train(interrupted, rows.slice(0, 64), stage)
     checkpoint.save(interrupted, tmp_path)
-    resumed = initialize.start(stage, config, NUM_IDS, "", 0.5, CPU, tmp_path)
+    resumed = initialize.start(rank_of(config, ""), stage, tmp_path)
     train(resumed, rows.slice(64, 160), stage)
     assert resumed.progress.step == whole.progress.step
     assert_same_bits(resumed, whole)
@@ -110,5 +109,5 @@ def test_a_loss_that_is_no_number_stops_before_anything_is_updated(config, rows)
 def test_prediction_leaves_batch_norm_and_dropout_out(config, rows):
     stage = config.stages[1]
     state = initialize.from_scratch(stage, config, NUM_IDS)
-    twice = [torch.cat([logits_B for _, logits_B in loop.predict(state, batches_of(rows))]) for _ in range(2)]
+    twice = [logits_of(state, batches_of(rows)) for _ in range(2)]
     assert torch.equal(*twice)

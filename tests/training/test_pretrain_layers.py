@@ -16,6 +16,7 @@ from pipeline.models import rbm
 from pipeline.models.rbm import LayerFit
 from pipeline.training import initialize, pretrain_layers
 from pipeline.training.checkpoint import StageState
+from pipeline.training.rank import Rank
 from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import MLPConfig, RBMConfig, StageConfig
@@ -56,9 +57,9 @@ def state_of(config: TrainConfig, model: str, dropout: float = 0.0) -> StageStat
     return state
 
 
-def pretrain(state: StageState, store: Store, **settings: float) -> list[LayerFit]:
-    config = RBMConfig.model_validate(settings)
-    return pretrain_layers.pretrain(state, Alone(state.table), store, NUM_FIELDS, config, SEED)
+def pretrain(config: TrainConfig, state: StageState, store: Store, **settings: float) -> list[LayerFit]:
+    rank = Rank(config.model_copy(update={"seed": SEED}), store, "")
+    return pretrain_layers.pretrain(rank, state, Alone(state.table), RBMConfig.model_validate(settings))
 
 
 def values_of(state: StageState) -> dict[str, Tensor]:
@@ -70,7 +71,7 @@ def values_of(state: StageState) -> dict[str, Tensor]:
 def test_hidden_layers_change_and_nothing_else(config, store, model):
     state = state_of(config, model)
     before = values_of(state)
-    fits = pretrain(state, store)
+    fits = pretrain(config, state, store)
     after = values_of(state)
     hidden = {f"mlp.layers.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")}
     assert {name for name in before if not torch.equal(before[name], after[name])} == hidden
@@ -80,7 +81,7 @@ def test_hidden_layers_change_and_nothing_else(config, store, model):
 
 def test_the_fit_of_the_first_layer_says_what_it_learnt_of_its_inputs(config, store):
     # Of its 1 + 3 (1 + 4) standardised inputs all but w0 vary, with variance 1.
-    first, _ = pretrain(state_of(config, "fnn"), store, epochs=60, learning_rate=0.1)
+    first, _ = pretrain(config, state_of(config, "fnn"), store, epochs=60, learning_rate=0.1)
     assert first.error_before == pytest.approx(15 / 16, rel=0.01)
     assert first.error_after < 0.8 * first.error_before
 
@@ -88,7 +89,7 @@ def test_the_fit_of_the_first_layer_says_what_it_learnt_of_its_inputs(config, st
 def test_an_fm_is_left_alone(config, store):
     state = state_of(config, "fm")
     before = values_of(state)
-    assert pretrain(state, store) == []
+    assert pretrain(config, state, store) == []
     assert all(torch.equal(value, before[name]) for name, value in values_of(state).items())
 
 
@@ -99,7 +100,7 @@ def test_the_layers_learn_from_the_first_rows_as_the_net_reads_them(config, stor
     z = torch.cat([expected.model.w0.detach().expand(len(z), 1), z], dim=1)
     size = pretrain_layers.BATCH_ROWS
     rbm.pretrain(expected.model.mlp, z[: 2 * size].split(size), epochs=2, learning_rate=0.02, seed=SEED)
-    pretrain(state, store, rows=size + 1, epochs=2, learning_rate=0.02)  # which is rounded up to whole batches
+    pretrain(config, state, store, rows=size + 1, epochs=2, learning_rate=0.02)  # which is rounded up to whole batches
     for found, value in zip(state.model.mlp.parameters(), expected.model.mlp.parameters(), strict=True):
         torch.testing.assert_close(found, value)
 
@@ -107,7 +108,7 @@ def test_the_layers_learn_from_the_first_rows_as_the_net_reads_them(config, stor
 def test_more_rows_than_there_are_is_all_of_them(config, store):
     states = [state_of(config, "deepfm") for _ in range(2)]
     for state, num_rows in zip(states, (NUM_ROWS, 100 * NUM_ROWS), strict=True):
-        pretrain(state, store, rows=num_rows)
+        pretrain(config, state, store, rows=num_rows)
     one, other = (values_of(state) for state in states)
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -117,14 +118,14 @@ def test_the_same_rows_and_seed_give_the_same_bits(config, store, model):
     states = [state_of(config, model, dropout=0.5) for _ in range(2)]
     for number, state in enumerate(states):
         torch.manual_seed(number)
-        pretrain(state, store)
+        pretrain(config, state, store)
     one, other = (values_of(state) for state in states)
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_pretrained_net_can_be_trained_on(config, store, rows):
     state = state_of(config, "deepfm")
-    pretrain(state, store)
+    pretrain(config, state, store)
     assert all(parameter.requires_grad for parameter in state.model.parameters())
     batch = Batch.of(rows, 0, 64)
     state.model(state.table.read(batch)).sum().backward()
@@ -134,4 +135,4 @@ def test_a_pretrained_net_can_be_trained_on(config, store, rows):
 @pytest.mark.parametrize("model", ["fnn", "deepfm"])
 def test_a_learning_rate_that_diverges_is_said_of_the_stage(config, store, model):
     with pytest.raises(Diverged, match=rf"stage 'the-{model}', mlp\.rbm\.learning_rate: .* rate of 1e\+30: lower it"):
-        pretrain(state_of(config, model), store, learning_rate=1e30, epochs=5)
+        pretrain(config, state_of(config, model), store, learning_rate=1e30, epochs=5)

@@ -9,7 +9,7 @@ from math import log
 import numpy as np
 import pytest
 import torch
-from training_states import batches_of, train_alone
+from training_states import batches_of, logits_of, rank_of, train_alone
 
 from pipeline.data.batch import Batch
 from pipeline.data.store import Store, StoredPart
@@ -49,7 +49,9 @@ def kept_rows() -> Batch:
 
 def step_of(state: StageState, stage: StageConfig, config: TrainConfig, is_fused: bool) -> TrainingStep:
     cluster = config.cluster.model_copy(update={"fused": is_fused})
-    step = build_step(state, Alone(state.table), stage, cluster, stage.batch_size, has_bags=False, negative_share=SHARE)
+    data = config.data.model_copy(update={"negative_share": SHARE})
+    rank = rank_of(config.model_copy(update={"cluster": cluster, "data": data}), "")
+    step = build_step(rank, stage, state, Alone(state.table))
     assert isinstance(step, FusedStep if is_fused else AutogradStep)
     return step
 
@@ -66,7 +68,7 @@ def trained(stage: StageConfig, config: TrainConfig, is_fused: bool, num_steps: 
 def test_a_model_of_a_share_of_the_negatives_ends_at_the_odds_of_the_whole_log(config, stage, is_fused):
     state = trained(stage, config, is_fused, num_steps=100)
     ids = Batch(ids_N=torch.tensor([0, 1], dtype=torch.int32), labels_B=torch.zeros(2), num_fields=1)
-    ((_, logits_B),) = loop.predict(state, [ids])
+    logits_B = logits_of(state, [ids])
     assert logits_B.tolist() == pytest.approx([log(10 / 90), log(30 / 30)], abs=1e-3)
 
 

@@ -1,6 +1,6 @@
 """How far the stages are, told by rank 0 to the driver through one small Ray actor."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event as Flag
@@ -9,45 +9,49 @@ from threading import Thread
 import ray
 from ray.actor import ActorHandle
 
+from pipeline.runtime.progress import RATE, Point, Report
+
 POLL_SECONDS = 0.5
-Standing = tuple[int, int, float]  # step, steps in all, rows/s
 
 
 class Board:
-    """The last step each stage has reported, in the order the stages began."""
+    """The last point of each stage's curve, in the order the stages began."""
 
     def __init__(self) -> None:
-        self._steps: dict[str, Standing] = {}
+        self._points: dict[str, Point] = {}
 
-    def post(self, stage: str, step: int, num_steps: int, rows_per_second: float) -> None:
-        self._steps[stage] = (step, num_steps, rows_per_second)
+    def post(self, point: Point) -> None:
+        self._points[point.stage] = point
 
-    def read(self) -> "dict[str, Standing]":
-        return self._steps
+    def read(self) -> "dict[str, Point]":
+        return self._points
 
 
 @dataclass(frozen=True)
-class Announce:
-    """What rank 0 tells the board with; it does not wait for an answer."""
+class Posting:
+    """What rank 0 reports to: the run's log and, without waiting for an answer, the board."""
 
+    log: Report
     board: ActorHandle
 
-    def __call__(self, stage: str, step: int, num_steps: int, rows_per_second: float) -> None:
-        self.board.post.remote(stage, step, num_steps, rows_per_second)
+    def __call__(self, point: Point) -> None:
+        self.log(point)
+        if RATE in point.metrics:
+            self.board.post.remote(point)
 
 
 @contextmanager
-def watched(board: ActorHandle, show: Callable[[str, int, int, float], None]) -> Iterator[None]:
-    """Call `show(stage, step, num_steps, rows_per_second)` with what has changed, while the body runs."""
+def watched(board: ActorHandle, show: Report) -> Iterator[None]:
+    """Call `show` with what has come to the board, while the body runs."""
     stopped = Flag()
-    shown: dict[str, Standing] = {}
+    shown: dict[str, Point] = {}
 
     def poll() -> None:
-        standings: dict[str, Standing] = ray.get(board.read.remote())
-        for stage, standing in standings.items():
-            if shown.get(stage) != standing:
-                shown[stage] = standing
-                show(stage, *standing)
+        points: dict[str, Point] = ray.get(board.read.remote())
+        for stage, point in points.items():
+            if shown.get(stage) != point:
+                shown[stage] = point
+                show(point)
 
     def watch() -> None:
         while not stopped.wait(POLL_SECONDS):

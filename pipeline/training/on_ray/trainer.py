@@ -2,9 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import ray
@@ -14,10 +12,11 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.data import feed
+from pipeline.runtime.progress import RATE, Point, Report
 from pipeline.training import local, memory
 from pipeline.training.memory import Node
 from pipeline.training.on_ray import worker
-from pipeline.training.on_ray.progress import Announce, Board, watched
+from pipeline.training.on_ray.progress import Board, Posting, watched
 from pipeline.training.on_ray.worker import Job
 from pipeline.training.rank import Rank
 from schemas.config import ClusterConfig, TrainConfig
@@ -29,8 +28,8 @@ POLL_SECONDS = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.25")
 READER_CPUS = 1.0  # Ray Data needs a CPU of its own to read while the workers hold theirs, else it waits for ever
 
 
-def fit(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str]:
-    """Train all stages, showing (stage, step, steps, rows/s) as they go.
+def fit(job: Job, show: Report) -> dict[str, str]:
+    """Train all stages, showing the points of their curves as they go.
 
     Returns the stages that diverged, or were to start from one that did, and why. Raises Failure if none is left, or
     when a rank fails more often than the config allows. Ray Train keeps its own records in the run's folder too, and
@@ -43,20 +42,26 @@ def fit(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str
     return failures
 
 
-def _fit_here(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str]:
+def _fit_here(job: Job, show: Report) -> dict[str, str]:
     memory.keep_freed()
-    job, rank = replace(job, announce=show), Rank(job.config, job.store, job.run_uri)
-    return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, partial(worker.tell, job, stage)))
+    rank = Rank(job.config, job.store, job.run_uri)
+
+    def report(point: Point) -> None:
+        job.report(point)
+        if RATE in point.metrics:
+            show(point)
+
+    return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, report))
 
 
-def _fit_by_ray(job: Job, show: Callable[[str, int, int, float], None]) -> dict[str, str]:
+def _fit_by_ray(job: Job, show: Report) -> dict[str, str]:
     config = job.config
     storage_uri, _, run_name = job.run_uri.rpartition("/")
     os.environ.setdefault(*POLL_SECONDS)
     board = ray.remote(num_cpus=0)(Board).remote()
     trainer = TorchTrainer(
         worker.run,
-        train_loop_config={"job": replace(job, announce=Announce(board))},
+        train_loop_config={"job": replace(job, report=Posting(job.report, board))},
         torch_config=TorchConfig(backend="nccl" if config.cluster.use_gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=config.cluster.num_workers,

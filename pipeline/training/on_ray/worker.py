@@ -2,9 +2,9 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -17,6 +17,7 @@ import torch.distributed as dist
 from pipeline.data import feed
 from pipeline.data.rows import Rows
 from pipeline.data.store import Store
+from pipeline.runtime.progress import Report
 from pipeline.training import checkpoint, memory
 from pipeline.training.checkpoint import StageState
 from pipeline.training.early_stop import BEST, Watch
@@ -26,11 +27,6 @@ from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
 
-MetricLog = Callable[[str, Mapping[str, float], int], None]
-"""Called on rank 0 with stage, metrics and step; must survive pickling."""
-Announce = Callable[[str, int, int, float], None]
-"""Called on rank 0 with stage, step, steps in all and rows/s; must survive pickling."""
-
 
 @dataclass(frozen=True)
 class Job:
@@ -39,10 +35,9 @@ class Job:
     config: TrainConfig
     store: Store
     run_uri: str
-    log: MetricLog
-    announce: Announce | None = None
+    report: Report
     open_log: Callable[[], object] | None = None
-    """Called by a thread of rank 0 while the first rows are on their way: `log` may have much to import."""
+    """Called by a thread of rank 0 while the first rows are on their way: `report` may have much to import."""
 
 
 def dataset_name(stage: StageConfig) -> str:
@@ -71,9 +66,7 @@ def run(settings: dict[str, Any]) -> dict[str, str]:
         # Of gloo on a GPU too: what it is told are ids, on the host, by the thread that prepares batches.
         dist.new_group(backend="gloo") if dist.is_initialized() else None,
     )
-    return run_plan(
-        job, lambda stage: _run_stage(job, replace(rank, store=job.store.of_last_days(stage.last_days)), stage)
-    )
+    return run_plan(job, lambda stage: _run_stage(rank.on_days_of(stage), stage, job.report))
 
 
 def run_plan(job: Job, run_stage: Callable[[StageConfig], None]) -> dict[str, str]:
@@ -92,22 +85,14 @@ def run_plan(job: Job, run_stage: Callable[[StageConfig], None]) -> dict[str, st
     return failures
 
 
-def tell(job: Job, stage: StageConfig, metrics: Mapping[str, float], step: int, num_steps: int) -> None:
-    """Log a point of the stage's curves, and announce how far it has come."""
-    job.log(stage.name, metrics, step)
-    if job.announce and "perf/rows_per_second" in metrics:
-        job.announce(stage.name, step, num_steps, metrics["perf/rows_per_second"])
-
-
-def _run_stage(job: Job, rank: Rank, stage: StageConfig) -> None:
-    rank = replace(rank, store=job.store.of_last_days(stage.last_days))
+def _run_stage(rank: Rank, stage: StageConfig, report: Report) -> None:
     shard = ray.train.get_dataset_shard(dataset_name(stage))
 
     def windows(window_rows: int) -> Iterator[Rows]:
         return feed.windows(shard, rank.num_fields, window_rows)
 
     with _own_checkpoint(stage) as own:
-        train_stage(rank, stage, own, windows, partial(tell, job, stage), partial(_save, rank))
+        train_stage(rank, stage, own, windows, report, partial(_save, rank))
     # Every rank waits here: the next stage may start from what rank 0 has just published.
     ray.train.report({"stage": stage.name})
 

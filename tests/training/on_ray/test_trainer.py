@@ -1,7 +1,6 @@
 import os
 import re
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pipeline.data.store import Store
 from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
+from pipeline.runtime.progress import Point
 from pipeline.training import checkpoint
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import Job
@@ -58,24 +58,24 @@ def encode(config: TrainConfig) -> Store:
 
 @dataclass(frozen=True)
 class KillOnce:
-    """A metric log that kills its own process, rank 0, at one step of the last stage: once, as `marker` then tells."""
+    """Kills its own process, rank 0, at one point of the last stage: once, as `marker` then tells."""
 
     marker: Path | None = None
 
-    def __call__(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
-        if self.marker and stage == "deepfm" and step == 45 and not self.marker.exists():
+    def __call__(self, point: Point) -> None:
+        if self.marker and (point.stage, point.step) == ("deepfm", 45) and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, bytes]:
     """Stage -> bytes of its published tensors, of those that did not diverge."""
-    steps: list[tuple[str, int, int, float]] = []
-    failures = trainer.fit(Job(config, encode(config), str(run_uri), log), lambda *step: steps.append(step))
+    shown: list[Point] = []
+    failures = trainer.fit(Job(config, encode(config), str(run_uri), log), shown.append)
     assert re.match(r"stage 'wild', step \d+: the loss ", failures.pop("wild"))
     assert not failures
-    assert steps[-1][0] == "deepfm"
-    assert steps[-1][1] == steps[-1][2], "the last step is shown"
+    assert shown[-1].stage == "deepfm"
+    assert shown[-1].step == shown[-1].num_steps, "the last step is shown"
     return {
         stage: b"".join(
             file.read_bytes() for file in sorted(Path(checkpoint.stage_uri(str(run_uri), stage)).glob("*.safetensors"))

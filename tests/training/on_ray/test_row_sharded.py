@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from click_logs import SPEC, write_random_log
 
 from pipeline.retrain.dataset import encoded_store, find_inputs
+from pipeline.runtime.progress import Point
 from pipeline.training import checkpoint
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import Job
@@ -50,7 +50,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 
 @dataclass(frozen=True)
 class KillOnce:
-    """A metric log that kills its own process, rank 0, at one step of the last stage.
+    """Where points are reported, which kills its own process, rank 0, at one step of the last stage.
 
     `left` is then what the run's folder was at that moment.
     """
@@ -58,8 +58,8 @@ class KillOnce:
     run_uri: Path | None = None
     left: Path | None = None
 
-    def __call__(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
-        if self.run_uri and self.left and stage == "deepfm" and step == 25 and not self.left.exists():
+    def __call__(self, point: Point) -> None:
+        if self.run_uri and self.left and (point.stage, point.step) == ("deepfm", 25) and not self.left.exists():
             shutil.copytree(self.run_uri, self.left)
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -67,7 +67,7 @@ class KillOnce:
 def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, dict[str, torch.Tensor]]:
     """Stage -> its published tensors."""
     store = encoded_store(config, find_inputs(config, lambda _: None), lambda _: None)
-    trainer.fit(Job(config, store, str(run_uri), log), lambda *_: None)
+    trainer.fit(Job(config, store, str(run_uri), log), lambda point: None)
     return {stage.name: checkpoint.load_tensors(published(run_uri, stage.name)) for stage in config.stages}
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from processes import free_port
-from training_states import NUM_IDS, NUM_RANKS, batches_of, limited_rank_main, rank_main, train_alone
+from training_states import NUM_IDS, NUM_RANKS, batches_of, limited_rank_main, logits_of, rank_main, train_alone
 
 from pipeline.data.rows import Rows
 from pipeline.embedding.table import Shard
-from pipeline.training import checkpoint, initialize, loop
+from pipeline.training import checkpoint, initialize
 from pipeline.training.checkpoint import StageState
 from schemas.config import TrainConfig
 
@@ -23,11 +23,11 @@ ROW_OPTIMIZERS: dict[str, dict[str, object]] = {
 PLACEMENTS = ["replicated", "row_sharded"]
 
 
-def changed(config: TrainConfig, rows: dict[str, object], **table: object) -> TrainConfig:
+def changed(config: TrainConfig, embedding: dict[str, object], **table: object) -> TrainConfig:
     """Without dropout, which draws by rank."""
     values = config.model_dump()
     values["stages"][1]["mlp"]["dropout"] = 0.0
-    values["stages"][1]["rows"] |= rows
+    values["stages"][1]["embedding"] |= embedding
     values["table"] |= table
     return TrainConfig.model_validate(values)
 
@@ -44,8 +44,8 @@ def ranks(config: TrainConfig, rows: Rows, tmp_path_factory: pytest.TempPathFact
     labels[16 * 3] = np.nan  # in rank 0's part of the fourth batch
     cases: dict[str, tuple[TrainConfig, Rows]] = {}
     for placement in PLACEMENTS:
-        for name, row_optimizer in ROW_OPTIMIZERS.items():
-            cases[f"{placement}-{name}"] = (changed(config, row_optimizer, placement=placement), rows)
+        for name, embedding in ROW_OPTIMIZERS.items():
+            cases[f"{placement}-{name}"] = (changed(config, embedding, placement=placement), rows)
         cases[f"{placement}-bfloat16"] = (changed(config, {}, placement=placement, wire="bfloat16"), rows)
         broken = Rows(ids=rows.ids, labels=labels, num_fields=rows.num_fields)
         cases[f"{placement}-nan"] = (changed(config, {}, placement=placement), broken)
@@ -59,10 +59,6 @@ def trained_alone(config: TrainConfig, rows: Rows) -> StageState:
     train_alone(state, batches_of(rows, 16), config.stages[1], 10)
     state.table.settle()
     return state
-
-
-def logits_of(state: StageState, rows: Rows) -> np.ndarray:
-    return torch.cat([logits_B for _, logits_B in loop.predict(state, batches_of(rows, 32))]).numpy()
 
 
 def assert_close(state: StageState, other: StageState) -> None:
@@ -107,8 +103,8 @@ def test_row_sharded_ranks_score_to_the_bits_of_one_process_however_their_shares
     (config, rows), folder = cases["row_sharded-bfloat16"], out / "row_sharded-bfloat16"
     whole = initialize.from_scratch(config.stages[1], config, NUM_IDS)
     checkpoint.restore(whole, folder / "state")
-    assert np.load(folder / "logits-0.npy").tolist() == logits_of(whole, rows).tolist()
-    assert np.load(folder / "logits-1.npy").tolist() == logits_of(whole, rows.slice(0, 40)).tolist()
+    assert np.load(folder / "logits-0.npy").tolist() == logits_of(whole, batches_of(rows, 32)).tolist()
+    assert np.load(folder / "logits-1.npy").tolist() == logits_of(whole, batches_of(rows.slice(0, 40), 32)).tolist()
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
