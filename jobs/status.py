@@ -30,6 +30,7 @@ def status(
     from pipeline.data import logs
     from pipeline.nights import records
     from pipeline.registry import versions
+    from pipeline.registry.tags import VERDICT
     from pipeline.registry.tracking import connect
 
     tracking = connect(loaded.mlflow, loaded.work_uri)
@@ -40,7 +41,7 @@ def status(
     else:
         age = datetime.now(UTC) - champion.created
         print(f"{champion.uri} is champion, registered {champion.created:%Y-%m-%d %H:%M} UTC, {in_days(age)} ago")
-        print(f"  {champion.tags.get(versions.VERDICT, '')}".rstrip())
+        print(f"  {champion.tags.get(VERDICT, '')}".rstrip())
     nights = records.all_of(loaded)
     if nights:
         print_nights(nights[-last:])

@@ -1,20 +1,14 @@
-"""From a YAML file and overrides to a checked config; whatever is wrong is refused with the place and the remedy."""
+"""From a YAML file and overrides of its keys to a checked config."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
+from schemas.checking import BY_HAND, Config, validate
 from schemas.errors import Refusal
-from schemas.features import FeatureSpec
-
-Config = TypeVar("Config", bound=BaseModel)
-RENAMED = {"rows": "embedding"}  # keys that configs had before
 
 
 def load(config_class: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -29,11 +23,7 @@ def load(config_class: type[Config], path: Path, overrides: Sequence[str] = ()) 
     features = tree.get("data", {}).get("features") if isinstance(tree.get("data"), dict) else None
     if isinstance(features, str):
         tree["data"]["features"] = read_yaml(path.parent / features)
-    return validate(config_class, tree, str(path))
-
-
-def load_features(path: Path) -> FeatureSpec:
-    return validate(FeatureSpec, read_yaml(path), str(path))
+    return validate(config_class, tree, str(path), BY_HAND)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -64,16 +54,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
             remedy="start from one of jobs/configs",
         )
     return tree
-
-
-def validate(config_class: type[Config], tree: Mapping[str, Any], where: str) -> Config:
-    """The config, or a Refusal that names the first thing wrong."""
-    try:
-        return config_class.model_validate(tree)
-    except ValidationError as error:
-        # An unknown key often causes the errors beside it (its right spelling is then missing): name it first.
-        details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        raise _refusal(config_class, details[0], len(details), where) from error
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -138,74 +118,6 @@ def _position(elements: list[Any], part: str, override: str) -> int:
         where=f"--set {override}",
         remedy="name the element as the config does",
     )
-
-
-def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: int, where: str) -> Refusal:
-    key, known = _place(config_class, detail["loc"])
-    more = f" (and {num_errors - 1} more)" if num_errors > 1 else ""
-    if detail["type"] == "extra_forbidden":
-        name = str(detail["loc"][-1])
-        return Refusal(
-            found=f"unknown key {name!r}{more}",
-            expected=f"one of {', '.join(known)}",
-            where=f"{where}: {key}",
-            remedy=_instead_of(name, known),
-        )
-    value = detail.get("input")
-    if detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        context = detail["ctx"]
-        tag = context["discriminator"].strip("'()_")
-        return Refusal(
-            found=f"{tag}: {context['tag']}" if "tag" in context else f"no key {tag!r}",
-            expected=f"{tag} to be one of {context['expected_tags']}" if "tag" in context else f"a key {tag!r}",
-            where=f"{where}: {key}",
-            remedy="the configs in jobs/configs have one of each",
-        )
-    found = "nothing" if detail["type"] == "missing" else repr(value) if not isinstance(value, dict) else "these keys"
-    return Refusal(
-        found=found[:200] + more,
-        expected=detail["msg"].removeprefix("Value error, "),
-        where=f"{where}: {key}",
-        remedy="correct the value; the JSON Schemas in schemas/json describe every key to your editor",
-    )
-
-
-def _instead_of(unknown: str, known: Sequence[str]) -> str:
-    if RENAMED.get(unknown) in known:
-        return f"the key is called {RENAMED[unknown]!r} now: rename it"
-    close = get_close_matches(unknown, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else "remove the key"
-
-
-def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """The dotted key of pydantic's location, as it stands in the file, and the keys that are allowed beside it."""
-    models: list[type[BaseModel]] = [config_class]
-    key: list[str] = []
-    for part in location[:-1]:
-        tagged = [model for model in models if _has_tag(model, part)]
-        fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
-        if fields:
-            models = [nested for annotation in fields for nested in _models_in(annotation)]
-        elif tagged:
-            # The tag of a union: it says which model is meant, and is no key of the file.
-            models = tagged
-            continue
-        key.append(str(part))
-    known = sorted({name for model in models for name in model.model_fields})
-    return ".".join([*key, *map(str, location[-1:])]) or "(top)", known
-
-
-def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
-    """Whether a discriminator (`type`, `kind`, `by`) of the model is the literal `tag`."""
-    fields = model.model_fields
-    return any(tag in get_args(fields[name].annotation) for name in ("type", "kind", "by") if name in fields)
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
 
 
 def absolute(uri: str) -> str:

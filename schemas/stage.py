@@ -1,11 +1,22 @@
 """StageConfig: one model of a plan, how it is trained and where it starts from."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from schemas.checking import BY_HAND, derived
 from schemas.features import FROZEN
 
+WARM, REFRESH = "warm", "refresh"  # stages that nights train beside those of the config
+ORIGIN = "origin-"  # a registered model among the stages of a run, and a digest of its URI
 ModelName = Literal["fm", "dnn", "fnn", "deepfm"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -203,6 +214,13 @@ class StageConfig(BaseModel):
         description="Stage whose lift is measured against this one. `control: true` adds such stages.",
     )
 
+    @field_validator("name")
+    @classmethod
+    def _is_none_of_our_names(cls, name: str, info: ValidationInfo) -> str:
+        if info.context == BY_HAND and (name in (WARM, REFRESH) or name.startswith(ORIGIN)):
+            raise ValueError(f"a name other than {WARM}, {REFRESH} and {ORIGIN}..., which nights give to their stages")
+        return name
+
     @property
     def starts_from_model(self) -> bool:
         """Rather than from a stage, whose name has neither of these characters."""
@@ -220,13 +238,13 @@ def control_of(stage: StageConfig, of_name: dict[str, StageConfig]) -> StageConf
     while earlier in of_name:
         epochs += of_name[earlier].epochs
         earlier = of_name[earlier].init_from or ""
-    changes: dict[str, Any] = {
-        "name": f"{stage.name}-control",
-        "model": "dnn" if stage.model == "fnn" else stage.model,
-        "init_from": None,
-        "epochs": epochs,
-        "embedding": stage.control.embedding or stage.embedding.model_copy(update={"frozen_steps": 0}),
-        "optimizer": stage.control.optimizer or stage.optimizer,
-        "control_of": stage.name,
-    }
-    return stage.model_copy(update=changes)
+    return derived(
+        stage,
+        name=f"{stage.name}-control",
+        model="dnn" if stage.model == "fnn" else stage.model,
+        init_from=None,
+        epochs=epochs,
+        embedding=stage.control.embedding or derived(stage.embedding, frozen_steps=0),
+        optimizer=stage.control.optimizer or stage.optimizer,
+        control_of=stage.name,
+    )

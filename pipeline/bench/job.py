@@ -20,6 +20,7 @@ from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, stage_uri
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import Job
+from schemas.checking import derived
 from schemas.config import CheckpointConfig
 
 HELD_OUT_ROWS = 65_536
@@ -64,7 +65,7 @@ def measure(shape: Shape, num_rows: int, seconds: float, say: Callable[[str], No
     The cluster has the worker's CPUs and one for the reader. Memory is that of the rank up to its last step, with what
     it has mapped of Ray's object store.
     """
-    config = shape.config().model_copy(update={"checkpoint": CheckpointConfig(max_failures=0)})
+    config = derived(shape.config(), checkpoint=CheckpointConfig(max_failures=0))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         say(f"write {num_rows:,} rows")

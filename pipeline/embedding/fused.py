@@ -92,13 +92,30 @@ def group_ids(ids_N: Tensor, num_ids: int) -> IdGroups:
     return IdGroups(unique_U, torch.from_numpy(order), starts_U, torch.from_numpy(index), counts_U)
 
 
+class Gradient(NamedTuple):
+    """What the gradient of a batch's rows is made of."""
+
+    s_BK: Floats
+    """Sum over f of x v, as `score` writes it."""
+    dz_B: Floats
+    """Of the loss by each logit."""
+
+
+class Adagrad(NamedTuple):
+    """A step of row-wise Adagrad."""
+
+    learning_rate: float
+    epsilon: float
+    l2: float
+
+
 class Kernels(NamedTuple):
     """For rows of one length 1 + K. `weights` are x_i of each position, or None where all are 1."""
 
-    score: Callable[[Floats, NDArray[np.int32], Floats | None, float, int, Floats, Floats], None]
-    """(rows_nD, ids_N, weights_N, w0, num_fields, s_BK, logits_B) writes sum over f of x v, and the logits."""
-    update: Callable[[Floats, Floats, Sorted, Floats | None, int, Floats, Floats, float, float, float], None]
-    """(rows_nD, accumulators_n, sorted_N, weights_N, num_fields, s_BK, dz_B, learning_rate, epsilon, l2)"""
+    score: Callable[[Floats, NDArray[np.int32], Floats | None, float, Floats, Floats], None]
+    """(rows_nD, ids_N, weights_N, w0, s_BK, logits_B) writes the last two: sum over f of x v, and the logits."""
+    update: Callable[[Floats, Floats, Sorted, Floats | None, Gradient, Adagrad], None]
+    """(rows_nD, accumulators_n, sorted_N, weights_N, gradient, adagrad)"""
 
 
 @cache
@@ -109,8 +126,8 @@ def kernels(dimension: int) -> Kernels:
     half, one = np.float32(0.5), np.float32(1.0)
 
     @njit(nogil=True, cache=True, error_model="numpy", fastmath=set(REORDER))
-    def score(rows, ids, weights, w0, num_fields, sums, logits):
-        num_positions, fields = uint64(len(ids)), uint64(num_fields)
+    def score(rows, ids, weights, w0, sums, logits):
+        num_positions, fields = uint64(len(ids)), uint64(len(ids) // max(1, len(logits)))
         for example in range(uint64(len(logits))):
             linear = np.float32(w0)
             sum_v, sum_squares = full(np.float32(0.0)), full(np.float32(0.0))
@@ -127,8 +144,10 @@ def kernels(dimension: int) -> Kernels:
             logits[example] = linear + half * total(subtract(multiply(sum_v, sum_v), sum_squares))
 
     @njit(nogil=True, cache=True, error_model="numpy", fastmath=set(REORDER))
-    def update(rows, accumulators, ordered, weights, num_fields, sums, dz, rate, epsilon, l2):
-        num_positions, fields = uint64(len(ordered)), uint32(num_fields)
+    def update(rows, accumulators, ordered, weights, gradient, adagrad):
+        sums, dz = gradient.s_BK, gradient.dz_B
+        rate, epsilon, l2 = adagrad.learning_rate, adagrad.epsilon, adagrad.l2
+        num_positions, fields = uint64(len(ordered)), uint32(len(ordered) // max(1, len(dz)))
         index = uint64(0)
         while index < num_positions:
             ahead = index + uint64(PREFETCH_POSITIONS)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import linear, softplus
+from torch.nn.functional import linear
 
 from pipeline.models.mlp import MLP
 
@@ -62,14 +62,6 @@ class RBM:
     def reconstruct(self, v_BV: Tensor) -> Tensor:
         """Mean field, up and down again.  [B, V] -> [B, V]"""
         return self.visible_means(self.hidden_probabilities(v_BV))
-
-    @torch.no_grad()
-    def free_energy(self, v_BV: Tensor) -> Tensor:
-        """-log sum_h exp(-E(v, h)) = -log p(v) - log Z   (Hinton 2010, section 16.1).  [B, V] -> [B]"""
-        of_hidden_B = -softplus(linear(v_BV, self.weight_HV, self.hidden_bias_H)).sum(dim=1)
-        if self.visible == "binary":
-            return of_hidden_B - v_BV @ self.visible_bias_V
-        return of_hidden_B + 0.5 * (v_BV - self.visible_bias_V).square().sum(dim=1)
 
     @torch.no_grad()
     def learn(self, v_BV: Tensor, learning_rate: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:

@@ -10,12 +10,13 @@ from pipeline.data import logs
 from pipeline.evaluation import gate
 from pipeline.evaluation.gate import Evidence, Reason
 from pipeline.nights import page, plan, records
-from pipeline.nights.plan import REFRESH, Tonight
+from pipeline.nights.plan import Tonight
 from pipeline.nights.progress import Course, Looks
 from pipeline.nights.records import Night
 from pipeline.profiles import bounds
 from pipeline.profiles.bounds import Breach
 from pipeline.registry import server, versions
+from pipeline.registry.tags import REFRESHED_FROM, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
 from pipeline.retrain import promotion
@@ -26,8 +27,10 @@ from pipeline.runtime import cluster, files
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
+from schemas.checking import derived
 from schemas.config import DateSplit, TrainConfig
 from schemas.errors import Failure, Stopped
+from schemas.stage import REFRESH
 
 
 @files.answering()
@@ -179,19 +182,19 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
     """The candidate after one more pass over the held-out days; itself, where that has made it unfit."""
     config, inputs = night.config, night.tonight.inputs
     days = inputs.test_days
-    stage = decision.bundle.stage.model_copy(
-        update={
-            "name": REFRESH,
-            "init_from": decision.version.uri,
-            "transfer": config.night.transfer,
-            "epochs": config.night.epochs or decision.bundle.stage.epochs,
-            "last_days": None,
-            "early_stop": None,
-        }
+    stage = derived(
+        decision.bundle.stage,
+        name=REFRESH,
+        init_from=decision.version.uri,
+        transfer=config.night.transfer,
+        epochs=config.night.epochs or decision.bundle.stage.epochs,
+        last_days=None,
+        early_stop=None,
+        control_of=None,
     )
     split = DateSplit(train_from=days[0], train_to=days[-1])
-    data = config.data.model_copy(update={"split": split})
-    learning = config.model_copy(update={"data": data, "stages": (stage,), "control": False})
+    data = derived(config.data, split=split)
+    learning = derived(config, data=data, stages=(stage,), control=False)
     learned_before = decision.bundle.contents.origin.training_days
     own = Inputs(inputs.manifest.of_days(days), days, (), night.tonight.days.key, learned_before)
     trained = train(prepare(learning, own, night.tracking), night.run, night.show)
@@ -201,9 +204,7 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
     evidence = Evidence(registered.held_out.sums.metrics(), golden_difference=registered.golden_difference)
     verdict = gate.decide(evidence, config.night.gate)
     words = f"{decision.version.uri} after it has learned {days[-1]}; before that, {decision.verdict.reason}"
-    versions.set_tags(
-        night.tracking, registered.version, {versions.VERDICT: words, "nightjar.refreshed_from": decision.version.uri}
-    )
+    versions.set_tags(night.tracking, registered.version, {VERDICT: words, REFRESHED_FROM: decision.version.uri})
     note(f"{registered.version.uri}" if verdict.promote else f"left away: {verdict.reason}")
     return registered.version if verdict.promote else decision.version, trained
 

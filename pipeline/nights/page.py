@@ -11,6 +11,7 @@ from pipeline.nights.progress import Course, Looks
 from pipeline.nights.records import Night
 from pipeline.profiles.bounds import Breach, field_psi
 from pipeline.registry import saved_view
+from pipeline.registry.tags import DATE, OUTCOME, START
 from pipeline.registry.tracking import Retrain
 from pipeline.report import html
 from pipeline.report.page import ColumnProfile, DataProfile, Growth, Page, two_sentences
@@ -26,8 +27,8 @@ def publish(run: Retrain, night: Night, course: Course, config: TrainConfig, bef
     page = _page(night, course, config, before)
     run.log_text(REPORT, html.render(page))
     run.describe(two_sentences(page))
-    for name, value in {"date": str(night.day), "outcome": night.outcome, "start": night.start}.items():
-        run.set_tag(f"nightjar.{name}", value)
+    for tag, value in {DATE: str(night.day), OUTCOME: night.outcome, START: night.start}.items():
+        run.set_tag(tag, value)
     run.log_final("seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
     data = _data(course.looks)
     if data:

@@ -14,12 +14,11 @@ from pipeline.registry.versions import Version
 from pipeline.retrain import warm_start
 from pipeline.retrain.dataset import Inputs, identity_of
 from pipeline.runtime import files
+from schemas.checking import derived
 from schemas.config import DateSplit, TrainConfig
 from schemas.errors import Refusal
-from schemas.stage import ControlConfig, StageConfig
+from schemas.stage import REFRESH, WARM, ControlConfig, StageConfig
 
-WARM = "warm"
-REFRESH = "refresh"
 Start = Literal["warm", "cold", "both", "none"]
 
 
@@ -222,7 +221,7 @@ def _stage_like(config: TrainConfig, bundle: Bundle) -> StageConfig | None:
 
 def _with_days(config: TrainConfig, train_days: Sequence[date], held_out: Sequence[date]) -> TrainConfig:
     own = DateSplit(test_dates=tuple(held_out), train_from=train_days[0], train_to=train_days[-1])
-    return config.model_copy(update={"data": config.data.model_copy(update={"split": own})})
+    return derived(config, data=derived(config.data, split=own))
 
 
 def _own_config(
@@ -236,19 +235,19 @@ def _own_config(
     assert bundle
     stage = _stage_like(config, bundle)
     assert stage
-    going_on = stage.model_copy(
-        update={
-            "name": WARM,
-            "init_from": champion.uri,
-            "transfer": config.night.transfer,
-            "control": ControlConfig(),
-            "epochs": config.night.epochs or stage.epochs,
-            "last_days": len(new) if start == "both" else None,
-        }
+    going_on = derived(
+        stage,
+        name=WARM,
+        init_from=champion.uri,
+        transfer=config.night.transfer,
+        control=ControlConfig(),
+        control_of=None,
+        epochs=config.night.epochs or stage.epochs,
+        last_days=len(new) if start == "both" else None,
     )
     stages = (going_on, *config.stages) if start == "both" else (going_on,)
     dated = config if start == "both" else _with_days(config, new, days.held_out)
-    return dated.model_copy(update={"stages": stages, "control": False})
+    return derived(dated, stages=stages, control=False)
 
 
 def _missing(days: Sequence[date], first: date, last: date) -> tuple[date, ...]:

@@ -15,6 +15,7 @@ from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.runtime import cluster, fingerprint
 from pipeline.runtime.progress import Event, Show
+from schemas.checking import derived
 from schemas.config import DateSplit, TrainConfig
 from schemas.errors import Refusal
 
@@ -56,9 +57,9 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
         if not evicted.num_evicted:
             return Rebuilt(evicted, None)
         key = fingerprint.digest(champion.uri, config.night.eviction.model_dump_json(), manifest.fingerprint)
-        own = data.model_copy(update={"split": DateSplit(test_dates=(newest,))})
+        own = derived(data, split=DateSplit(test_dates=(newest,)))
         inputs = Inputs(manifest, (), (newest,), key)
-        decision = _decide(config.model_copy(update={"data": own}), inputs, evicted, folder, tracking)
+        decision = _decide(derived(config, data=own), inputs, evicted, folder, tracking)
         if decision.verdict.promote:
             lease.check()
             versions.promote(tracking, decision.version)

@@ -31,10 +31,10 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.embedding.table import Table
 from pipeline.evaluation.calibration import Calibration
 from pipeline.models import CTRModel
+from schemas.checking import validate
 from schemas.config import TableConfig
 from schemas.errors import Refusal
 from schemas.features import FROZEN, FeatureSpec
-from schemas.loading import validate
 from schemas.stage import StageConfig
 
 FORMAT_VERSION: Literal[2] = 2

@@ -3,14 +3,15 @@
 import json
 import time
 
+from pipeline.registry.tags import DATE, OUTCOME, SHARED_VIEW, START
 from pipeline.registry.tracking import Retrain
 
 KEY = "nights"  # .../#/experiments/1/runs?viewStateShareKey=nights
-TAG = f"mlflow.sharedViewState.{KEY}"
+TAG = f"{SHARED_VIEW}{KEY}"
 # As the page writes it. What is left out is as the page has it by itself.
 STATE = {
-    "searchFilter": "tags.`nightjar.date` != ''",  # nights, without the runs of their stages
-    "orderByKey": "tags.`nightjar.date`",
+    "searchFilter": f"tags.`{DATE}` != ''",  # nights, without the runs of their stages
+    "orderByKey": f"tags.`{DATE}`",
     "orderByAsc": False,
     "selectedColumns": [
         "attributes.`Duration`",
@@ -19,8 +20,8 @@ STATE = {
         "metrics.`test/auc`",
         "metrics.`test/calibration`",
         "metrics.`data/label_rate`",
-        "tags.`nightjar.outcome`",
-        "tags.`nightjar.start`",
+        f"tags.`{OUTCOME}`",
+        f"tags.`{START}`",
     ],
 }
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.registry.tags import EXPERIMENT_KIND, PRIMARY_METRIC
 from schemas.config import MLflowConfig
 from schemas.errors import Failure, Refusal
 from schemas.loading import absolute
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 # What the pages compare runs by, and that they are about training and not about language models.
 EXPERIMENT_TAGS = {
-    "mlflow.experiment.primaryMetric.name": "test/ne",
-    "mlflow.experimentKind": "custom_model_development",
+    PRIMARY_METRIC: "test/ne",
+    EXPERIMENT_KIND: "custom_model_development",
 }
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -10,16 +10,8 @@ from typing import Any
 import yaml
 
 from pipeline.registry import server
-from pipeline.registry.tracking import (
-    IDENTITY,
-    MAX_PARAM_CHARACTERS,
-    NOTE,
-    PARENT,
-    STAGE,
-    RunLog,
-    Tracking,
-    ending,
-)
+from pipeline.registry.tags import BEST_TRIAL, IDENTITY, NOTE, PARENT, STAGE
+from pipeline.registry.tracking import MAX_PARAM_CHARACTERS, RunLog, Tracking, ending
 from schemas.config import TrainConfig
 from schemas.sweep import SweepConfig, Trial
 
@@ -67,7 +59,7 @@ class SweepRuns:
         start_ms = client.get_run(self.run_id).info.start_time
         params = [Param(key, server.redacted(text)[:MAX_PARAM_CHARACTERS]) for key, text in _texts(values).items()]
         client.log_batch(self.run_id, metrics=[Metric(BEST_NE, best_ne, start_ms, 0)], params=params)
-        client.set_tag(self.run_id, "nightjar.best_trial", str(best))
+        client.set_tag(self.run_id, BEST_TRIAL, str(best))
         client.log_text(self.run_id, server.redacted(config_yaml), "best.yaml")
 
     def _begin(self, sweep: SweepConfig, config: TrainConfig, trials: Sequence[Trial]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from pipeline.registry import server
+from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, RUN_NAME, STAGE, USER, of_setting
 from pipeline.runtime.progress import Point
 from schemas.config import MLflowConfig, TrainConfig
 from schemas.stage import StageConfig
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-IDENTITY = "nightjar.identity"
-STAGE = "nightjar.stage"
-PARENT = "mlflow.parentRunId"
-NOTE = "mlflow.note.content"  # shown as the run's description
 TOTALS = ("rows_seen", "rows_per_second", "seconds")  # what a stage's results hold besides its metrics
 # Limits of MLflow's API.
 MAX_PARAMS, MAX_METRICS, MAX_PARAM_CHARACTERS = 100, 1000, 6000
@@ -94,7 +91,7 @@ class Tracking:
         """A run of that name, with a tree of parameters; its id."""
         from mlflow.entities import Param
 
-        tags = {"mlflow.runName": name, "mlflow.user": _user(), **tags}
+        tags = {RUN_NAME: name, USER: _user(), **tags}
         run_id: str = self.client.create_run(self.experiment_id, tags=tags).info.run_id
         entities = [Param(key, server.redacted(value)[:MAX_PARAM_CHARACTERS]) for key, value in flatten(params)]
         for start in range(0, len(entities), MAX_PARAMS):
@@ -179,7 +176,7 @@ class Retrain:
         """Log a stage's final figures and, as tags, what its workers chose on the machine they found; end its run."""
         self._log_final(self.stages[stage], results)
         for name, value in (settings or {}).items():
-            self.tracking.client.set_tag(self.stages[stage], f"nightjar.{name}", value)
+            self.tracking.client.set_tag(self.stages[stage], of_setting(name), value)
         self.tracking.client.set_terminated(self.stages[stage], "FINISHED")
         self._ended.add(stage)
 
@@ -188,7 +185,7 @@ class Retrain:
         self.tracking.client.set_tag(self.stages[stage], NOTE, why)
         self.tracking.client.set_terminated(self.stages[stage], "FAILED")
         self._ended.add(stage)
-        self.set_tag("nightjar.outcome", "partial")
+        self.set_tag(OUTCOME, "partial")
 
     def log_lift(self, stage: str, lift: Mapping[str, float], words: str) -> None:
         """What pretraining bought the stage: figures under `lift/`, and in words as its run's description."""
@@ -198,7 +195,7 @@ class Retrain:
     def log_best(self, stage: str, results: Mapping[str, float]) -> None:
         """The best stage's figures on the parent too, so that nights compare."""
         self._log_final(self.run_id, results)
-        self.set_tag("nightjar.best_stage", stage)
+        self.set_tag(BEST_STAGE, stage)
 
     def log_figures(self, figures: "Mapping[str, Figure]") -> None:
         """Name -> figure, as PNG on the parent."""

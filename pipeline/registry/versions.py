@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlparse
 
 from pipeline.registry import bundle, server
 from pipeline.registry.bundle import Bundle
+from pipeline.registry.tags import KEY, MODEL_VERSIONS, VERDICT
 from pipeline.registry.tracking import Tracking
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 CHAMPION, CHALLENGER, PREVIOUS_CHAMPION = "champion", "challenger", "previous_champion"
-KEY, VERDICT = "nightjar.key", "nightjar.verdict"
 MAX_TAG_CHARACTERS = 5000  # a limit of MLflow's API
 PACKAGES = Path(__file__).parents[2]
 BUNDLE_OF_MODEL = "artifacts/bundle"
@@ -48,9 +48,7 @@ class Version:
         return f"models:/{self.name}/{self.number}"
 
 
-def register(
-    tracking: Tracking, bundle_folder: Path, run_id: str, name: str, key: str, tags: Mapping[str, str]
-) -> Version:
+def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, key: str) -> Version:
     """Log the bundle as a model of the run, register that, and point `challenger` to it.
 
     The run's `test/...` figures become the model's. Whatever fails, the aliases are as before. What was registered
@@ -66,8 +64,7 @@ def register(
     contents = bundle.read_contents(bundle_folder)
     for orphan in _logged_as(tracking, key):
         client.delete_logged_model(orphan.model_id)
-    tags = {**tags, KEY: key}
-    model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, dict(tags))
+    model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, {KEY: key})
     _link(client, model, run_id)
     with tempfile.TemporaryDirectory() as folder:
         _save_model(f"{folder}/model", bundle_folder, contents.features, model, run_id)
@@ -80,9 +77,9 @@ def register(
             raise
     # Not models:/<id>: a database's registry looks that up by MLflow's global tracking URI.
     source = model.artifact_location
-    created = client.create_model_version(name, source, run_id, dict(tags), model_id=model.model_id)
+    created = client.create_model_version(name, source, run_id, {KEY: key}, model_id=model.model_id)
     links = [{"name": name, "version": str(created.version)}]
-    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": json.dumps(links)})
+    client.set_logged_model_tags(model.model_id, {MODEL_VERSIONS: json.dumps(links)})
     client.set_registered_model_alias(name, CHALLENGER, created.version)
     return _version(created)
 

@@ -22,6 +22,7 @@ from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.gate import Evidence, Reason, Verdict
 from pipeline.registry import golden, versions
 from pipeline.registry.bundle import FORMAT_VERSION, Bundle, Contents, Origin, write_parts
+from pipeline.registry.tags import DECISION, FAILED_RULES, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking
 from pipeline.registry.versions import Version
 from pipeline.retrain.dataset import Inputs
@@ -140,7 +141,7 @@ def register_bundle(
     bundle = Bundle.load(folder)
     days = inputs.test_days or inputs.train_days
     held_out = score_held_out(bundle, inputs.manifest, config.data, days, config.night.gate.slices)
-    version = versions.register(tracking, folder, run_id, config.mlflow.registered_model, key, {})
+    version = versions.register(tracking, folder, run_id, config.mlflow.registered_model, key)
     difference = None
     if config.night.gate.golden_rows:
         rows = _first_rows(config, inputs.manifest.of_days(days))
@@ -197,9 +198,9 @@ def _first_rows(config: TrainConfig, manifest: Manifest) -> pa.Table:
 def _tags(verdict: Verdict) -> dict[str, str]:
     failed = ", ".join(verdict.failed_rules)
     return {
-        versions.VERDICT: verdict.reason,
-        "nightjar.decision": "promote" if verdict.promote else "keep",
-        **({"nightjar.failed_rules": failed} if failed else {}),
+        VERDICT: verdict.reason,
+        DECISION: "promote" if verdict.promote else "keep",
+        **({FAILED_RULES: failed} if failed else {}),
     }
 
 

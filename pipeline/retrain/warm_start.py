@@ -1,9 +1,8 @@
 """The registered model that a retrain starts from: found, held against the config, and laid out for the ranks."""
 
-import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.runtime import files
 from pipeline.training import checkpoint
-from pipeline.training.checkpoint import Progress
+from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
 
@@ -22,12 +21,12 @@ from schemas.errors import Refusal
 def pinned(config: TrainConfig, tracking: Tracking) -> TrainConfig:
     """With the versions that aliases name now: a run is named by what it starts from."""
     pins = [
-        stage.model_copy(update={"init_from": versions.pinned(tracking, stage.init_from)})
+        derived(stage, init_from=versions.pinned(tracking, stage.init_from))
         if stage.init_from and stage.starts_from_model
         else stage
         for stage in config.stages
     ]
-    return config.model_copy(update={"stages": tuple(pins)})
+    return derived(config, stages=tuple(pins))
 
 
 def load(config: TrainConfig, tracking: Tracking) -> dict[str, Bundle]:
@@ -63,14 +62,7 @@ def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
             table = bundle.table
             if bundle.stage.embedding.name != "adagrad":  # Adam's mean of squares is no learning rate of a row
                 table = replace(table, accumulators=torch.zeros_like(table.accumulators))
-            checkpoint.save_table(table, folder)
-            checkpoint.save_model(bundle.model, folder)
-            progress = {
-                "progress": asdict(Progress(bundle.stage.name)),
-                "optimizer": {},
-                "table": {"scale": 1.0, "num_shards": 1},
-            }
-            (folder / checkpoint.PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
+            checkpoint.save_origin(bundle.stage.name, table, bundle.model, folder)
             for file in sorted(folder.iterdir()):
                 files.write_bytes(f"{target}/{file.name}", file.read_bytes())
         checkpoint.publish(target)

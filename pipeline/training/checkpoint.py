@@ -7,7 +7,7 @@ progress.json                how far it is
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from math import sqrt
@@ -23,6 +23,7 @@ from torch import Tensor
 from pipeline.embedding.table import CHUNK_ROWS, Shard, Table
 from pipeline.models import CTRModel
 from pipeline.runtime import files
+from schemas.stage import ORIGIN
 
 TENSORS = "state.safetensors"
 PROGRESS = "progress.json"
@@ -83,10 +84,10 @@ def save_table(table: Table, folder: Path) -> None:
     save_file({name: values.cpu() for name, values in tensors.items()}, folder / _table_file(table.shard))
 
 
-def save_model(model: CTRModel, folder: Path) -> None:
-    """The model's tensors alone, as a stage has them that has no optimizer any more."""
-    tensors = {f"model.{name}": value.detach().contiguous().cpu() for name, value in model.state_dict().items()}
-    save_file(tensors, folder / TENSORS)
+def save_origin(name: str, table: Table, model: CTRModel, folder: Path) -> None:
+    """Write a model that was trained elsewhere as a stage of that name, for others to start from; without optimizer."""
+    save_table(table, folder)
+    _write(folder, {f"model.{name}": value for name, value in model.state_dict().items()}, Progress(name), table)
 
 
 def _save_dense(state: StageState, folder: Path) -> None:
@@ -98,13 +99,23 @@ def _save_dense(state: StageState, folder: Path) -> None:
                 tensors[f"optimizer.{position}.{name}"] = value
             elif value is not None:
                 scalars[f"{position}.{name}"] = value
+    _write(folder, tensors, state.progress, state.table, scalars)
+
+
+def _write(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    progress: Progress,
+    table: Table,
+    optimizer_scalars: Mapping[str, Any] | None = None,
+) -> None:
     save_file({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, folder / TENSORS)
-    progress = {
-        "progress": asdict(state.progress),
-        "optimizer": scalars,
-        "table": {"scale": state.table.scale, "num_shards": state.table.shard.count},
+    saved = {
+        "progress": asdict(progress),
+        "optimizer": optimizer_scalars or {},
+        "table": {"scale": table.scale, "num_shards": table.shard.count},
     }
-    (folder / PROGRESS).write_text(json.dumps(progress, indent=1), encoding="utf-8")
+    (folder / PROGRESS).write_text(json.dumps(saved, indent=1), encoding="utf-8")
 
 
 def restore(state: StageState, folder: Path) -> None:
@@ -180,7 +191,12 @@ def _interleaved(parts: list[Tensor]) -> Tensor:
 
 
 def read_progress(folder: Path) -> Progress:
-    return Progress(**_read(folder)["progress"])
+    return parse_progress((folder / PROGRESS).read_bytes())
+
+
+def parse_progress(content: bytes) -> Progress:
+    """What a file called PROGRESS says of its stage."""
+    return Progress(**json.loads(content)["progress"])
 
 
 def stage_uri(run_uri: str, name: str) -> str:
@@ -190,7 +206,7 @@ def stage_uri(run_uri: str, name: str) -> str:
 
 def origin_name(uri: str) -> str:
     """By what name the registered model at `uri` lies among the run's stages."""
-    return f"origin-{sha256(uri.encode()).hexdigest()[:16]}"
+    return f"{ORIGIN}{sha256(uri.encode()).hexdigest()[:16]}"
 
 
 def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:

@@ -1,7 +1,6 @@
 """What the stages of a run have published, read back from its folder."""
 
 import io
-import json
 from collections.abc import Sequence
 from math import inf
 
@@ -21,8 +20,7 @@ from schemas.stage import StageConfig
 
 def progress(run_uri: str, stage: str) -> Progress:
     """Where the stage ended; its results among it."""
-    saved = json.loads(files.read_bytes(f"{stage_uri(run_uri, stage)}/{checkpoint.PROGRESS}"))
-    return Progress(**saved["progress"])
+    return checkpoint.parse_progress(files.read_bytes(f"{stage_uri(run_uri, stage)}/{checkpoint.PROGRESS}"))
 
 
 def held_out_sums(run_uri: str, stage: str) -> Sums:

@@ -150,7 +150,7 @@ class FusedStep:
 
         self._state, self._stage, self._rank_batch_size, self._offset = state, stage, rank_batch_size, offset
         self._rows, self._accumulators = state.table.rows.numpy(), state.table.accumulators.numpy()
-        self._kernels, self._sort = fused.kernels(self._rows.shape[1] - 1), fused.sort
+        self._fused, self._kernels = fused, fused.kernels(self._rows.shape[1] - 1)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -159,15 +159,15 @@ class FusedStep:
     def prepare(self, batch: Batch) -> tuple[Batch, np.ndarray]:
         check(batch.ids_N, len(self._rows))
         assert batch.offsets_C is None, "cells hold one id each"
-        return batch, self._sort(batch.ids_N.numpy(), len(self._rows))
+        return batch, self._fused.sort(batch.ids_N.numpy(), len(self._rows))
 
     def take(self, prepared: tuple[Batch, np.ndarray], factor: float) -> Losses:
         batch, sorted_N = prepared
-        num_rows, num_fields = batch.num_rows, batch.num_fields
+        num_rows = batch.num_rows
         x_N = None if batch.weights_N is None else batch.weights_N.numpy()
         s_BK = np.empty((num_rows, self._rows.shape[1] - 1), np.float32)
         logits_B, w0 = torch.empty(num_rows), self._state.model.w0
-        self._kernels.score(self._rows, batch.ids_N.numpy(), x_N, w0.item(), num_fields, s_BK, logits_B.numpy())
+        self._kernels.score(self._rows, batch.ids_N.numpy(), x_N, w0.item(), s_BK, logits_B.numpy())
         logits_B += self._offset
 
         weights_B = _weights(batch)
@@ -179,10 +179,9 @@ class FusedStep:
         self._state.optimizer.step()
         self._state.optimizer.zero_grad()
         config = self._stage.embedding
-        self._kernels.update(
-            self._rows, self._accumulators, sorted_N, x_N, num_fields, s_BK, dz_B.numpy(),
-            config.learning_rate * factor, config.epsilon, config.l2,
-        )  # fmt: skip
+        adagrad = self._fused.Adagrad(config.learning_rate * factor, config.epsilon, config.l2)
+        gradient = self._fused.Gradient(s_BK, dz_B.numpy())
+        self._kernels.update(self._rows, self._accumulators, sorted_N, x_N, gradient, adagrad)
         return Losses(num_rows, loss_sum, weights_B.sum(), (batch.labels_B * weights_B).sum())
 
     def finish(self) -> None:

@@ -9,7 +9,8 @@ import yaml
 
 from schemas.__main__ import JSON_DIR
 from schemas.config import TrainConfig
-from schemas.loading import load, load_features
+from schemas.features import FeatureSpec
+from schemas.loading import load
 from schemas.sweep import SweepConfig
 
 CONFIGS = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("*.yaml"))
@@ -18,7 +19,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("*.yaml")
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_a_shipped_config_is_right(path):
     if path.stem.endswith("_features"):
-        load_features(path)
+        load(FeatureSpec, path)
         name = "feature_spec.json"
     elif path.stem.endswith("_sweep"):
         load(SweepConfig, path)

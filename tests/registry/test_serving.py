@@ -57,7 +57,7 @@ def model_folder(tmp_path_factory, config, bundle_folder) -> Path:
     tracked = connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
-        versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night", {})
+        versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night")
     return Path(tracked.client.get_model_version_download_uri("ctr", "1"))
 
 
@@ -66,7 +66,7 @@ def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, 
         run.open_stages(config.plan)
         run.log(Point("deepfm", 10, 100, {"train/ne": 1.5}))
         run.finish_stage("deepfm", {"ne": 0.9})
-        version = versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night", {"day": "19"})
+        version = versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night")
         versions.promote(tracked, version)
     assert tracked.find_finished("identity").run_id == run.run_id
     assert versions.champion(tracked, "ctr") == version

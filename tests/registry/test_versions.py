@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle
+from pipeline.registry.tags import KEY, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig
@@ -35,7 +36,7 @@ def register(tracked, run, bundle_folder, request):
 
     def registered(key: str | None = None) -> Version:
         key = key or next(keys)
-        return versions.register(tracked, bundle_folder, run.stages["deepfm"], request.node.name, key, {"day": "19"})
+        return versions.register(tracked, bundle_folder, run.stages["deepfm"], request.node.name, key)
 
     return registered
 
@@ -45,11 +46,11 @@ def aliases(tracked: Tracking, name: str) -> dict[str, str]:
 
 
 def test_a_candidate_is_the_challenger_and_no_champion(tracked, run, register, request):
-    version = register()
+    version = register("the night of the 19th")
     assert aliases(tracked, request.node.name) == {"challenger": "1"}
     assert versions.champion(tracked, request.node.name) is None
     assert version.uri == f"models:/{request.node.name}/1"
-    assert (version.run_id, version.tags["day"]) == (run.stages["deepfm"], "19")
+    assert (version.run_id, version.tags[KEY]) == (run.stages["deepfm"], "the night of the 19th")
 
 
 def test_what_was_registered_under_a_key_is_not_registered_again(tracked, register, request):
@@ -60,19 +61,19 @@ def test_what_was_registered_under_a_key_is_not_registered_again(tracked, regist
 
 
 def test_a_model_that_was_logged_and_not_registered_is_logged_anew(tracked, register, run, request):
-    tags = {versions.KEY: "cut short"}
+    tags = {KEY: "cut short"}
     orphan = tracked.client.create_logged_model(tracked.experiment_id, "deepfm", run.stages["deepfm"], tags)
     register("cut short")
-    models = tracked.client.search_logged_models([tracked.experiment_id], f"tags.`{versions.KEY}` = 'cut short'")
+    models = tracked.client.search_logged_models([tracked.experiment_id], f"tags.`{KEY}` = 'cut short'")
     assert orphan.model_id not in {model.model_id for model in models}
     assert len(models) == 1
 
 
 def test_a_verdict_is_added_later_and_becomes_the_description(tracked, register, request):
     version = register()
-    versions.set_tags(tracked, version, {versions.VERDICT: "NE 0.8", "nightjar.decision": "keep"})
+    versions.set_tags(tracked, version, {VERDICT: "NE 0.8", "nightjar.decision": "keep"})
     found = tracked.client.get_model_version(request.node.name, version.number)
-    assert (found.tags[versions.VERDICT], found.tags["nightjar.decision"], found.description) == (
+    assert (found.tags[VERDICT], found.tags["nightjar.decision"], found.description) == (
         "NE 0.8",
         "keep",
         "NE 0.8",

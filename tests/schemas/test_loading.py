@@ -49,6 +49,9 @@ def test_the_last_override_of_a_key_wins(config_path):
 @pytest.mark.parametrize(
     ("yaml", "overrides", "found", "remedy"),
     [
+        (CONFIG.replace("name: fnn", "name: warm"), [], "'warm'", "JSON Schemas"),
+        (CONFIG, ["stages.fnn.name=refresh"], "'refresh'", "JSON Schemas"),
+        (CONFIG, ["stages.fnn.name=origin-1"], "'origin-1'", "JSON Schemas"),
         (CONFIG, ["stages.fnn.rows.l2=0.1"], "unknown key 'rows'", "the key is called 'embedding' now"),
         (CONFIG + "sede: 1\n", [], "unknown key 'sede'", "did you mean 'seed'?"),
         (CONFIG.replace("hidden", "hiden"), [], "unknown key 'hiden'", "did you mean 'hidden'?"),

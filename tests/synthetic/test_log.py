@@ -16,10 +16,11 @@ from pipeline.synthetic.log import Truth, generate
 from pipeline.synthetic.world import Impressions, World
 from schemas import click_log
 from schemas.errors import Refusal
-from schemas.loading import load_features
+from schemas.features import FeatureSpec
+from schemas.loading import load
 
 NUM_DAYS, ROWS, SEED = 3, 20_000, 7
-SPEC = load_features(Path(__file__).parents[2] / "jobs/configs/synthetic_features.yaml")
+SPEC = load(FeatureSpec, Path(__file__).parents[2] / "jobs/configs/synthetic_features.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,32 @@
+"""The names of all tags that runs, models, versions and experiments have in MLflow, ours and its own."""
+
+# What a run is and has come to.
+IDENTITY = "nightjar.identity"
+STAGE = "nightjar.stage"
+OUTCOME = "nightjar.outcome"
+BEST_STAGE = "nightjar.best_stage"
+BEST_TRIAL = "nightjar.best_trial"
+DATE = "nightjar.date"
+START = "nightjar.start"
+
+# What a version of the registered model is and what the gate has found.
+KEY = "nightjar.key"
+VERDICT = "nightjar.verdict"
+DECISION = "nightjar.decision"
+FAILED_RULES = "nightjar.failed_rules"
+REFRESHED_FROM = "nightjar.refreshed_from"
+
+# MLflow's own, which its pages and queries go by.
+PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"  # shown as the run's description
+RUN_NAME = "mlflow.runName"
+USER = "mlflow.user"
+MODEL_VERSIONS = "mlflow.modelVersions"
+PRIMARY_METRIC = "mlflow.experiment.primaryMetric.name"
+EXPERIMENT_KIND = "mlflow.experimentKind"
+SHARED_VIEW = "mlflow.sharedViewState."  # and the view's key
+
+
+def of_setting(name: str) -> str:
+    """The tag of what a stage was computed by: kernel, precision, placement, threads."""
+    return f"nightjar.{name}"

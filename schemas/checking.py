@@ -1,0 +1,103 @@
+"""From a tree of keys and values to a checked config, or a refusal that names the place and the remedy."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.errors import Refusal
+
+Config = TypeVar("Config", bound=BaseModel)
+RENAMED = {"rows": "embedding"}  # keys that configs had before
+BY_HAND = {"is_written_by_hand": True}
+"""The context in which a config is checked that a person has written: names that are ours are refused."""
+
+
+def validate(
+    config_class: type[Config], tree: Mapping[str, Any], where: str, context: Mapping[str, Any] | None = None
+) -> Config:
+    """The config, or a Refusal that names the first thing wrong; validators see the `context`."""
+    try:
+        return config_class.model_validate(tree, context=context)
+    except ValidationError as error:
+        # An unknown key often causes the errors beside it (its right spelling is then missing): name it first.
+        details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+        raise _refusal(config_class, details[0], len(details), where) from error
+
+
+def derived(config: Config, **changes: Any) -> Config:
+    """The config with other values of some keys, checked as if it had been written so; Refusal where it would not hold.
+
+    Pydantic's own `model_copy(update=...)` checks nothing.
+    """
+    return validate(type(config), {**dict(config), **changes}, f"a {type(config).__name__} made from the config's")
+
+
+def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: int, where: str) -> Refusal:
+    key, known = _place(config_class, detail["loc"])
+    more = f" (and {num_errors - 1} more)" if num_errors > 1 else ""
+    if detail["type"] == "extra_forbidden":
+        name = str(detail["loc"][-1])
+        return Refusal(
+            found=f"unknown key {name!r}{more}",
+            expected=f"one of {', '.join(known)}",
+            where=f"{where}: {key}",
+            remedy=_instead_of(name, known),
+        )
+    value = detail.get("input")
+    if detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        context = detail["ctx"]
+        tag = context["discriminator"].strip("'()_")
+        return Refusal(
+            found=f"{tag}: {context['tag']}" if "tag" in context else f"no key {tag!r}",
+            expected=f"{tag} to be one of {context['expected_tags']}" if "tag" in context else f"a key {tag!r}",
+            where=f"{where}: {key}",
+            remedy="the configs in jobs/configs have one of each",
+        )
+    found = "nothing" if detail["type"] == "missing" else repr(value) if not isinstance(value, dict) else "these keys"
+    return Refusal(
+        found=found[:200] + more,
+        expected=detail["msg"].removeprefix("Value error, "),
+        where=f"{where}: {key}",
+        remedy="correct the value; the JSON Schemas in schemas/json describe every key to your editor",
+    )
+
+
+def _instead_of(unknown: str, known: Sequence[str]) -> str:
+    if RENAMED.get(unknown) in known:
+        return f"the key is called {RENAMED[unknown]!r} now: rename it"
+    close = get_close_matches(unknown, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else "remove the key"
+
+
+def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The dotted key of pydantic's location, as it stands in the file, and the keys that are allowed beside it."""
+    models: list[type[BaseModel]] = [config_class]
+    key: list[str] = []
+    for part in location[:-1]:
+        tagged = [model for model in models if _has_tag(model, part)]
+        fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
+        if fields:
+            models = [nested for annotation in fields for nested in _models_in(annotation)]
+        elif tagged:
+            # The tag of a union: it says which model is meant, and is no key of the file.
+            models = tagged
+            continue
+        key.append(str(part))
+    known = sorted({name for model in models for name in model.model_fields})
+    return ".".join([*key, *map(str, location[-1:])]) or "(top)", known
+
+
+def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
+    """Whether a discriminator (`type`, `kind`, `by`) of the model is the literal `tag`."""
+    fields = model.model_fields
+    return any(tag in get_args(fields[name].annotation) for name in ("type", "kind", "by") if name in fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
