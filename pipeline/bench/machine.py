@@ -122,7 +122,7 @@ def _matrix_rate(dtype: torch.dtype, precision: str, seconds: float) -> float:
 
 
 def _median_seconds(work: Callable[[], object], seconds: float) -> float:
-    """Of one call, after one that is not counted."""
+    """What a call takes, after one that is not counted."""
     work()
     taken: list[float] = []
     while sum(taken) < seconds or not taken:

@@ -27,7 +27,7 @@ class Shape:
     """Units of each hidden layer. FM has none and leaves them aside."""
     num_ranks: int = 1
     threads: int = 1
-    """Of each rank."""
+    """Threads of each rank."""
     placement: str = "replicated"
     precision: str = "auto"
     fused: bool = True

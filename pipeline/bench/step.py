@@ -45,7 +45,7 @@ class Measured:
 
     step_seconds: list[float]
     prepare_seconds: float
-    """Of these, for grouping a batch's ids, which a job's rank does ahead, in a thread."""
+    """What grouping the batches' ids took of these; a job's rank does it ahead, in a thread."""
     memory_at_start_bytes: int
     """Peak before anything was made, which is mostly torch itself."""
     peak_memory_bytes: int

@@ -9,7 +9,7 @@ from pipeline.bench.shape import FLOAT_BYTES, Shape
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Of one step of all ranks together."""
+    """What one step of all ranks together must compute and move."""
 
     dense_flops: float
     table_bytes: float

@@ -98,7 +98,7 @@ class Gradient(NamedTuple):
     s_BK: Floats
     """Sum over f of x v, as `score` writes it."""
     dz_B: Floats
-    """Of the loss by each logit."""
+    """The derivative of the loss by each logit."""
 
 
 class Adagrad(NamedTuple):

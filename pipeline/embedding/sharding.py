@@ -27,9 +27,9 @@ class Prepared:
 
     batch: Batch
     groups: IdGroups
-    """Of this rank's batch. Row-sharded: its distinct ids are numbered in the order of their owners."""
+    """The ids of this rank's batch. Row-sharded: the distinct ones are numbered in the order of their owners."""
     update: IdGroups
-    """Of the rows that this rank updates, over what it receives from all ranks. One rank: `groups`."""
+    """The ids whose rows this rank updates, as it receives them from all ranks. One rank: `groups`."""
     sent: tuple[int, ...] = ()
     """Distinct ids to each rank."""
     received: tuple[int, ...] = ()
@@ -54,7 +54,7 @@ def grouping(is_fused: bool) -> Grouping:
 
 
 class Placement(Protocol):
-    """Of one stage's table."""
+    """Gets one stage the rows of its table, and takes their gradients back."""
 
     @property
     def num_ranks(self) -> int:
@@ -127,7 +127,7 @@ class Replicated(_Whole):
     ranks: dist.ProcessGroup | None
     """A group of gloo for prepare alone: collectives of two threads must not meet in one group."""
     wire: torch.dtype = torch.float32
-    """Of the gradients, between ranks."""
+    """What gradients travel as between ranks."""
 
     @property
     def num_ranks(self) -> int:
@@ -162,11 +162,11 @@ class RowSharded:
 
     table: Table
     num_ids: int
-    """Of all ranks' shards."""
+    """The ids of all ranks' shards together."""
     ranks: dist.ProcessGroup | None
     """A group of gloo for prepare alone: collectives of two threads must not meet in one group."""
     wire: torch.dtype = torch.float32
-    """Of rows and gradients, between ranks."""
+    """What rows and gradients travel as between ranks."""
     group: Grouping = group_by_torch
 
     @property
@@ -234,7 +234,7 @@ class RowSharded:
 def place(
     table: Table, num_ids: int, config: TableConfig, ranks: dist.ProcessGroup | None, is_fused: bool = True
 ) -> Placement:
-    """Of a rank's table; `ranks` are all ranks as a second group, for `prepare`. None where there is one rank."""
+    """The placement of a rank's table. `ranks`: all of them as a second group, for `prepare`; None: one."""
     group, wire = grouping(is_fused), getattr(torch, config.wire)
     if ranks is None or dist.get_world_size() == 1:
         return Alone(table, group)
@@ -269,7 +269,7 @@ def _all_to_all_sizes(sent: Sequence[int], group: dist.ProcessGroup | None) -> l
 
 
 def _sizes(bounds: Tensor, end: int) -> tuple[int, ...]:
-    """Of the pieces between 0, the bounds and the end."""
+    """How long the pieces between 0, the bounds and the end are."""
     edges = [0, *bounds.tolist(), end]
     return tuple(stop - start for start, stop in pairwise(edges))
 

@@ -124,7 +124,7 @@ def prefetch(_: Any, array: Any, row: Any) -> Any:
 
 
 def _address(context: Any, builder: Any, signature: Any, args: Any, num_args: int) -> Any:
-    """Of array[row, column], or the start of array[row]. No index is negative, and none is checked."""
+    """The address of array[row, column], or of array[row]. No index is negative, and none is checked."""
     array_type = signature.args[0]
     indices = [
         context.cast(builder, value, index_type, types.intp)

@@ -39,7 +39,7 @@ class MLP(nn.Module):
 
     @property
     def bias(self) -> nn.Parameter:
-        """Of the output unit: what is added to every logit. [1]"""
+        """The output unit's, which is added to every logit. [1]"""
         output = self.layers[-1]
         assert isinstance(output, nn.Linear)
         return output.bias

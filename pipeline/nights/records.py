@@ -32,7 +32,7 @@ class Night:
     candidate_uri: str | None = None
     candidate: dict[str, float] = field(default_factory=dict)
     champion: dict[str, float] = field(default_factory=dict)
-    """Of yesterday's."""
+    """Figures of yesterday's champion on the same rows."""
     progressive: dict[str, dict[str, float]] = field(default_factory=dict)
     rows_trained: int = 0
     num_ids: int = 0

@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 300
 
 
 def largest_difference(tracking_uri: str, model_uri: str, bundle: Bundle, rows: pa.Table) -> float:
-    """Of the two probabilities, over some rows of the log. Raises Failure if the registered model cannot be used."""
+    """How far apart the two models' probabilities of a row are at most. Failure if the registered one can't be used."""
     with tempfile.TemporaryDirectory() as name:
         rows_path, scores_path = Path(name, "rows.parquet"), Path(name, "scores.npy")
         features = rows.select(list(bundle.spec.feature_columns))

@@ -5,15 +5,20 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pipeline.registry import server
+from pipeline.registry.ending import ending
+from pipeline.registry.run_log import RunLog
 from pipeline.registry.tags import BEST_TRIAL, IDENTITY, NOTE, PARENT, STAGE
-from pipeline.registry.tracking import MAX_PARAM_CHARACTERS, RunLog, Tracking, ending
+from pipeline.registry.tracking import MAX_PARAM_CHARACTERS, Tracking
 from schemas.config import TrainConfig
 from schemas.sweep import SweepConfig, Trial
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 LOOK_NE, BEST_NE = "validation/ne", "validation/best_ne"
 
@@ -34,7 +39,11 @@ class SweepRuns:
     _ended: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Status and description of the trials that are over."""
     _unsent: set[int] = field(default_factory=set)
-    """Of these, the ones that MLflow does not know of yet."""
+    """Trials that are over, and of which MLflow does not know it yet."""
+
+    @property
+    def client(self) -> "MlflowClient":
+        return self.tracking.client
 
     def log_look(self, number: int, ne: float, step: int) -> None:
         self._log.add(str(number), {LOOK_NE: ne}, step)
@@ -55,7 +64,7 @@ class SweepRuns:
         """The best trial's values as the parent's parameters, its NE, and its config as `best.yaml`."""
         from mlflow.entities import Metric, Param
 
-        client = self.tracking.client
+        client = self.client
         start_ms = client.get_run(self.run_id).info.start_time
         params = [Param(key, server.redacted(text)[:MAX_PARAM_CHARACTERS]) for key, text in _texts(values).items()]
         client.log_batch(self.run_id, metrics=[Metric(BEST_NE, best_ne, start_ms, 0)], params=params)
@@ -63,7 +72,7 @@ class SweepRuns:
         client.log_text(self.run_id, server.redacted(config_yaml), "best.yaml")
 
     def _begin(self, sweep: SweepConfig, config: TrainConfig, trials: Sequence[Trial]) -> None:
-        client = self.tracking.client
+        client = self.client
         for name, model in (("config.yaml", config), ("sweep.yaml", sweep)):
             resolved = yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False)
             client.log_text(self.run_id, server.redacted(resolved), name)
@@ -86,8 +95,8 @@ class SweepRuns:
     def _send_end(self, number: int) -> None:
         status, why = self._ended[number]
         if why:
-            self.tracking.client.set_tag(self.trials[number], NOTE, server.redacted(why))
-        self.tracking.client.set_terminated(self.trials[number], status)
+            self.client.set_tag(self.trials[number], NOTE, server.redacted(why))
+        self.client.set_terminated(self.trials[number], status)
         self._unsent.discard(number)
 
     def end(self, status: str) -> None:
@@ -96,8 +105,8 @@ class SweepRuns:
             self._send_end(number)
         for number, run_id in self.trials.items():
             if number not in self._ended:
-                self.tracking.client.set_terminated(run_id, status)
-        self.tracking.client.set_terminated(self.run_id, status)
+                self.client.set_terminated(run_id, status)
+        self.client.set_terminated(self.run_id, status)
 
 
 @contextmanager

@@ -1,23 +1,20 @@
 """Retrains as MLflow runs: one parent a retrain, one child a stage, by explicit run ids, never by the fluent API."""
 
 import json
-import logging
 import os
-import signal
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from getpass import getuser
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pipeline.registry import server
+from pipeline.registry.ending import ending
+from pipeline.registry.run_log import RunLog
 from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, RUN_NAME, STAGE, USER, of_setting
-from pipeline.runtime.progress import Point
 from schemas.config import MLflowConfig, TrainConfig
 from schemas.stage import StageConfig
 
@@ -27,11 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 TOTALS = ("rows_seen", "rows_per_second", "seconds")  # what a stage's results hold besides its metrics
-# Limits of MLflow's API.
-MAX_PARAMS, MAX_METRICS, MAX_PARAM_CHARACTERS = 100, 1000, 6000
-RETRY_SECONDS = 60.0
-
-logger = logging.getLogger(__name__)
+MAX_PARAMS, MAX_PARAM_CHARACTERS = 100, 6000  # of a call and a value, by MLflow's API
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,60 +97,6 @@ class Tracking:
         )
 
 
-class RunLog:
-    """Where rank 0 reports the points of its curves: small, survives pickling, keeps MLflow's troubles from training.
-
-    What is not finite is left out. What cannot be sent is kept and sent along with a later point, tried once a minute;
-    what is still unsent when the process ends is lost.
-    """
-
-    def __init__(self, uri: str, run_ids: Mapping[str, str]) -> None:
-        self.uri = uri
-        self._run_ids = dict(run_ids)
-        self._unsent: dict[str, list[tuple[str, float, int, int]]] = {}
-        self._started: set[str] = set()
-        self._quiet_until = 0.0
-        self._has_warned = False
-
-    def open(self) -> None:
-        """Import what the first call would have to wait for."""
-        server.open_client(self.uri)
-
-    def __call__(self, point: Point) -> None:
-        self.add(point.stage, point.metrics, point.step)
-
-    def add(self, name: str, metrics: Mapping[str, float], step: int) -> None:
-        """Log metrics of the run that goes by that name."""
-        now_ms = int(time.time() * 1000)
-        finite = [(metric, float(value), now_ms, step) for metric, value in metrics.items() if isfinite(value)]
-        self._unsent.setdefault(self._run_ids[name], []).extend(finite)
-        if time.monotonic() < self._quiet_until:
-            return
-        try:
-            with server.impatience():
-                self._send()
-        except Exception as error:
-            self._quiet_until = time.monotonic() + RETRY_SECONDS
-            if not self._has_warned:
-                self._has_warned = True
-                reason = server.first_line(error)
-                logger.warning(
-                    "MLflow does not take the curves; they are kept until it does, and training goes on: %s", reason
-                )
-
-    def _send(self) -> None:
-        from mlflow.entities import Metric
-
-        client = server.open_client(self.uri)
-        for run_id, points in self._unsent.items():
-            if run_id not in self._started:
-                client.update_run(run_id, status="RUNNING")
-                self._started.add(run_id)
-            while points:
-                client.log_batch(run_id, metrics=[Metric(*point) for point in points[:MAX_METRICS]])
-                del points[:MAX_METRICS]
-
-
 @dataclass(frozen=True, slots=True)
 class Retrain:
     """The runs of one retrain; `stages` maps a stage's name to its run id."""
@@ -168,6 +107,10 @@ class Retrain:
     _ended: set[str] = field(default_factory=set)
 
     @property
+    def client(self) -> "MlflowClient":
+        return self.tracking.client
+
+    @property
     def log(self) -> RunLog:
         """What rank 0 logs the curves with."""
         return RunLog(self.tracking.uri, self.stages)
@@ -176,21 +119,21 @@ class Retrain:
         """Log a stage's final figures and, as tags, what its workers chose on the machine they found; end its run."""
         self._log_final(self.stages[stage], results)
         for name, value in (settings or {}).items():
-            self.tracking.client.set_tag(self.stages[stage], of_setting(name), value)
-        self.tracking.client.set_terminated(self.stages[stage], "FINISHED")
+            self.client.set_tag(self.stages[stage], of_setting(name), value)
+        self.client.set_terminated(self.stages[stage], "FINISHED")
         self._ended.add(stage)
 
     def fail_stage(self, stage: str, why: str) -> None:
         """End the run of a stage that could not be trained; its description says why, the parent's tag that it did."""
-        self.tracking.client.set_tag(self.stages[stage], NOTE, why)
-        self.tracking.client.set_terminated(self.stages[stage], "FAILED")
+        self.client.set_tag(self.stages[stage], NOTE, why)
+        self.client.set_terminated(self.stages[stage], "FAILED")
         self._ended.add(stage)
         self.set_tag(OUTCOME, "partial")
 
     def log_lift(self, stage: str, lift: Mapping[str, float], words: str) -> None:
         """What pretraining bought the stage: figures under `lift/`, and in words as its run's description."""
         self._log(self.stages[stage], {f"lift/{name}": value for name, value in lift.items()})
-        self.tracking.client.set_tag(self.stages[stage], NOTE, words)
+        self.client.set_tag(self.stages[stage], NOTE, words)
 
     def log_best(self, stage: str, results: Mapping[str, float]) -> None:
         """The best stage's figures on the parent too, so that nights compare."""
@@ -200,13 +143,13 @@ class Retrain:
     def log_figures(self, figures: "Mapping[str, Figure]") -> None:
         """Name -> figure, as PNG on the parent."""
         for name, figure in figures.items():
-            self.tracking.client.log_figure(self.run_id, figure, f"plots/{name}.png")
+            self.client.log_figure(self.run_id, figure, f"plots/{name}.png")
 
     def log_text(self, name: str, text: str) -> None:
-        self.tracking.client.log_text(self.run_id, text, name)
+        self.client.log_text(self.run_id, text, name)
 
     def set_tag(self, key: str, value: str) -> None:
-        self.tracking.client.set_tag(self.run_id, key, value)
+        self.client.set_tag(self.run_id, key, value)
 
     def open_stages(self, stages: Sequence[StageConfig]) -> None:
         """A run for each, scheduled until rank 0 logs the first point of it; those that are open already stay."""
@@ -214,7 +157,7 @@ class Retrain:
             if stage.name not in self.stages:
                 tags = {PARENT: self.run_id, STAGE: stage.name}
                 self.stages[stage.name] = self.tracking.create(stage.name, tags, stage.model_dump(mode="json"))
-            self.tracking.client.update_run(self.stages[stage.name], status="SCHEDULED")
+            self.client.update_run(self.stages[stage.name], status="SCHEDULED")
 
     def log_final(self, section: str, figures: Mapping[str, float]) -> None:
         """Figures of the whole retrain, under `section/`; what is not finite is left out."""
@@ -237,53 +180,16 @@ class Retrain:
         from mlflow.entities import Metric
 
         # The start as their time: where they are logged again as a model's, the run keeps one point of each.
-        time_ms = self.tracking.client.get_run(run_id).info.start_time
+        time_ms = self.client.get_run(run_id).info.start_time
         metrics = [Metric(name, value, time_ms, 0) for name, value in named.items() if isfinite(value)]
-        self.tracking.client.log_batch(run_id, metrics=metrics)
+        self.client.log_batch(run_id, metrics=metrics)
 
     def end(self, status: str) -> None:
         """The parent last: where this is cut short, the parent is still running, and ended the next time."""
         for stage, run_id in self.stages.items():
             if stage not in self._ended:
-                self.tracking.client.set_terminated(run_id, status)
-        self.tracking.client.set_terminated(self.run_id, status)
-
-
-class Runs(Protocol):
-    """A parent run and its children."""
-
-    @property
-    def tracking(self) -> Tracking: ...
-
-    @property
-    def run_id(self) -> str: ...
-
-    def end(self, status: str) -> None:
-        """All that have not ended, the parent last."""
-
-
-@contextmanager
-def ending(runs: Runs) -> Iterator[None]:
-    """End the runs: FINISHED at the end, FAILED on an exception, which becomes the description, KILLED on a signal."""
-    try:
-        with _sigterm_as_exception():
-            yield
-    except BaseException as error:
-        _give_up(runs, error)
-        raise
-    runs.end("FINISHED")
-
-
-def _give_up(runs: Runs, why: BaseException) -> None:
-    """End after an exception, which MLflow's own must not replace."""
-    try:
-        with server.impatience():
-            is_described = NOTE in runs.tracking.client.get_run(runs.run_id).data.tags
-            if isinstance(why, Exception) and not is_described:
-                runs.tracking.client.set_tag(runs.run_id, NOTE, server.redacted(server.first_line(why)))
-            runs.end("FAILED" if isinstance(why, Exception) else "KILLED")
-    except Exception as error:
-        logger.warning("MLflow still shows run %s as running: %s", runs.run_id, server.first_line(error))
+                self.client.set_terminated(run_id, status)
+        self.client.set_terminated(self.run_id, status)
 
 
 def connect(config: MLflowConfig, work_uri: str) -> Tracking:
@@ -301,23 +207,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
                 yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
-
-
-@contextmanager
-def _sigterm_as_exception() -> Iterator[None]:
-    """SIGTERM raises SystemExit, as SIGINT raises KeyboardInterrupt; only a main thread can ask for that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(signal_number: int, frame: object) -> None:
-        raise SystemExit(128 + signal_number)
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _user() -> str:

@@ -194,7 +194,7 @@ def _location(client: "MlflowClient", model_uri: str) -> str:
 
 
 def _location_in_run(client: "MlflowClient", model_uri: str, run_id: str, name: str) -> str:
-    """Of the newest model of that name that the run logged."""
+    """Where the files of the newest model of that name lie that the run logged."""
     experiment_id = client.get_run(run_id).info.experiment_id
     models = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
     named = [model for model in models if model.name == name]

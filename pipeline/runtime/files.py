@@ -50,7 +50,7 @@ def fetch(uri: str, folder: Path) -> Path:
 
 
 def names(uri: str) -> list[str]:
-    """Of the files of the folder at `uri`, sorted."""
+    """The names of the files in the folder at `uri`, sorted."""
     fs, path = fsspec.core.url_to_fs(uri)
     infos = fs.ls(path, detail=True)
     return sorted(str(info["name"]).rsplit("/", 1)[-1] for info in infos if info["type"] == "file")

@@ -15,5 +15,5 @@ def fingerprint() -> str:
 
 
 def digest(*texts: str) -> str:
-    """Of the texts in their order; 16 hex digits."""
+    """What tells these texts, in their order, from others; 16 hex digits."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]

@@ -238,6 +238,6 @@ def _is_running(pid: int, started: str) -> bool:
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:
-    """Of a process: fields 3 and 22 of proc(5)'s stat. The second is its name, which may hold blanks and brackets."""
+    """State and start of a process, fields 3 and 22 of proc(5)'s stat; the name before them may hold any sign."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     return fields[0], fields[19]

@@ -52,7 +52,7 @@ class Progress:
 
     @property
     def published_ne(self) -> float | None:
-        """Of the curve, where the state is from that the stage publishes: its end, or its best."""
+        """The curve's NE where the state is from that the stage publishes: its end, or its best."""
         rows = self.rows_seen * (self.best_step / self.step if self.best_step else 1.0)
         return next((ne for rows_seen, ne in reversed(self.curve) if rows_seen <= rows), None)
 

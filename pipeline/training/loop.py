@@ -1,4 +1,4 @@
-"""The training loop: gather the batch's rows, logits, loss, backward, update the dense part and just those rows."""
+"""The training loop over prepared batches, and the scoring of rows that are not trained on; a step is in `step.py`."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence

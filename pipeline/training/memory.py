@@ -51,7 +51,7 @@ class Node:
 
 
 def need(num_ids: int, dimension: int, num_ranks: int, *, is_sharded: bool, has_moments: bool) -> Need:
-    """Of a table of rows [w | v], whole in each rank or divided among them; Adam's has a moment for each float."""
+    """What a table of rows [w | v] needs, whole in each rank or divided; Adam's has a moment for each float."""
     ids_of_rank = -(-num_ids // num_ranks) if is_sharded else num_ids
     rows_bytes = ids_of_rank * (1 + dimension) * FLOAT_BYTES
     moments_bytes = rows_bytes if has_moments else 0
@@ -80,7 +80,7 @@ def check(need: Need, nodes: Sequence[Node]) -> None:
 
 
 def total_bytes() -> int:
-    """Of this machine, or of the container that this process runs in."""
+    """The memory of this machine, or of the container that this process runs in."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [Path(name).read_text(encoding="utf-8").strip() for name in CGROUP_LIMITS if Path(name).exists()]
     return min([physical, *(int(limit) for limit in limits if limit.isdigit())])

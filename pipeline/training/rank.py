@@ -29,7 +29,7 @@ class Rank:
 
     @property
     def num_rows(self) -> int:
-        """Of its share of an epoch."""
+        """The training rows of its share of an epoch."""
         return self.store.num_rows("train") // self.count
 
     @property
@@ -49,7 +49,7 @@ class Rank:
 
     @property
     def base_rate(self) -> float:
-        """Of the log's rows: of the negatives, only a share may be in the store."""
+        """The share of clicks among the log's rows: of the negatives, only a share may be in the store."""
         clicks = self.store.num_positives("train")
         return clicks / (clicks + (self.store.num_rows("train") - clicks) / self.config.data.negative_share)
 

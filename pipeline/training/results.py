@@ -24,7 +24,7 @@ def progress(run_uri: str, stage: str) -> Progress:
 
 
 def held_out_sums(run_uri: str, stage: str) -> Sums:
-    """Of the stage's logits over all held-out rows."""
+    """The sums that the stage's logits over all held-out rows add up to."""
     return Sums.from_bytes(files.read_bytes(f"{stage_uri(run_uri, stage)}/{checkpoint.HELD_OUT_SUMS}"))
 
 

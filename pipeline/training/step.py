@@ -38,7 +38,7 @@ class Losses:
 
 
 class TrainingStep(Protocol):
-    """Of one stage. Its loss is the sum over rows divided by the nominal batch size of a rank, not the actual."""
+    """Takes the steps of one stage. Its loss is the sum over rows divided by a rank's nominal batch size."""
 
     @property
     def num_ranks(self) -> int:
@@ -63,7 +63,7 @@ class TrainingStep(Protocol):
 
 
 class AutogradStep:
-    """Of any model, wherever the table's rows live.
+    """Trains any model by autograd, wherever the table's rows live.
 
     With several ranks DDP averages the dense gradients and the placement those of the table: one step over the union
     of their batches.
@@ -141,7 +141,7 @@ class AutogradStep:
 
 
 class FusedStep:
-    """Of an FM alone on a CPU, whose cells hold one id each, by row-wise Adagrad: see `pipeline.embedding.fused`."""
+    """Trains an FM alone, on a CPU, whose cells hold one id each, by the kernels of `pipeline.embedding.fused`."""
 
     num_ranks = 1
 

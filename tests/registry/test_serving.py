@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from processes import QUIET, free_port, served
 
-from pipeline.registry import tracking, versions
+from pipeline.registry import run_log, versions
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tracking import RunLog, Tracking, connect
+from pipeline.registry.run_log import RunLog
+from pipeline.registry.tracking import Tracking, connect
 from pipeline.runtime.progress import Point
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
@@ -80,7 +81,7 @@ def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, 
 
 
 def test_curves_kept_while_the_server_was_away_are_sent_when_it_is_back(tracked, config, monkeypatch):
-    monkeypatch.setattr(tracking, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(run_log, "RETRY_SECONDS", 0.0)
     with tracked.retrain("another identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
         log = RunLog(f"http://127.0.0.1:{free_port()}", run.stages)

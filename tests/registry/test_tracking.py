@@ -9,8 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 from matplotlib.figure import Figure
 
-from pipeline.registry import tracking
-from pipeline.registry.tracking import Retrain, RunLog, Tracking, connect
+from pipeline.registry import run_log, tracking
+from pipeline.registry.run_log import RunLog
+from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.runtime.progress import Point
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
@@ -180,5 +181,5 @@ def test_curves_that_cannot_be_sent_are_kept_with_one_warning(caplog):
         for step in range(100):
             log(Point("fm", step, 100, {"train/ne": 1.0, "train/log_loss": 0.1}))
     assert sum(map(len, log._unsent.values())) == 200
-    assert len([record for record in caplog.records if record.name == tracking.__name__]) == 1
+    assert len([record for record in caplog.records if record.name == run_log.__name__]) == 1
     assert time.monotonic() - start < 10

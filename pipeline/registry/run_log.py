@@ -1,0 +1,68 @@
+"""Where the points of a stage's curves go: to MLflow, whose troubles must not stop training."""
+
+import logging
+import time
+from collections.abc import Mapping
+from math import isfinite
+
+from pipeline.registry import server
+from pipeline.runtime.progress import Point
+
+MAX_METRICS = 1000  # of a call, by MLflow's API
+RETRY_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class RunLog:
+    """Where rank 0 reports the points of its curves: small, survives pickling, keeps MLflow's troubles from training.
+
+    What is not finite is left out. What cannot be sent is kept and sent along with a later point, tried once a minute;
+    what is still unsent when the process ends is lost.
+    """
+
+    def __init__(self, uri: str, run_ids: Mapping[str, str]) -> None:
+        self.uri = uri
+        self._run_ids = dict(run_ids)
+        self._unsent: dict[str, list[tuple[str, float, int, int]]] = {}
+        self._started: set[str] = set()
+        self._quiet_until = 0.0
+        self._has_warned = False
+
+    def open(self) -> None:
+        """Import what the first call would have to wait for."""
+        server.open_client(self.uri)
+
+    def __call__(self, point: Point) -> None:
+        self.add(point.stage, point.metrics, point.step)
+
+    def add(self, name: str, metrics: Mapping[str, float], step: int) -> None:
+        """Log metrics of the run that goes by that name."""
+        now_ms = int(time.time() * 1000)
+        finite = [(metric, float(value), now_ms, step) for metric, value in metrics.items() if isfinite(value)]
+        self._unsent.setdefault(self._run_ids[name], []).extend(finite)
+        if time.monotonic() < self._quiet_until:
+            return
+        try:
+            with server.impatience():
+                self._send()
+        except Exception as error:
+            self._quiet_until = time.monotonic() + RETRY_SECONDS
+            if not self._has_warned:
+                self._has_warned = True
+                reason = server.first_line(error)
+                logger.warning(
+                    "MLflow does not take the curves; they are kept until it does, and training goes on: %s", reason
+                )
+
+    def _send(self) -> None:
+        from mlflow.entities import Metric
+
+        client = server.open_client(self.uri)
+        for run_id, points in self._unsent.items():
+            if run_id not in self._started:
+                client.update_run(run_id, status="RUNNING")
+                self._started.add(run_id)
+            while points:
+                client.log_batch(run_id, metrics=[Metric(*point) for point in points[:MAX_METRICS]])
+                del points[:MAX_METRICS]
