@@ -28,15 +28,15 @@ def trained(config: TrainConfig, stage: StageConfig, rows: Rows, device: torch.d
 
 
 @pytest.mark.parametrize(
-    "row_optimizer",
+    "embedding",
     [{}, {"name": "adam", "learning_rate": 0.01, "l2": 0.1, "weight_decay": 0.5}, {"clip": {"ratio": 0.1}}],
     ids=["adagrad", "adam-decay-l2", "clip"],
 )
 @pytest.mark.parametrize("position", [0, 1], ids=["fm", "deepfm"])
-def test_a_gpu_takes_the_steps_of_a_cpu(config, rows, position, row_optimizer):
+def test_a_gpu_takes_the_steps_of_a_cpu(config, rows, position, embedding):
     values = config.model_dump()
     values["stages"][position]["mlp"]["dropout"] = 0.0
-    values["stages"][position]["rows"] |= row_optimizer
+    values["stages"][position]["embedding"] |= embedding
     config = TrainConfig.model_validate(values)
     stage = config.stages[position]
     on_gpu, on_cpu = (trained(config, stage, rows, device) for device in (CUDA, CPU))
