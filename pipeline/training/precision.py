@@ -28,9 +28,12 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 @contextmanager
 def matmuls_in(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Autocast to bfloat16, or float32 by oneDNN (on AMD twice as fast as MKL); as it was afterwards."""
+    """Autocast to bfloat16, or float32, on a CPU by oneDNN (on AMD twice as fast as MKL); as it was afterwards.
+
+    `medium`, which on a CPU asks for oneDNN, would have a GPU multiply float32 as TF32, with 10 bits of mantissa.
+    """
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
+    torch.set_float32_matmul_precision("medium" if device.type == "cpu" else "highest")
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             yield

@@ -49,12 +49,13 @@ def test_the_same_seed_gives_the_same_bits(config, rows):
     assert torch.equal(one.table.rows, other.table.rows)
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_step_does_not_wait_for_the_device(config, rows):
     stage = config.stages[0]
     state = initialize.from_scratch(stage, config, NUM_IDS, device=CUDA)
     train_alone(state, batches_of(rows), stage, 10)  # whatever is set up at the first steps
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         train_alone(state, batches_of(rows), stage, 20)
     finally:
         torch.cuda.set_sync_debug_mode("default")
