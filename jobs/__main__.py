@@ -8,8 +8,23 @@ import sys
 
 import typer
 
-from jobs import backfill, bench, evaluate, generate, nightly, plan, rebuild, rollback, score, status, sweep, train, ui
-from schemas.errors import INTERRUPTED, Busy, Failure, Refusal, Stopped
+from jobs import (
+    backfill,
+    bench,
+    errors,
+    evaluate,
+    generate,
+    nightly,
+    plan,
+    rebuild,
+    rollback,
+    score,
+    status,
+    sweep,
+    train,
+    ui,
+)
+from schemas.errors import INTERRUPTED, Refusal
 
 app = typer.Typer(
     name="nightjar",
@@ -37,21 +52,20 @@ app.add_typer(bench.app, name="bench")
 def main() -> None:
     """Exit 0 when the work is done, 1 when it failed, 2 when the input was refused before anything expensive began.
 
-    3 when another process is at work on the same model, 4 when the day's data breaks its bounds.
+    3 when another process is at work on the same model, 4 when the day's data breaks its bounds, 130 after Ctrl-C. What
+    ends in none of these is a bug, and shows its traceback.
     """
     # Typer would catch a KeyboardInterrupt and exit 1, as if the work had failed.
     before = signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
     try:
         app()
-    except Refusal as refusal:
-        print(f"nightjar: refused\n{refusal}", file=sys.stderr)
-        sys.exit(2)
-    except Busy as busy:
-        print(f"nightjar: {busy}", file=sys.stderr)
-        sys.exit(3)
-    except Failure as failure:
-        print(f"nightjar: {failure}", file=sys.stderr)
-        sys.exit(4 if isinstance(failure, Stopped) else 1)
+    except Exception as error:
+        words = errors.in_words(error)
+        if words is None:
+            raise
+        heading = "refused\n" if isinstance(error, Refusal) else ""
+        print(f"nightjar: {heading}{words}", file=sys.stderr)
+        sys.exit(errors.exit_code(error))
     except SystemExit as stopped:
         if stopped.code == INTERRUPTED:
             print("nightjar: interrupted; the same command goes on from here", file=sys.stderr)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import errors
 from jobs.nightly import day_of
 from jobs.options import ConfigPath, Overrides
 from jobs.status import print_nights
@@ -35,8 +36,11 @@ def backfill(
             nights.append(ended)
             print(f"{day}: {ended.outcome}: {ended.verdict}", flush=True)
         else:
+            words = errors.in_words(ended)
+            if words is None:
+                raise ended
             failures.append(str(day))
-            print(f"{day}: failed: {' '.join(str(ended).split())}", flush=True)
+            print(f"{day}: failed: {' '.join(words.split())}", flush=True)
     print_nights(nights)
     if failures:
         raise Failure(f"nights that failed: {', '.join(failures)}; the same command tries them again")

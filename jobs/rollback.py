@@ -13,12 +13,12 @@ def rollback(config: ConfigPath, set_: Overrides = None) -> None:
     Example: `nightjar rollback --config jobs/configs/nightly.yaml`
     """
     loaded = load(TrainConfig, config, set_ or [])
-    from pipeline.registry import server, versions
+    from pipeline.registry import versions
     from pipeline.registry.tracking import connect
     from pipeline.retrain import promotion
 
     tracking = connect(loaded.mlflow, loaded.work_uri)
-    with promotion.lease_of(loaded, "rollback") as lease, server.answering(tracking.uri):
+    with promotion.lease_of(loaded, "rollback") as lease:
         lease.check()
         now, before = versions.rollback(tracking, loaded.mlflow.registered_model)
     print(f"{now.uri} serves again; {before.uri} is the previous champion")

@@ -1,5 +1,6 @@
 """The exceptions that end in a message and not in a traceback."""
 
+import sys
 from datetime import datetime
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
@@ -54,3 +55,12 @@ class Refusal(ValueError):
 def _rebuild(found: str, expected: str, where: str, remedy: str) -> Refusal:
     """Keyword arguments do not survive the default pickling of exceptions between Ray processes."""
     return Refusal(found=found, expected=expected, where=where, remedy=remedy)
+
+
+def imported(*names: str) -> tuple[type[Exception], ...]:
+    """Those of these exceptions, named `module:Class`, whose module is imported: no other can have been raised.
+
+    To import MLflow, Ray or an object store's client only to catch what they raise takes seconds.
+    """
+    places = [name.split(":") for name in names]
+    return tuple(getattr(sys.modules[module], kind) for module, kind in places if module in sys.modules)

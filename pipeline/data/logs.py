@@ -14,6 +14,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.runtime import files
 from schemas import click_log
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -91,11 +92,12 @@ def days_of(logs_uri: str, spec: FeatureSpec) -> list[date]:
     """Days with a `<partition>=YYYY-MM-DD` folder, oldest first."""
     fs, root = fsspec.core.url_to_fs(logs_uri)
     prefix = f"{spec.partition}="
+    refused: tuple[type[Exception], ...] = (ValueError, *files.errors())
     try:
         names = [os.path.basename(path.rstrip("/")) for path in fs.ls(root, detail=False)]  # noqa: PTH119 (a URI's)
     except (FileNotFoundError, NotADirectoryError):
         names = []
-    except (OSError, ValueError) as error:
+    except refused as error:
         raise Refusal(
             found=f"{type(error).__name__}: {error}",
             expected="a folder that can be listed",

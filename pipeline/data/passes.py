@@ -22,6 +22,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.split import Split, is_held_out
 from pipeline.data.store import SplitName, StoredPart
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
+from pipeline.runtime import files
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
@@ -112,8 +113,8 @@ def encode_rows(
 def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
     """What `work` makes of each part, on all nodes, as it arrives; tiny parts share a task, and a lone one needs none.
 
-    Raises, after the last, an OSError that a part has met, else the first Refusal by place, so that the same bad log
-    gives the same message each time.
+    Raises, after the last, what a part has met of its file system, as an OSError, else the first Refusal by place, so
+    that the same bad log gives the same message each time.
     """
     if len(parts) == 1:  # nothing to spread, while the processes of a first task take seconds to start
         yield work(parts[0]).cast(schema)
@@ -128,7 +129,7 @@ def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: p
                 yield done.append_column("refusal", nulls).append_column("os_error", nulls)
             except Refusal as refusal:
                 yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=with_troubles)
-            except OSError as error:
+            except files.errors() as error:
                 yield pa.Table.from_pylist([{"os_error": str(error)}], schema=with_troubles)
 
     num_tasks = min(len(parts), TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1))))

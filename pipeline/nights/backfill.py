@@ -10,7 +10,7 @@ from pipeline.nights.records import Night
 from pipeline.runtime import cluster
 from pipeline.runtime.progress import Show
 from schemas.config import TrainConfig
-from schemas.errors import Failure, Refusal
+from schemas.errors import Busy, Refusal
 
 OnFailure = Literal["stop", "go_on"]
 
@@ -36,14 +36,15 @@ def backfill(
 ) -> Iterator[tuple[date, Night | Exception]]:
     """Each night's day and what became of it, as it ends; nights that are over already take no time.
 
-    With `stop` the first failure is raised; with `go_on` it is yielded, and the next night goes on without that one.
+    With `stop` the first failure is raised; with `go_on` it is yielded, whatever it is, and the next night goes on
+    without that one. Busy is raised in any case.
     """
     days = nights_between(config, first, last)
     with cluster.connected(config.cluster):
         for day in days:
             try:
                 yield day, nightly(config, day, show)
-            except (Failure, Refusal) as failure:
-                if on_failure == "stop":
+            except Exception as failure:
+                if on_failure == "stop" or isinstance(failure, Busy):
                     raise
                 yield day, failure

@@ -15,7 +15,7 @@ from pipeline.nights.progress import Course, Looks
 from pipeline.nights.records import Night
 from pipeline.profiles import bounds
 from pipeline.profiles.bounds import Breach
-from pipeline.registry import server, versions
+from pipeline.registry import versions
 from pipeline.registry.tags import REFRESHED_FROM, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
@@ -23,7 +23,7 @@ from pipeline.retrain import promotion
 from pipeline.retrain.dataset import Inputs, profiles
 from pipeline.retrain.promotion import COMPARABLE, Candidate, Decision, Opponent
 from pipeline.retrain.run import Trained, candidate_of, prepare, record_best, train
-from pipeline.runtime import cluster, files
+from pipeline.runtime import cluster
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
@@ -33,7 +33,6 @@ from schemas.errors import Failure, Stopped
 from schemas.stage import REFRESH
 
 
-@files.answering()
 def nightly(config: TrainConfig, day: date | None, show: Show) -> Night:
     """Everything of one night; of the newest complete day where none is given.
 
@@ -42,20 +41,19 @@ def nightly(config: TrainConfig, day: date | None, show: Show) -> Night:
     Whatever it raises, the champion that served before still serves.
     """
     tracking = connect(config.mlflow, config.work_uri)
-    with server.answering(tracking.uri):
-        days = plan.choose_days(config, day)
-        finished = records.find(config, days.day, days.key)
-        if finished:
-            show(Event(f"the night of {days.day} is over already", 1, 1, finished.verdict))
-            return finished
-        tonight = plan.plan(days, tracking)
-        with promotion.lease_of(config, f"night of {days.day}") as lease, cluster.connected(config.cluster):
-            tonight = plan.again(tonight, tracking)  # another night may have ended since
-            trainer.check_placement(config.cluster)
-            name = f"{days.day} {days.key[:6]}"
-            with tracking.retrain(days.key, name, config, days.manifest.to_json()) as run:
-                night = _work(NightRun(config, tonight, tracking, run, lease, show))
-            records.write(config, night)
+    days = plan.choose_days(config, day)
+    finished = records.find(config, days.day, days.key)
+    if finished:
+        show(Event(f"the night of {days.day} is over already", 1, 1, finished.verdict))
+        return finished
+    tonight = plan.plan(days, tracking)
+    with promotion.lease_of(config, f"night of {days.day}") as lease, cluster.connected(config.cluster):
+        tonight = plan.again(tonight, tracking)  # another night may have ended since
+        trainer.check_placement(config.cluster)
+        name = f"{days.day} {days.key[:6]}"
+        with tracking.retrain(days.key, name, config, days.manifest.to_json()) as run:
+            night = _work(NightRun(config, tonight, tracking, run, lease, show))
+        records.write(config, night)
     return night
 
 

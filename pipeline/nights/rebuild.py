@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.data import logs, passes
 from pipeline.nights import plan
-from pipeline.registry import eviction, server, versions
+from pipeline.registry import eviction, versions
 from pipeline.registry.eviction import Eviction
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.retrain import promotion
@@ -40,7 +40,6 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
     seen = [day for day in days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
     manifest = logs.find(uri, seen, spec)
     with (
-        server.answering(tracking.uri),
         promotion.lease_of(config, "rebuild") as lease,
         cluster.connected(config.cluster),
         tempfile.TemporaryDirectory() as name,

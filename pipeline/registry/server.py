@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.registry.tags import EXPERIMENT_KIND, PRIMARY_METRIC
 from schemas.config import MLflowConfig
-from schemas.errors import Failure, Refusal
+from schemas.errors import Refusal, imported
 from schemas.loading import absolute
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+PATIENT = {RETRIES: "3"}  # with a server that is away for a moment; MLflow's own patience is about four minutes
 IMPATIENT = {RETRIES: "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+_SIGNATURE = re.compile(r"(?i)([?&](?:x-amz-[\w-]+|awsaccesskeyid|signature|sig|[\w-]*token)=)[^&\s'\"]+")
+
+_opened = ""
 
 
 def reach(config: MLflowConfig, work_uri: str) -> tuple[str, str]:
@@ -50,7 +54,7 @@ def reach(config: MLflowConfig, work_uri: str) -> tuple[str, str]:
             return uri, str(client.create_experiment(config.experiment, artifacts, EXPERIMENT_TAGS))
     except Exception as error:
         raise Refusal(
-            found=redacted(first_line(_root_of(error))),
+            found=first_line(root_of(error)),
             expected=f"MLflow to answer, with an experiment {config.experiment!r} or leave to create it",
             where=redacted(uri),
             remedy="start the server or correct mlflow.tracking_uri; without one, runs go to the work folder",
@@ -76,12 +80,30 @@ def resolve_uri(config: MLflowConfig, work_uri: str) -> str:
 
 def open_client(uri: str) -> "MlflowClient":
     """Imports MLflow, which takes seconds, with its telemetry off and its terminal output down to warnings."""
-    for name, value in QUIET.items():
+    global _opened
+    _opened = uri
+    for name, value in {**QUIET, **PATIENT}.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
     return MlflowClient(uri)
+
+
+def opened() -> str:
+    """The URI that this process last opened: MLflow's exceptions do not name the one they are of."""
+    return _opened
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What MLflow raises, and lets through of its requests and its database. Some of them are OSErrors too."""
+    return imported(
+        "mlflow.exceptions:MlflowException",
+        "requests.exceptions:RequestException",
+        "urllib3.exceptions:HTTPError",
+        "sqlalchemy.exc:DBAPIError",
+        "sqlite3:OperationalError",
+    )
 
 
 def _create_database(uri: str) -> None:
@@ -97,7 +119,7 @@ def _create_database(uri: str) -> None:
 
 @contextmanager
 def impatience() -> Iterator[None]:
-    """MLflow's own patience with a server that is down is about four minutes a request."""
+    """Within, a server that does not answer is soon given up."""
     before = {name: os.environ.get(name) for name in IMPATIENT}
     os.environ.update(IMPATIENT)
     try:
@@ -110,35 +132,18 @@ def impatience() -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def answering(uri: str) -> Iterator[None]:
-    """MLflow's own exceptions become a Failure that says what to do, after fewer tries than its own 4 minutes."""
-    before = os.environ.get(RETRIES)
-    os.environ.setdefault(RETRIES, "3")
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        reason = redacted(first_line(_root_of(error)))
-        raise Failure(
-            f"MLflow at {redacted(uri)} does not take what it is sent: {reason}; the same command goes on from here"
-        ) from error
-    finally:
-        if before is None:
-            os.environ.pop(RETRIES, None)
-
-
 def redacted(text: str) -> str:
-    """Without the user names and passwords that URIs can hold."""
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
+    """Without the user names and passwords that URIs can hold, and without the keys of presigned ones."""
+    text = re.sub(r"://[^/\s]+@", "://***@", text)
+    return _SIGNATURE.sub(r"\1***", text)
 
 
-def _root_of(error: BaseException) -> BaseException:
+def root_of(error: BaseException) -> BaseException:
     """What it began with: of a failed request, the system's own word and not its wrappers'."""
     cause = error.__cause__ or error.__context__
-    return error if cause is None else _root_of(cause)
+    return error if cause is None else root_of(cause)
 
 
 def first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    """Of what it says, redacted."""
+    return redacted((str(error).splitlines() or [type(error).__name__])[0])[:300]

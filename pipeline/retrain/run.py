@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pydantic import TypeAdapter
 
 from pipeline.data.store import Store
-from pipeline.registry import server, versions
+from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
@@ -77,7 +77,6 @@ class Trained:
         return of_name[min(self.results, key=lambda name: self.results[name]["ne"])]
 
 
-@files.answering()
 def retrain(config: TrainConfig, show: Show) -> Summary:
     """Train every stage of the plan, register the best one and, if the gate says so, make it champion.
 
@@ -93,10 +92,7 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
     with promotion.lease_of(config, f"train {name}") as lease, cluster.connected(config.cluster):
         trainer.check_placement(config.cluster)
-        with (
-            server.answering(tracking.uri),
-            tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run,
-        ):
+        with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
             summary = _train_and_decide(prepared, run, show, lease)
     files.write_bytes(saved, json.dumps(asdict(summary)).encode())
     return summary

@@ -1,23 +1,22 @@
 """Write a file whole or not at all, at any fsspec URI."""
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import fsspec
 
-from schemas.errors import Failure
+from schemas.errors import imported
 
 
-@contextmanager
-def answering() -> Iterator[None]:
-    """A file system's own exceptions become a Failure in words."""
-    try:
-        yield
-    except OSError as error:
-        words = " ".join(str(error).split())
-        raise Failure(f"files cannot be read or written: {words}; the same command goes on from here") from error
+def errors() -> tuple[type[Exception], ...]:
+    """What file systems raise: OSError, and what object stores' clients and safetensors let through that is none."""
+    return OSError, *imported(
+        "botocore.exceptions:BotoCoreError",
+        "botocore.exceptions:ClientError",
+        "aiohttp:ClientError",
+        "safetensors:SafetensorError",
+    )
 
 
 def write_bytes(uri: str, content: bytes) -> None:
@@ -28,8 +27,8 @@ def write_bytes(uri: str, content: bytes) -> None:
     temporary = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
     try:
         fs.pipe_file(temporary, content)
-    except OSError:
-        with suppress(OSError):  # what was written of it would keep a full disk full
+    except errors():
+        with suppress(*errors()):  # what was written of it would keep a full disk full
             fs.rm_file(temporary)
         raise
     fs.mv(temporary, path)

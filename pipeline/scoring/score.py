@@ -26,7 +26,6 @@ SUMS_SCHEMA = pa.schema([("sums", pa.binary())])
 WRITTEN_SCHEMA = pa.schema([("day", pa.date32())])
 
 
-@files.answering()
 def evaluate(
     bundle: Bundle,
     manifest: Manifest,
@@ -57,7 +56,6 @@ def evaluate(
     return sum(parts, Sums.zero())
 
 
-@files.answering()
 def score(
     bundle: Bundle, model_uri: str, manifest: Manifest, out_uri: str, rows_per_part: int, *, overwrite: bool = False
 ) -> int:

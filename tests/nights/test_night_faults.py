@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from command import Done
+from disks import fill, mounted
 from faults import FirstCheckpoint, Moment, at, killed
 from night_folder import MODEL, STAGE, NightFolder, day
 from processes import free_port, served
@@ -130,20 +131,8 @@ def test_a_night_that_loses_mlflow_says_so_and_goes_on_when_it_is_back(tmp_path,
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, of a megabyte, where this machine lets one be mounted."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("mounting a small file system takes root")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
-
-
-def fill(disk: Path) -> None:
-    with contextlib.suppress(OSError), (disk / "filling").open("wb", buffering=0) as filling:
-        while True:
-            filling.write(bytes(4096))
+    with mounted(tmp_path / "disk") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize(

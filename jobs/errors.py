@@ -1,0 +1,35 @@
+"""What the reader of a terminal is told of an exception: words and an exit code, or nothing where it is a bug."""
+
+from pipeline.registry import server
+from pipeline.runtime import files
+from schemas.errors import Busy, Failure, Refusal, Stopped, imported
+
+GOES_ON = "the same command goes on from here"
+
+
+def exit_code(error: Exception) -> int:
+    """1 failed, 2 refused, 3 busy, 4 stopped by the day's data."""
+    if isinstance(error, Refusal):
+        return 2
+    if isinstance(error, Busy):
+        return 3
+    return 4 if isinstance(error, Stopped) else 1
+
+
+def in_words(error: Exception) -> str | None:
+    """None for a bug, of which the traceback tells more. No words hold a user's name, a password or a key."""
+    if isinstance(error, Refusal | Busy | Failure):
+        return server.redacted(str(error))
+    if isinstance(error, imported("ray.exceptions:RayTaskError")):
+        # Its own text is the task's traceback, though it is of its cause's class too.
+        cause = getattr(error, "cause", None)
+        return in_words(cause) if isinstance(cause, Exception) else None
+    if isinstance(error, server.errors()):
+        uri, reason = server.redacted(server.opened()), server.first_line(server.root_of(error))
+        return f"MLflow at {uri} does not take what it is sent: {reason}; {GOES_ON}"
+    if isinstance(error, files.errors()):
+        words = server.redacted(" ".join(str(error).split())) or type(error).__name__
+        return f"files cannot be read or written: {words}; {GOES_ON}"
+    if isinstance(error, imported("ray.exceptions:RayError")):
+        return f"Ray has lost a part of the work: {server.first_line(error)}; {GOES_ON}"
+    return None
