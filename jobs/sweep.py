@@ -21,7 +21,7 @@ from schemas.loading import absolute, load
 from schemas.sweep import SweepConfig
 
 if TYPE_CHECKING:
-    from pipeline.sweep.search import Outcome, Summary
+    from pipeline.sweep.outcome import Outcome, Summary
 
 
 def sweep(

@@ -1,0 +1,49 @@
+"""What became of a trial, and what a whole sweep came to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a trial: step and NE at its looks, which are `num_looks` where nothing stops it, or a failure."""
+
+    number: int
+    values: dict[str, Any]
+    num_looks: int = 0
+    looks: tuple[tuple[int, float], ...] = ()
+    failure: str = ""
+
+    @property
+    def best_ne(self) -> float | None:
+        """None where it failed, or was stopped before it looked."""
+        return None if self.failure else min((ne for _, ne in self.looks), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a sweep came to; `best_yaml` is the best trial's whole config, as `nightjar train` takes it."""
+
+    run_id: str
+    identity: str
+    tracking_uri: str
+    stage: str
+    best_trial: int
+    best_ne: float
+    outcomes: tuple[Outcome, ...]
+    best_yaml: str
+
+
+def best_of(outcomes: Sequence[Outcome]) -> tuple[int, float]:
+    """The number and the NE of the trial with the lowest one. Raises Failure where none came to a look."""
+    best_nes = {outcome.number: outcome.best_ne for outcome in outcomes if outcome.best_ne is not None}
+    if best_nes:
+        best = min(best_nes, key=lambda number: best_nes[number])
+        return best, best_nes[best]
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    if not failed:
+        raise Failure("no trial came to a first look within the sweep's `seconds`")
+    raise Failure(f"{len(failed)} of {len(outcomes)} trials failed, none succeeded; the first: {failed[0].failure}")

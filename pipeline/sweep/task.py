@@ -1,0 +1,64 @@
+"""What the trials of a sweep are told: their configs, the rows, and the stages that all of them start from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from math import ceil
+
+from pipeline.data.store import Store
+from pipeline.training.rank import Rank
+from schemas.config import TrainConfig
+from schemas.stage import EarlyStopConfig, StageConfig
+from schemas.sweep import Trial, lineage, owner
+
+LOOKS = 8  # at the validation rows, in a stage that does not say how often
+NEVER = 1_000_000  # looks of patience: the sweep alone stops the stage
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What trials are told; `shared` are the stages that all of them start from, published under `shared_uri`."""
+
+    stage: str
+    configs: Mapping[int, TrainConfig]
+    store: Store
+    uri: str
+    shared: tuple[StageConfig, ...]
+
+    @property
+    def shared_uri(self) -> str:
+        return f"{self.uri}/shared"
+
+    def trial_uri(self, number: int) -> str:
+        return f"{self.uri}/trials/{number}"
+
+    def num_looks(self, number: int) -> int:
+        """Of a trial that nothing stops."""
+        rank, stage = Rank(self.configs[number], self.store, ""), lineage(self.configs[number], self.stage)[-1]
+        assert stage.early_stop is not None
+        every = max(1, round(stage.early_stop.every_epochs * rank.steps_per_epoch(stage)))
+        return ceil(rank.num_steps(stage) / every)
+
+    @classmethod
+    def of(cls, stage: str, trials: Sequence[Trial], epochs: float, store: Store, uri: str) -> "Task":
+        """Of the trials whose drawn config is one; `epochs` are those of the stage before anything is drawn."""
+        configs = {one.number: with_looks(one.config, stage, epochs / LOOKS) for one in trials if one.config}
+        return cls(stage, configs, store, uri, shared_stages(list(configs.values()), stage))
+
+
+def with_looks(config: TrainConfig, name: str, every_epochs: float) -> TrainConfig:
+    """The config whose stage looks at the validation rows: as it says itself, else so often, without ever stopping."""
+    if lineage(config, name)[-1].early_stop:
+        return config
+    early_stop = EarlyStopConfig(every_epochs=every_epochs, patience=NEVER)
+    of_name = {stage.name: stage for stage in config.stages}
+    of_name[owner(config, name)] = of_name[owner(config, name)].model_copy(update={"early_stop": early_stop})
+    return config.model_copy(update={"stages": tuple(of_name.values())})
+
+
+def shared_stages(configs: Sequence[TrainConfig], name: str) -> tuple[StageConfig, ...]:
+    """The first of the stages before that one: those that every trial would train alike."""
+    if any(config.table != configs[0].table for config in configs):
+        return ()
+    earlier = zip(*(lineage(config, name)[:-1] for config in configs), strict=False)
+    return tuple(stages[0] for stages in takewhile(lambda stages: stages.count(stages[0]) == len(stages), earlier))

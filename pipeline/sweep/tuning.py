@@ -1,0 +1,118 @@
+"""Trials under Ray Tune: what all of them start from is trained first, and who falls behind is stopped (ASHA)."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+
+from pipeline.registry import server
+from pipeline.runtime import files
+from pipeline.runtime.progress import Event, Point, Show
+from pipeline.sweep.standings import Standings
+from pipeline.sweep.task import Task
+from pipeline.sweep.trial import run_trial, train
+from pipeline.training import checkpoint
+from pipeline.training.checkpoint import stage_uri
+from pipeline.training.rank import Rank
+from schemas.errors import INTERRUPTED, Failure
+from schemas.sweep import SweepConfig
+
+# Else Tune writes each result to three files, takes Ctrl-C for a wish to end in good order, and prints to stdout.
+TUNE_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def train_all(settings: SweepConfig, standings: Standings, numbers: Sequence[int], deadline: float | None) -> None:
+    """Train the trials of these numbers until `deadline`, of time.monotonic; the standings tell what became of them."""
+    with _exit_code_of_an_interrupt():
+        _train_shared(standings.task, standings.show)
+        _tune(settings, standings, numbers, deadline and max(1.0, deadline - time.monotonic()))
+
+
+def _train_shared(task: Task, show: Show) -> None:
+    if not task.shared or checkpoint.is_published(stage_uri(task.shared_uri, task.shared[-1].name)):
+        return
+    name = f"train {', '.join(stage.name for stage in task.shared)} for all trials"
+    show(Event(name, 0, 1))
+    rank = Rank(next(iter(task.configs.values())), task.store, task.shared_uri)
+    failure: str = ray.get(ray.remote(num_cpus=1)(train).remote(rank, task.shared, _unreported))
+    if failure:
+        raise Failure(f"no trial could start: {failure}")
+    show(Event(name, 1, 1))
+
+
+def _unreported(point: Point) -> None:
+    """Of stages that all trials share, nothing is told."""
+
+
+def _tune(settings: SweepConfig, standings: Standings, numbers: Sequence[int], seconds: float | None) -> None:
+    task = standings.task
+    os.environ.update(TUNE_SETTINGS)
+    files.remove(f"{task.uri}/tune")
+    most_looks = max(task.num_looks(number) for number in numbers)
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(run_trial, task=task), {"cpu": 1}),
+        param_space={"trial": tune.grid_search(list(numbers))},
+        tune_config=tune.TuneConfig(
+            metric="ne",
+            mode="min",
+            scheduler=ASHAScheduler(
+                time_attr="look",
+                max_t=max(most_looks, settings.grace_looks),
+                grace_period=settings.grace_looks,
+                reduction_factor=settings.reduction,
+            ),
+            max_concurrent_trials=settings.concurrent,
+            time_budget_s=seconds,
+            reuse_actors=True,  # a process takes seconds to import what it needs
+        ),
+        run_config=tune.RunConfig(name="tune", storage_path=task.uri, verbose=0, callbacks=[_Listener(standings)]),
+    )
+    tuner.fit()
+
+
+@dataclass(eq=False)
+class _Listener(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped to us
+    """Whom Tune tells, in this process, how its trials go."""
+
+    standings: Standings
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tune.Callback, ()  # Tune keeps a pickle of its settings, which nobody reads here
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self.standings.start(trial.config["trial"])
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
+        number = trial.config["trial"]
+        if "failure" in result:
+            self.standings.fail(number, result["failure"])
+        else:
+            self.standings.look(number, int(result["step"]), float(result["ne"]))
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self.standings.complete(trial.config["trial"])
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        error = trial.get_pickled_error() or trial.get_error()
+        why = server.first_line(getattr(error, "cause", None) or error or RuntimeError("the trial's process died"))
+        self.standings.give_up(trial.config["trial"], why)
+
+
+@contextmanager
+def _exit_code_of_an_interrupt() -> Iterator[None]:
+    """Ray waits in code of its own, out of which a signal handler's exit comes with a code of 0 or 1."""
+    try:
+        yield
+    except SystemExit as stopped:
+        sys.exit(INTERRUPTED if stopped.code in (0, 1) else stopped.code)
