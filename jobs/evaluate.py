@@ -31,7 +31,7 @@ def evaluate(
     """
     loaded = load(TrainConfig, config, set_ or [])
     from pipeline.data import logs, split
-    from pipeline.registry import versions
+    from pipeline.registry import model_uri
     from pipeline.registry.tracking import connect
     from pipeline.runtime import cluster
     from pipeline.scoring import score
@@ -43,7 +43,7 @@ def evaluate(
         held_out = DateSplit(test_dates=tuple(sorted({when.date() for when in dates})))
     wanted = sorted({when.date() for when in dates}) if dates else split.choose_days(days, held_out, data.logs_uri)[1]
     split.require(wanted, days, data.logs_uri)
-    bundle = versions.load_bundle(connect(loaded.mlflow, loaded.work_uri), model)
+    bundle = model_uri.load_bundle(connect(loaded.mlflow, loaded.work_uri), model)
     manifest = logs.find(data.logs_uri, wanted, bundle.spec)
     with cluster.connected(loaded.cluster):
         metrics = score.evaluate(bundle, manifest, held_out, wanted, data.rows_per_part, data.max_bad_share).metrics()

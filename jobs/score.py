@@ -38,7 +38,7 @@ def score(
     """
     loaded = load(TrainConfig, config, set_ or [])
     from pipeline.data import logs
-    from pipeline.registry import versions
+    from pipeline.registry import model_uri
     from pipeline.registry.tracking import connect
     from pipeline.runtime import cluster
     from pipeline.scoring.score import score as write_scores
@@ -46,8 +46,8 @@ def score(
     data = loaded.data
     days = _chosen(logs.days_of(data.logs_uri, data.features), dates or [], first, last, data.logs_uri)
     tracking = connect(loaded.mlflow, loaded.work_uri)
-    version = versions.pinned(tracking, model)
-    bundle = versions.load_bundle(tracking, version)
+    version = model_uri.pinned(tracking, model)
+    bundle = model_uri.load_bundle(tracking, version)
     manifest = logs.find(data.logs_uri, days, bundle.spec, labelled=False)
     with cluster.connected(loaded.cluster):
         rows = write_scores(bundle, version, manifest, absolute(out), data.rows_per_part, overwrite=overwrite)

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from pipeline.nights import records
 from pipeline.nights.records import Night
-from pipeline.registry import versions
+from pipeline.registry import model_uri
 from pipeline.registry.tracking import Tracking, connect
 from schemas.config import TrainConfig
 from schemas.loading import load
@@ -118,7 +118,7 @@ class NightFolder:
 
     def learned_days(self, version: int | str) -> list[int]:
         """Of November, by what the version's bundle says."""
-        bundle = versions.load_bundle(self.tracking, f"models:/{MODEL}/{version}")
+        bundle = model_uri.load_bundle(self.tracking, f"models:/{MODEL}/{version}")
         return [one.day for one in bundle.contents.origin.training_days]
 
     def rewrite(self, number: int, column: str, values: list[Any], name: str = "") -> None:

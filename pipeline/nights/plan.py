@@ -7,7 +7,7 @@ from typing import Literal
 
 from pipeline.data import logs, split
 from pipeline.data.logs import Manifest
-from pipeline.registry import versions
+from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
@@ -101,7 +101,7 @@ def plan(days: Days, tracking: Tracking) -> Tonight:
     """What is to be done on these days, as the champion stands. Raises Refusal if it has learned the held-out ones."""
     config = days.config
     champion = versions.to_beat(tracking, config.mlflow.registered_model, days.keys)
-    bundle = None if champion is None else versions.load_bundle(tracking, champion.uri)
+    bundle = None if champion is None else model_uri.load_bundle(tracking, champion.uri)
     _require_unseen(champion, bundle, days.held_out)
     start, why, new = _how_to_start(config, bundle, days.window)
     train_days = tuple(new) if start == "warm" else days.window

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.data import logs, passes
 from pipeline.nights import plan
-from pipeline.registry import eviction, versions
+from pipeline.registry import eviction, model_uri, versions
 from pipeline.registry.eviction import Eviction
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.retrain import promotion
@@ -50,7 +50,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
         show(Event("count recent values", 0, 1))
         data = config.data
         counts = passes.count_values(manifest, spec, DateSplit(), (), data.rows_per_part, data.max_bad_share)
-        folder, bundle = Path(name, "bundle"), versions.load_bundle(tracking, champion.uri)
+        folder, bundle = Path(name, "bundle"), model_uri.load_bundle(tracking, champion.uri)
         evicted = eviction.rebuilt_bundle(bundle, counts, config.night.eviction, folder)
         show(Event("count recent values", 1, 1, f"{evicted.num_evicted:,} of {evicted.before:,} values to drop"))
         if not evicted.num_evicted:

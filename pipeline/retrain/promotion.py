@@ -20,7 +20,7 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation import gate
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.gate import Evidence, Reason, Verdict
-from pipeline.registry import golden, versions
+from pipeline.registry import golden, model_uri, versions
 from pipeline.registry.bundle import FORMAT_VERSION, Bundle, Contents, Origin, write_parts
 from pipeline.registry.tags import DECISION, FAILED_RULES, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking
@@ -66,7 +66,7 @@ class Opponent:
         return (
             cls()
             if version is None
-            else cls.scored(version, versions.load_bundle(tracking, version.uri), config, inputs)
+            else cls.scored(version, model_uri.load_bundle(tracking, version.uri), config, inputs)
         )
 
     @classmethod

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.registry import versions
+from pipeline.registry import model_uri
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.runtime import files
@@ -21,7 +21,7 @@ from schemas.errors import Refusal
 def pinned(config: TrainConfig, tracking: Tracking) -> TrainConfig:
     """With the versions that aliases name now: a run is named by what it starts from."""
     pins = [
-        derived(stage, init_from=versions.pinned(tracking, stage.init_from))
+        derived(stage, init_from=model_uri.pinned(tracking, stage.init_from))
         if stage.init_from and stage.starts_from_model
         else stage
         for stage in config.stages
@@ -32,7 +32,7 @@ def pinned(config: TrainConfig, tracking: Tracking) -> TrainConfig:
 def load(config: TrainConfig, tracking: Tracking) -> dict[str, Bundle]:
     """URI -> bundle. Raises Refusal for one that these rows cannot be trained on from, with both sides shown."""
     uris = dict.fromkeys(stage.init_from for stage in config.stages if stage.init_from and stage.starts_from_model)
-    bundles = {uri: versions.load_bundle(tracking, uri) for uri in uris}
+    bundles = {uri: model_uri.load_bundle(tracking, uri) for uri in uris}
     for uri, bundle in bundles.items():
         check(uri, bundle, config)
     fingerprints = {uri: bundle.vocabulary.fingerprint for uri, bundle in bundles.items()}

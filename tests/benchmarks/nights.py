@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from pipeline.data import logs
 from pipeline.nights import records
 from pipeline.nights.records import Night
-from pipeline.registry import versions
+from pipeline.registry import model_uri
 from pipeline.registry.tracking import connect
 from pipeline.runtime import cluster
 from pipeline.scoring.held_out import score_held_out
@@ -91,7 +91,7 @@ def first_left_alone(config: TrainConfig, first: Night, days: list[date]) -> dic
     """What the first champion makes of all later days."""
     assert first.champion_uri
     data = config.data.model_copy(update={"split": DateSplit(test_dates=tuple(days))})
-    bundle = versions.load_bundle(connect(config.mlflow, config.work_uri), first.champion_uri)
+    bundle = model_uri.load_bundle(connect(config.mlflow, config.work_uri), first.champion_uri)
     manifest = logs.find(data.logs_uri, days, data.features)
     with cluster.connected(config.cluster):
         by_day = score_held_out(bundle, manifest, data, days).by_day()

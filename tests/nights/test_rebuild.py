@@ -3,14 +3,14 @@
 import pytest
 from night_folder import MODEL, ROWS, NightFolder
 
-from pipeline.registry import versions
+from pipeline.registry import model_uri
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
 
 
 def users(folder: NightFolder) -> set[str]:
     """That the champion knows."""
-    values = versions.load_bundle(folder.tracking, f"models:/{MODEL}@champion").vocabulary.values.to_pylist()
+    values = model_uri.load_bundle(folder.tracking, f"models:/{MODEL}@champion").vocabulary.values.to_pylist()
     return {row["value"] for row in values if row["field"] == "user"}
 
 

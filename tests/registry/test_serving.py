@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from processes import QUIET, free_port, served
 
-from pipeline.registry import run_log, versions
+from pipeline.registry import model_uri, run_log, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.run_log import RunLog
 from pipeline.registry.tracking import Tracking, connect
@@ -75,9 +75,9 @@ def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, 
     expected = Bundle.load(bundle_folder).logits(log)
     model_id = tracked.client.get_run(run.stages["deepfm"]).outputs.model_outputs[0].model_id
     for uri in ("models:/ctr@champion", f"models:/{model_id}", f"runs:/{run.stages['deepfm']}/deepfm"):
-        assert np.array_equal(versions.load_bundle(tracked, uri).logits(log), expected), uri
+        assert np.array_equal(model_uri.load_bundle(tracked, uri).logits(log), expected), uri
     with pytest.raises(Refusal, match="registered models ctr"):
-        versions.load_bundle(tracked, "models:/nope@champion")
+        model_uri.load_bundle(tracked, "models:/nope@champion")
 
 
 def test_curves_kept_while_the_server_was_away_are_sent_when_it_is_back(tracked, config, monkeypatch):

@@ -4,7 +4,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from pipeline.registry import versions
+from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tags import KEY, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
@@ -126,9 +126,9 @@ def test_promotion_moves_the_champion_and_remembers_the_one_before(tracked, regi
 
 def test_an_alias_is_pinned_to_the_version_it_names_now(tracked, register):
     version = register()
-    assert versions.pinned(tracked, f"models:/{version.name}@challenger") == version.uri
+    assert model_uri.pinned(tracked, f"models:/{version.name}@challenger") == version.uri
     for other in (version.uri, f"models:/{version.name}@nobody", "runs:/1/fm", "folder"):
-        assert versions.pinned(tracked, other) == other
+        assert model_uri.pinned(tracked, other) == other
 
 
 def test_a_bundle_is_loaded_by_alias_version_model_run_and_folder(tracked, run, register, bundle_folder, random_log):
@@ -141,7 +141,7 @@ def test_a_bundle_is_loaded_by_alias_version_model_run_and_folder(tracked, run, 
     run_uri = f"runs:/{run.stages['deepfm']}/deepfm"
     alias = f"models:/{version.name}@challenger"
     for uri in (alias, version.uri, f"models:/{model_id}", run_uri, folder, f"file://{folder}", str(bundle_folder)):
-        assert np.array_equal(versions.load_bundle(tracked, uri).logits(log), expected), uri
+        assert np.array_equal(model_uri.load_bundle(tracked, uri).logits(log), expected), uri
 
 
 def test_what_does_not_exist_is_refused_with_what_does(tracked, run, register, request, tmp_path):
@@ -151,16 +151,16 @@ def test_what_does_not_exist_is_refused_with_what_does(tracked, run, register, r
     there = f"versions 2, 1 of {name}, {name}@challenger \\(version 2\\), {name}@champion \\(version 2\\)"
     for uri in (f"models:/{name}@chmapion", f"models:/{name}/3", f"models:/{name}/latest"):
         with pytest.raises(Refusal, match=there):
-            versions.load_bundle(tracked, uri)
+            model_uri.load_bundle(tracked, uri)
     for uri in ("models:/nope@champion", "models:/nope/1", "models:/m-0"):
         with pytest.raises(Refusal, match=f"registered models .*{name}"):
-            versions.load_bundle(tracked, uri)
+            model_uri.load_bundle(tracked, uri)
     with pytest.raises(Refusal, match=r"bundle\.json"):
-        versions.load_bundle(tracked, str(tmp_path))
+        model_uri.load_bundle(tracked, str(tmp_path))
     with pytest.raises(Refusal, match=r"Run with id=0+ not found"):
-        versions.load_bundle(tracked, f"runs:/{'0' * 32}/deepfm")
+        model_uri.load_bundle(tracked, f"runs:/{'0' * 32}/deepfm")
     with pytest.raises(Refusal, match="one of deepfm, which the run logged"):
-        versions.load_bundle(tracked, f"runs:/{run.stages['deepfm']}/fm")
+        model_uri.load_bundle(tracked, f"runs:/{run.stages['deepfm']}/fm")
 
 
 def test_a_model_that_is_not_nightjars_is_refused(tracked, request, tmp_path):
@@ -168,7 +168,7 @@ def test_a_model_that_is_not_nightjars_is_refused(tracked, request, tmp_path):
     tracked.client.create_registered_model(request.node.name)
     tracked.client.create_model_version(request.node.name, str(tmp_path))
     with pytest.raises(Refusal, match="the folder of a Nightjar bundle"):
-        versions.load_bundle(tracked, f"models:/{request.node.name}/1")
+        model_uri.load_bundle(tracked, f"models:/{request.node.name}/1")
 
 
 def test_the_served_model_scores_raw_rows_as_the_bundle_does(tracked, register, bundle_folder, random_log, monkeypatch):

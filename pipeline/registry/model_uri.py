@@ -1,0 +1,109 @@
+"""What the URI of a model names: a registered version, an alias, a logged model, one of a run, or a bundle's folder."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from pipeline.registry import bundle, server
+from pipeline.registry.bundle import Bundle
+from pipeline.registry.tracking import Tracking
+from schemas.errors import Refusal
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+BUNDLE_OF_MODEL = "artifacts/bundle"
+
+
+def pinned(tracking: Tracking, model_uri: str) -> str:
+    """`models:/name@alias` as the version it names now, which the alias will not always; other URIs as they are."""
+    name, at, alias = model_uri.removeprefix("models:/").partition("@")
+    number = aliases_of(tracking.client, name).get(alias) if at else None
+    return model_uri if number is None else f"models:/{name}/{number}"
+
+
+def load_bundle(tracking: Tracking, model_uri: str) -> Bundle:
+    """The bundle in `models:/name@alias`, `models:/name/3`, `models:/<id>`, `runs:/...`, or a local folder.
+
+    Raises Refusal if there is no such model, or if it is none of Nightjar's.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    location = _location(tracking.client, model_uri)
+    parsed = urlparse(location)
+    if parsed.scheme in ("", "file"):
+        folder = Path(unquote(parsed.path))
+        return Bundle.load(folder if (folder / bundle.CONTENTS).exists() else folder / BUNDLE_OF_MODEL)
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            downloaded = download_artifacts(
+                f"{location}/{BUNDLE_OF_MODEL}", dst_path=temporary, tracking_uri=tracking.uri
+            )
+        except (MlflowException, OSError) as error:
+            raise _no_such(model_uri, server.first_line(error), "a model that Nightjar registered") from error
+        # The tensors are views of a mapped file, which outlives its name.
+        return Bundle.load(Path(downloaded))
+
+
+def _location(client: "MlflowClient", model_uri: str) -> str:
+    """Where the model's files are."""
+    from mlflow.exceptions import MlflowException
+
+    scheme, _, named = model_uri.partition(":/")
+    name, _, number = named.partition("/")
+    try:
+        if scheme == "runs":
+            return _location_in_run(client, model_uri, name, number)
+        if scheme != "models":
+            return model_uri
+        if "@" in named:
+            name, _, alias = named.partition("@")
+            number = aliases_of(client, name).get(alias, "")
+            if not number:
+                raise _no_such(model_uri, f"no alias {alias!r} of {name!r}", _existing(client, name))
+        if number:
+            return str(client.get_model_version_download_uri(name, number))
+        return str(client.get_logged_model(named).artifact_location)
+    except MlflowException as error:
+        raise _no_such(model_uri, server.first_line(error), _existing(client, name)) from error
+
+
+def _location_in_run(client: "MlflowClient", model_uri: str, run_id: str, name: str) -> str:
+    """Where the files of the newest model of that name lie that the run logged."""
+    experiment_id = client.get_run(run_id).info.experiment_id
+    models = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+    named = [model for model in models if model.name == name]
+    if not named:
+        expected = f"one of {', '.join(sorted({model.name for model in models})) or 'no models'}, which the run logged"
+        raise _no_such(model_uri, f"no model {name!r} of run {run_id}", expected)
+    return str(max(named, key=lambda model: model.creation_timestamp).artifact_location)
+
+
+def _existing(client: "MlflowClient", name: str) -> str:
+    versions = [version.version for version in client.search_model_versions(f"name = '{name}'")]
+    if versions:
+        aliases = [f"{name}@{alias} (version {number})" for alias, number in sorted(aliases_of(client, name).items())]
+        return ", ".join([f"one of the versions {', '.join(map(str, versions))} of {name}", *aliases])
+    names = sorted(model.name for model in client.search_registered_models())
+    return f"one of the registered models {', '.join(names)}" if names else "a registered model; there is none yet"
+
+
+def _no_such(model_uri: str, found: str, expected: str) -> Refusal:
+    remedy = (
+        "correct the URI: models:/name@champion, models:/name/3, models:/<model id>, runs:/<run>/<stage> or a folder"
+    )
+    return Refusal(found=found, expected=expected, where=model_uri, remedy=remedy)
+
+
+def aliases_of(client: "MlflowClient", name: str) -> dict[str, str]:
+    """Alias -> version; none of a model that is not registered."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return {alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()}
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}
