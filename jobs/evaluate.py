@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
-from schemas.config import DateSplit, TrainConfig
+from schemas.config import TrainConfig
 from schemas.loading import load
 
 
@@ -38,18 +38,17 @@ def evaluate(
 
     data = loaded.data
     days = logs.days_of(data.logs_uri, data.features)
-    held_out = data.split
-    if dates and isinstance(held_out, DateSplit):
-        held_out = DateSplit(test_dates=tuple(sorted({when.date() for when in dates})))
-    wanted = sorted({when.date() for when in dates}) if dates else split.choose_days(days, held_out, data.logs_uri)[1]
+    wanted = sorted({when.date() for when in dates or ()})
     split.require(wanted, days, data.logs_uri)
+    judged = split.to_judge(wanted, data) if wanted else split.resolve(days, data)
     bundle = model_uri.load_bundle(connect(loaded.mlflow, loaded.work_uri), model)
-    manifest = logs.find(data.logs_uri, wanted, bundle.spec)
+    manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec)
     with cluster.connected(loaded.cluster):
-        metrics = score.evaluate(bundle, manifest, held_out, wanted, data.rows_per_part, data.max_bad_share).metrics()
-    table = Table("metric", "value", title=f"{model} on {', '.join(map(str, wanted[:4]))}{' ...' * (len(wanted) > 4)}")
+        metrics = score.evaluate(bundle, manifest, data, judged).metrics()
+    on_days = f"{', '.join(map(str, judged.test_days[:4]))}{' ...' * (len(judged.test_days) > 4)}"
+    table = Table("metric", "value", title=f"{model} on {on_days}")
     for name, value in metrics.as_dict().items():
         table.add_row(name, f"{value:,.6g}")
     Console(stderr=as_json).print(table)
     if as_json:
-        print(json.dumps({"model": model, "dates": list(map(str, wanted)), **metrics.as_dict()}))
+        print(json.dumps({"model": model, "dates": list(map(str, judged.test_days)), **metrics.as_dict()}))

@@ -8,7 +8,6 @@ chance.
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +18,12 @@ from pipeline.data import quality, store, vocabulary
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.rows import Rows
-from pipeline.data.split import Split, is_held_out
+from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import SplitName, StoredPart
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
 from pipeline.runtime import files
+from schemas.config import DataConfig
 from schemas.errors import Refusal
-from schemas.features import FeatureSpec
 
 MERGE_COUNTS = 5_000_000  # counts that wait, at least, before they are added up
 TASKS_PER_CPU = 4
@@ -39,28 +38,22 @@ WRITTEN_SCHEMA = pa.schema(
 )
 
 
-def count_values(
-    manifest: Manifest,
-    spec: FeatureSpec,
-    split: Split,
-    test_days: Sequence[date],
-    rows_per_part: int,
-    max_bad_share: float = 0.0,
-) -> pa.Table:
+def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> pa.Table:
     """How often each value occurs in the training rows.
 
     Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
     """
+    spec = data.features
 
     def count(part: Part) -> pa.Table:
         counts = [COUNTS_SCHEMA.empty_table()]
         for table, where in read_part(part, spec.columns):
-            sound = quality.sound_rows(table, spec, where, max_bad_share)
-            training = sound.filter(pa.array(~is_held_out(sound, part.day, split, test_days)))
+            sound = quality.sound_rows(table, spec, where, data.max_bad_share)
+            training = sound.filter(pa.array(~split.is_held_out(sound, part.day)))
             counts.append(vocabulary.count(training, spec))
         return vocabulary.merge(pa.concat_tables(counts))
 
-    return add_up(map_parts(manifest.parts(rows_per_part), count, COUNTS_SCHEMA), COUNTS_SCHEMA)
+    return add_up(map_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA), COUNTS_SCHEMA)
 
 
 def add_up(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
@@ -83,30 +76,21 @@ def add_up(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
 
 
 def encode_rows(
-    manifest: Manifest,
-    vocab: Vocabulary,
-    split: Split,
-    test_days: Sequence[date],
-    rows_per_part: int,
-    seed: int,
-    store_uri: str,
-    validation_share: float = 0.0,
-    negative_share: float = 1.0,
-    max_bad_share: float = 0.0,
+    manifest: Manifest, vocab: Vocabulary, data: DataConfig, split: ResolvedSplit, seed: int, store_uri: str
 ) -> list[StoredPart]:
     """Encode every part, shuffle it, write it to the store. Rows that break the contract are as in `count_values`.
 
-    Of the training rows a share becomes the validation split; of the rest, `negative_share` of those without a click
-    are kept.
+    Of the training rows `validation_share` become the validation split; of the rest, `negative_share` of those without
+    a click are kept.
     """
     encoder = Encoder(vocab)
 
     def encode(part: Part) -> pa.Table:
-        of_split = _encode_part(part, encoder, split, test_days, seed, validation_share, negative_share, max_bad_share)
+        of_split = encode_part(part, encoder, data, split, seed)
         written = [_write(part, name, rows, store_uri) for name, rows in of_split.items() if len(rows)]
         return pa.Table.from_pylist([asdict(stored) for stored in written], schema=WRITTEN_SCHEMA)
 
-    written = map_parts(manifest.parts(rows_per_part), encode, WRITTEN_SCHEMA)
+    written = map_parts(manifest.parts(data.rows_per_part), encode, WRITTEN_SCHEMA)
     return [StoredPart(**stored) for table in written for stored in table.to_pylist()]
 
 
@@ -149,29 +133,22 @@ def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: p
         raise Refusal(**json.loads(min(refusals)))
 
 
-def _encode_part(
-    part: Part,
-    encoder: Encoder,
-    split: Split,
-    test_days: Sequence[date],
-    seed: int,
-    validation_share: float,
-    negative_share: float,
-    max_bad_share: float = 0.0,
+def encode_part(
+    part: Part, encoder: Encoder, data: DataConfig, split: ResolvedSplit, seed: int
 ) -> dict[SplitName, Rows]:
     """The rows of each split, shuffled; what is drawn depends on the seed and the part's place alone."""
     training, held_out = [], []
     for table, where in read_part(part, encoder.spec.columns):
-        sound = quality.sound_rows(table, encoder.spec, where, max_bad_share)
+        sound = quality.sound_rows(table, encoder.spec, where, data.max_bad_share)
         rows = encoder.encode(sound)
-        is_test = is_held_out(sound, part.day, split, test_days)
+        is_test = split.is_held_out(sound, part.day)
         training.append(rows.take(np.flatnonzero(~is_test)))
         held_out.append(rows.take(np.flatnonzero(is_test)))
     place = [seed, part.day.toordinal(), part.index]
     train, test = (_shuffled(Rows.concatenate(rows), place) for rows in (training, held_out))
     to_validation, to_drop = np.random.default_rng([*place, 1]).random((2, len(train)))
-    is_validation = to_validation < validation_share
-    is_dropped = (to_drop >= negative_share) & (train.labels == 0)
+    is_validation = to_validation < data.validation_share
+    is_dropped = (to_drop >= data.negative_share) & (train.labels == 0)
     return {
         "train": train.take(np.flatnonzero(~is_validation & ~is_dropped)),
         "validation": train.take(np.flatnonzero(is_validation)),

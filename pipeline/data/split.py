@@ -1,26 +1,43 @@
 """Which days, or which rows, are trained on and which are held out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.data.encode import hash_column
-from schemas.config import DateSplit, RandomSplit
+from schemas.config import DataConfig, RandomSplit
 from schemas.errors import Refusal
 
-Split = DateSplit | RandomSplit
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSplit:
+    """A split whose days are known."""
+
+    train_days: tuple[date, ...]
+    test_days: tuple[date, ...]
+    by_key: RandomSplit | None = None
+    """Which rows of these days are held out; None: all of the `test_days`."""
+
+    def is_held_out(self, table: pa.Table, day: date) -> NDArray[np.bool_]:
+        """Mask over the rows of one day."""
+        if self.by_key:
+            return _is_drawn(table, self.by_key)
+        return np.full(table.num_rows, day in self.test_days)
 
 
-def choose_days(days: Sequence[date], split: Split, where: str) -> tuple[list[date], list[date]]:
-    """(training days, held-out days) of the log's days; a random split has all days in both."""
+def resolve(days: Sequence[date], data: DataConfig) -> ResolvedSplit:
+    """The config's split of the log's days; a random one has all of them in both. Raises Refusal for absent ones."""
+    split, where = data.split, data.logs_uri
     if isinstance(split, RandomSplit):
-        return list(days), list(days)
-    test_days = sorted(split.test_dates) or [max(days)]
+        return ResolvedSplit(tuple(days), tuple(days), split)
+    test_days = tuple(sorted(split.test_dates)) or (max(days),)
     require(test_days, days, where)
-    first = split.train_from or min(days)
-    train_days = [day for day in days if first <= day < test_days[0] and (not split.train_to or day <= split.train_to)]
+    first, last = split.train_from or min(days), split.train_to or max(days)
+    train_days = tuple(day for day in days if first <= day <= last and day < test_days[0])
     if not train_days:
         raise Refusal(
             found=f"no training day from {first} to before {test_days[0]}; the log has {min(days)} to {max(days)}",
@@ -28,19 +45,12 @@ def choose_days(days: Sequence[date], split: Split, where: str) -> tuple[list[da
             where=where,
             remedy="set data.split.train_from and data.split.test_dates to days that the log has",
         )
-    return train_days, test_days
+    return ResolvedSplit(train_days, test_days)
 
 
-def is_held_out(table: pa.Table, day: date, split: Split, test_days: Sequence[date]) -> np.ndarray:
-    """Mask over the rows of one day."""
-    if isinstance(split, DateSplit):
-        return np.full(table.num_rows, day in test_days)
-    # The finalizer of splitmix64: another seed must reorder the keys, not shift them (Steele, Lea, Flood 2014).
-    mixed = hash_column(table.column(split.row_key)) + np.uint64(split.seed * 0x9E3779B97F4A7C15 % 2**64)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return np.asarray(mixed < np.uint64(split.test_share * 2.0**64))
+def to_judge(days: Sequence[date], data: DataConfig) -> ResolvedSplit:
+    """These days held out in place of the config's, and none to train on; a random split goes on holding out rows."""
+    return ResolvedSplit((), tuple(days), data.split if isinstance(data.split, RandomSplit) else None)
 
 
 def require(wanted: Sequence[date], days: Sequence[date], where: str) -> None:
@@ -53,3 +63,12 @@ def require(wanted: Sequence[date], days: Sequence[date], where: str) -> None:
             where=where,
             remedy="correct the dates, or wait until the day is written",
         )
+
+
+def _is_drawn(table: pa.Table, split: RandomSplit) -> NDArray[np.bool_]:
+    # The finalizer of splitmix64: another seed must reorder the keys, not shift them (Steele, Lea, Flood 2014).
+    mixed = hash_column(table.column(split.row_key)) + np.uint64(split.seed * 0x9E3779B97F4A7C15 % 2**64)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return np.asarray(mixed < np.uint64(split.test_share * 2.0**64))

@@ -17,6 +17,25 @@ MAX_GROUPS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """How often rows are drawn, by which seed, and what share of the draws an interval holds.
+
+    Raises ValueError for no replicates and for a confidence that is not between 0 and 1.
+    """
+
+    num_replicates: int = 200
+    seed: int = 0
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.num_replicates < 1 or not 0 < self.confidence < 1:
+            raise ValueError(
+                f"expected num_replicates of 1 or more and confidence between 0 and 1, found "
+                f"{self.num_replicates}, {self.confidence}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
     """A difference and the bounds that hold it with the confidence asked for."""
 
@@ -78,9 +97,7 @@ def compare(
     base_logits: NDArray[Any],
     labels: NDArray[Any],
     weights: NDArray[Any] | None = None,
-    num_replicates: int = 200,
-    seed: int = 0,
-    confidence: float = 0.95,
+    draws: Bootstrap = Bootstrap(),
 ) -> Comparison:
     """Percentile intervals of the model's metrics minus the base's, from a paired Poisson bootstrap; all arrays [n].
 
@@ -94,22 +111,17 @@ def compare(
 
     A replicate without both classes says nothing of NE and AUC and is left out of theirs, which matters below some ten
     clicks. Costs O(n num_replicates) time, nothing is sorted, and some 100 bytes a row.
-    Raises ValueError for what `Sums.of` refuses, such as lengths that differ, for no replicates and for a confidence
-    that is not between 0 and 1.
+    Raises ValueError for what `Sums.of` refuses, such as lengths that differ.
     """
-    if num_replicates < 1 or not 0 < confidence < 1:
-        raise ValueError(
-            f"expected num_replicates of 1 or more and confidence between 0 and 1, found {num_replicates}, {confidence}"
-        )
     observed = [Sums.of(z, labels, weights).metrics() for z in (logits, base_logits)]
     if observed[0].ne is None:
         return Comparison(None, None, None)
     num_rows = len(labels)
     group_rows = -(-num_rows // MAX_GROUPS)
     model, base = (_Scores.of(z, labels, weights, group_rows) for z in (logits, base_logits))
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(draws.seed)
     replicates = []
-    for _ in range(num_replicates):
+    for _ in range(draws.num_replicates):
         times_G = random.poisson(1.0, len(model.nats))
         times = np.repeat(times_G, group_rows)[:num_rows]
         drawn = times.astype(np.float64) if weights is None else times * weights
@@ -120,7 +132,7 @@ def compare(
         differences = [d for pair in replicates if (d := _difference(name, *pair)) is not None]
         if estimate is None or not differences:
             return None
-        low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
+        low, high = np.quantile(differences, [(1 - draws.confidence) / 2, (1 + draws.confidence) / 2])
         return Interval(estimate, float(low), float(high))
 
     return Comparison(log_loss=interval("log_loss"), ne=interval("ne"), auc=interval("auc"))

@@ -1,6 +1,7 @@
 """The held-out rows by the values of a column: how the candidate does in each, beside the champion."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from pipeline.evaluation.bootstrap import compare
+from pipeline.evaluation.bootstrap import Bootstrap, Comparison, compare
 from pipeline.evaluation.gate import Slice
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.metrics import Metrics, Sums
 from schemas.click_log import CATEGORY
 from schemas.errors import Refusal
 
@@ -19,35 +20,51 @@ MAX_SLICES = 50  # a column; the largest
 MISSING = "missing"  # the slice of the rows whose value is null
 
 
-def slices(
-    columns: pa.Table,
-    logits: NDArray[Any],
-    champion_logits: NDArray[Any] | None,
-    labels: NDArray[Any],
-    weights: NDArray[Any] | None,
-    min_rows: int,
-    num_replicates: int,
-    seed: int,
-    confidence: float,
-) -> tuple[Slice, ...]:
-    """Each value with at least `min_rows` rows of each of `columns`, by falling rows; all arrays [n].
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """Candidate and champion, where there is one, on the same n rows; all arrays [n]."""
+
+    logits: NDArray[Any]
+    champion_logits: NDArray[Any] | None
+    labels: NDArray[Any]
+    weights: NDArray[Any] | None = None
+
+    def take(self, rows: NDArray[np.int64]) -> "Pair":
+        """Of these row numbers alone."""
+        champion_logits = None if self.champion_logits is None else self.champion_logits[rows]
+        weights = None if self.weights is None else self.weights[rows]
+        return Pair(self.logits[rows], champion_logits, self.labels[rows], weights)
+
+    def metrics(self) -> tuple[Metrics, Metrics | None]:
+        """Of the candidate and of the champion."""
+        champion = None
+        if self.champion_logits is not None:
+            champion = Sums.of(self.champion_logits, self.labels, self.weights).metrics()
+        return Sums.of(self.logits, self.labels, self.weights).metrics(), champion
+
+    def change(self, draws: Bootstrap) -> Comparison | None:
+        """The candidate's metrics minus the champion's; None without a champion."""
+        if self.champion_logits is None:
+            return None
+        return compare(self.logits, self.champion_logits, self.labels, self.weights, draws)
+
+
+def slices(columns: pa.Table, pair: Pair, min_rows: int, draws: Bootstrap) -> tuple[Slice, ...]:
+    """Each value with at least `min_rows` rows of each of the `columns` of the pair's rows, by falling rows.
 
     Columns are strings, integers, booleans or dictionaries of them; rows are counted one each, whatever their weight.
     A column costs one bootstrap of all rows and up to MAX_SLICES of the histograms; see `compare`.
     Raises Refusal for a column of another type and ValueError for what `compare` refuses.
     """
     for name in columns.column_names:
-        assert len(columns.column(name)) == len(labels), "one row of the columns for each label"
+        assert len(columns.column(name)) == len(pair.labels), "one row of the columns for each label"
         _refuse_unless_categorical(name, columns.column(name).type)
     found = []
     for name in columns.column_names:
         for value, rows in _largest(columns.column(name), min_rows):
-            z, y, w = logits[rows], labels[rows], None if weights is None else weights[rows]
-            champion, change = None, None
-            if champion_logits is not None:
-                champion = Sums.of(champion_logits[rows], y, w).metrics()
-                change = compare(z, champion_logits[rows], y, w, num_replicates, seed, confidence).ne
-            found.append(Slice(name, value, len(rows), Sums.of(z, y, w).metrics(), champion, change))
+            own = pair.take(rows)
+            change = own.change(draws)
+            found.append(Slice(name, value, len(rows), *own.metrics(), None if change is None else change.ne))
     return tuple(found)
 
 

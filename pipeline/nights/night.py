@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from pipeline.data import logs
+from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation import gate
 from pipeline.evaluation.gate import Evidence, Reason
 from pipeline.nights import page, plan, records
@@ -194,7 +195,7 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
     data = derived(config.data, split=split)
     learning = derived(config, data=data, stages=(stage,), control=False)
     learned_before = decision.bundle.contents.origin.training_days
-    own = Inputs(inputs.manifest.of_days(days), days, (), night.tonight.days.key, learned_before)
+    own = Inputs(inputs.manifest.of_days(days), ResolvedSplit(days, ()), night.tonight.days.key, learned_before)
     trained = train(prepare(learning, own, night.tracking), night.run, night.show)
     prepared = trained.prepared
     candidate = Candidate(prepared.config, prepared.inputs, trained.store, stage, prepared.run_uri)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pipeline.data import logs, split
 from pipeline.data.logs import Manifest
+from pipeline.data.split import ResolvedSplit
 from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
@@ -110,7 +111,7 @@ def plan(days: Days, tracking: Tracking) -> Tonight:
     return Tonight(
         days=days,
         config=_own_config(days, champion, bundle, start, new),
-        inputs=Inputs(manifest, train_days, days.held_out, days.key, learned_before),
+        inputs=Inputs(manifest, ResolvedSplit(train_days, days.held_out), days.key, learned_before),
         champion=champion,
         bundle=bundle,
         start=start,

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pipeline.data import logs, passes
+from pipeline.data.split import ResolvedSplit
 from pipeline.nights import plan
 from pipeline.registry import eviction, model_uri, versions
 from pipeline.registry.eviction import Eviction
@@ -49,7 +50,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
             raise _no_champion(config.mlflow.registered_model)
         show(Event("count recent values", 0, 1))
         data = config.data
-        counts = passes.count_values(manifest, spec, DateSplit(), (), data.rows_per_part, data.max_bad_share)
+        counts = passes.count_values(manifest, data, ResolvedSplit(manifest.days, ()))
         folder, bundle = Path(name, "bundle"), model_uri.load_bundle(tracking, champion.uri)
         evicted = eviction.rebuilt_bundle(bundle, counts, config.night.eviction, folder)
         show(Event("count recent values", 1, 1, f"{evicted.num_evicted:,} of {evicted.before:,} values to drop"))
@@ -57,7 +58,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
             return Rebuilt(evicted, None)
         key = fingerprint.digest(champion.uri, config.night.eviction.model_dump_json(), manifest.fingerprint)
         own = derived(data, split=DateSplit(test_dates=(newest,)))
-        inputs = Inputs(manifest, (), (newest,), key)
+        inputs = Inputs(manifest, ResolvedSplit((), (newest,)), key)
         decision = _decide(derived(config, data=own), inputs, evicted, folder, tracking)
         if decision.verdict.promote:
             lease.check()

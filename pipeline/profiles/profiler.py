@@ -17,6 +17,7 @@ from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
 from pipeline.profiles.profile import DayProfile, learned_values, summarize, tally, with_unseen_shares
 from pipeline.runtime import files
+from schemas.config import DataConfig
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
@@ -28,41 +29,35 @@ QUARANTINED = "quarantined: "  # tallied with the name of the file that holds th
 
 
 def profile_days(
-    manifest: Manifest,
-    spec: FeatureSpec,
-    rows_per_part: int,
-    quarantine_uri: str,
-    max_bad_share: float,
-    known: Vocabulary | None,
-    folder_uri: str,
+    manifest: Manifest, data: DataConfig, work_uri: str, known: Vocabulary | None = None
 ) -> list[DayProfile]:
     """A profile of each day of the manifest, in their order, by one pass over those that have none yet.
 
-    A profile is kept as `<folder_uri>/date=YYYY-MM-DD/<fingerprint of the day's manifest>.json`, with the counts of its
-    values beside it, from which shares unseen by the `known` vocabulary are read each time: it may be another every
-    night. It is made anew only if the spec is another. Bad rows go to `<quarantine_uri>/date=.../`.
+    A profile is kept as `<work_uri>/profiles/date=YYYY-MM-DD/<fingerprint of the day's manifest>.json`, with the counts
+    of its values beside it, from which shares unseen by the `known` vocabulary are read each time: it may be another
+    every night. It is made anew only if the spec is another. Bad rows go to `<work_uri>/quarantine/date=.../`.
 
     Raises Refusal for the first day with a larger share of bad rows than `max_bad_share`, whose profile and quarantine
     are written before; where that is 0, for the first bad row.
     """
-    uris = {day: f"{folder_uri}/date={day}/{manifest.of_days([day]).fingerprint}" for day in manifest.days}
+    spec, quarantine_uri = data.features, f"{work_uri}/quarantine"
+    uris = {day: f"{work_uri}/profiles/date={day}/{manifest.of_days([day]).fingerprint}" for day in manifest.days}
     kept = {day: _read(uri, spec) for day, uri in uris.items()}
     unknown = [day for day in uris if kept[day] is None]
-    tallies = _tally_days(manifest.of_days(unknown), spec, rows_per_part, quarantine_uri, max_bad_share)
+    tallies = _tally_days(manifest.of_days(unknown), data, quarantine_uri)
     profiles = [kept[day] or _keep(uri, day, tallies[day], spec) for day, uri in uris.items()]
     for profile in profiles:
-        _check_bad_share(profile, max_bad_share, f"{quarantine_uri}/date={profile.day}")
+        _check_bad_share(profile, data.max_bad_share, f"{quarantine_uri}/date={profile.day}")
     if known is None:
         return profiles
     return [with_unseen_shares(profile, _read_values(uris[profile.day], spec), spec, known) for profile in profiles]
 
 
-def _tally_days(
-    manifest: Manifest, spec: FeatureSpec, rows_per_part: int, quarantine_uri: str, max_bad_share: float
-) -> dict[date, pa.Table]:
+def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> dict[date, pa.Table]:
     """The tallies of each day, added up; its quarantine then holds the bad rows of these files, and no others."""
     if not manifest.files:
         return {}
+    spec = data.features
 
     def tally_part(part: Part) -> pa.Table:
         tallies = [COUNTS_SCHEMA.empty_table()]
@@ -70,7 +65,7 @@ def _tally_days(
         for row_group in part.row_groups:
             alone = replace(part, row_groups=(row_group,))
             for table, where in read_part(alone, spec.columns):
-                sound = quality.sound_rows(table, spec, where, max_bad_share)
+                sound = quality.sound_rows(table, spec, where, data.max_bad_share)
                 bad = quality.bad_rows(table, spec) if len(sound) < len(table) else {}
                 tallies.append(tally(sound, bad, spec))
                 if bad:
@@ -80,7 +75,7 @@ def _tally_days(
         merged = vocabulary.merge(pa.concat_tables(tallies))
         return merged.append_column("day", pa.repeat(pa.scalar(part.day), len(merged)))
 
-    counted = passes.map_parts(manifest.parts(rows_per_part), tally_part, TALLIES_SCHEMA)
+    counted = passes.map_parts(manifest.parts(data.rows_per_part), tally_part, TALLIES_SCHEMA)
     total = passes.add_up(counted, TALLIES_SCHEMA)
     tallies = {day: total.filter(pc.equal(total["day"], pa.scalar(day))) for day in manifest.days}
     for day, of_day in tallies.items():

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pipeline.data import logs, passes, quality, split, store, vocabulary
 from pipeline.data.encoded_days import EncodedDays
 from pipeline.data.logs import Manifest
+from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles import profiler
@@ -15,7 +16,7 @@ from pipeline.profiles.profiler import DayProfile
 from pipeline.runtime import files, fingerprint
 from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
-from schemas.config import DataConfig, DateSplit, TrainConfig
+from schemas.config import DataConfig, TrainConfig
 from schemas.loading import absolute
 from schemas.stage import StageConfig
 
@@ -25,11 +26,23 @@ class Inputs:
     """What a retrain reads, chosen and checked before anything expensive; `identity` is that of the whole retrain."""
 
     manifest: Manifest
-    train_days: tuple[date, ...]
-    test_days: tuple[date, ...]
+    split: ResolvedSplit
     identity: str
     learned_before: tuple[date, ...] = ()
     """Days that the registered model had learned, for stages that start from it."""
+
+    @property
+    def train_days(self) -> tuple[date, ...]:
+        return self.split.train_days
+
+    @property
+    def test_days(self) -> tuple[date, ...]:
+        return self.split.test_days
+
+    @property
+    def judged_split(self) -> ResolvedSplit:
+        """By which a model is judged: where nothing is held out, on what it has learned."""
+        return self.split if self.test_days else replace(self.split, test_days=self.train_days)
 
     def learned_days(self, stage: StageConfig) -> tuple[date, ...]:
         """All that the stage's model has seen of the log when it is trained."""
@@ -42,10 +55,10 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
     data = config.data
     show(Event("check the log", 0, 1))
     days = logs.days_of(data.logs_uri, data.features)
-    train_days, test_days = split.choose_days(days, data.split, data.logs_uri)
-    manifest = logs.find(data.logs_uri, sorted({*train_days, *test_days}), data.features)
+    resolved = split.resolve(days, data)
+    manifest = logs.find(data.logs_uri, sorted({*resolved.train_days, *resolved.test_days}), data.features)
     show(Event("check the log", 1, 1, f"{manifest.num_rows:,} rows, {len(manifest.days)} days"))
-    return Inputs(manifest, tuple(train_days), tuple(test_days), identity_of(config, manifest))
+    return Inputs(manifest, resolved, identity_of(config, manifest))
 
 
 def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabulary | None = None) -> Store:
@@ -67,20 +80,17 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
     if encoded is None:
         if data.max_bad_share:
             profiles(config, manifest, known=None)  # which refuses too many bad rows, and keeps them in quarantine
-        vocab = _vocabulary(config, inputs, show, known)
+        vocab = _vocabulary(data, inputs, show, known)
         encoded = _encode(config, inputs, show, vocab, reused, uri)
         earlier.keep(encoded, manifest, vocab)
     _check_classes(encoded, data, inputs.test_days)
     return encoded
 
 
-def _vocabulary(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabulary | None) -> Vocabulary:
+def _vocabulary(data: DataConfig, inputs: Inputs, show: Show, known: Vocabulary | None) -> Vocabulary:
     """Built of the training rows' values, or grown by them."""
-    data = config.data
     show(Event("count values", 0, 1))
-    counts = passes.count_values(
-        inputs.manifest, data.features, data.split, inputs.test_days, data.rows_per_part, data.max_bad_share
-    )
+    counts = passes.count_values(inputs.manifest, data, inputs.split)
     vocab = known.grow(counts) if known else vocabulary.build(data.features, counts)
     show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids"))
     return vocab
@@ -90,17 +100,13 @@ def _encode(
     config: TrainConfig, inputs: Inputs, show: Show, vocab: Vocabulary, reused: Sequence[StoredPart], uri: str
 ) -> Store:
     """A store of all days at `uri`; those that are `reused` stay where they are."""
-    data = config.data
     trainer.check_memory(config, vocab.num_ids)  # before the longer pass, too
     show(Event("encode rows", 0, 1))
     files.remove(uri)
     store.write_vocabulary(uri, vocab)
     old = {part.day for part in reused}
     manifest = inputs.manifest.of_days([day for day in inputs.manifest.days if day not in old])
-    parts = passes.encode_rows(
-        manifest, vocab, data.split, inputs.test_days, data.rows_per_part, config.seed, uri,
-        data.validation_share, data.negative_share, data.max_bad_share,
-    )  # fmt: skip
+    parts = passes.encode_rows(manifest, vocab, config.data, inputs.split, config.seed, uri)
     encoded = store.complete(uri, vocab.num_ids, [*reused, *parts])
     note = f"{encoded.num_rows('train'):,} to train, {encoded.num_rows('test'):,} held out"
     show(Event("encode rows", 1, 1, note + f"; {len(old)} days as they were" * bool(old)))
@@ -112,16 +118,7 @@ def profiles(config: TrainConfig, manifest: Manifest, known: Vocabulary | None) 
 
     Raises Refusal for a day with more bad rows than the config allows.
     """
-    data, work = config.data, absolute(config.work_uri)
-    return profiler.profile_days(
-        manifest,
-        data.features,
-        data.rows_per_part,
-        f"{work}/quarantine",
-        data.max_bad_share,
-        known,
-        f"{work}/profiles",
-    )
+    return profiler.profile_days(manifest, config.data, absolute(config.work_uri), known)
 
 
 def _check_classes(encoded: Store, data: DataConfig, test_days: Sequence[date]) -> None:
@@ -134,10 +131,10 @@ def _check_classes(encoded: Store, data: DataConfig, test_days: Sequence[date]) 
         quality.check_classes(encoded.num_rows("test"), encoded.num_positives("test"), "held-out", held_out)
 
 
-def best_possible_ne(config: TrainConfig, inputs: Inputs) -> float | None:
+def best_possible_ne(logs_uri: str, inputs: Inputs) -> float | None:
     """What the truth of a synthetic log says of its one held-out day."""
-    uri = f"{config.data.logs_uri}/truth.json"
-    if not isinstance(config.data.split, DateSplit) or len(inputs.test_days) != 1 or not files.exists(uri):
+    uri = f"{logs_uri}/truth.json"
+    if inputs.split.by_key or len(inputs.test_days) != 1 or not files.exists(uri):
         return None
     days = {day["date"]: day for day in json.loads(files.read_bytes(uri))["days"]}
     day = days.get(str(inputs.test_days[0]))

@@ -77,7 +77,7 @@ class Opponent:
         except Refusal as refusal:
             return cls(version, bundle, why_not=f"{version.uri} cannot score this log: {refusal.found}")
         slices = config.night.gate.slices
-        held_out = score_held_out(bundle, inputs.manifest, config.data, inputs.test_days, slices)
+        held_out = score_held_out(bundle, inputs.manifest, config.data, inputs.split, slices)
         return cls(version, bundle, held_out)
 
 
@@ -107,7 +107,7 @@ def lease_of(config: TrainConfig, what: str) -> AbstractContextManager[Lease]:
 
 def decide(registered: "Registered", opponent: Opponent, config: TrainConfig, tracking: Tracking) -> Decision:
     """Judge a registered candidate against the opponent, and tag it with the verdict. `champion` stays where it is."""
-    found = gather(registered.held_out, opponent.held_out, config)
+    found = gather(registered.held_out, opponent.held_out, config.night.gate, config.seed)
     found = replace(found, golden_difference=registered.golden_difference)
     verdict = gate.decide(found, config.night.gate)
     if opponent.why_not:
@@ -139,12 +139,12 @@ def register_bundle(
 ) -> Registered:
     """Score the held-out rows with the bundle, register it under `key`, and try what was registered."""
     bundle = Bundle.load(folder)
-    days = inputs.test_days or inputs.train_days
-    held_out = score_held_out(bundle, inputs.manifest, config.data, days, config.night.gate.slices)
+    split = inputs.judged_split
+    held_out = score_held_out(bundle, inputs.manifest, config.data, split, config.night.gate.slices)
     version = versions.register(tracking, folder, run_id, config.mlflow.registered_model, key)
     difference = None
     if config.night.gate.golden_rows:
-        rows = _first_rows(config, inputs.manifest.of_days(days))
+        rows = _first_rows(config, inputs.manifest.of_days(split.test_days))
         difference = _golden_difference(tracking, version, bundle, rows)
     return Registered(version, bundle, held_out, difference)
 

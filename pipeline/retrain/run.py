@@ -178,7 +178,7 @@ def _summary(trained: Trained, decision: Decision, run: Retrain) -> Summary:
         held_out_days=tuple(map(str, prepared.inputs.test_days)),
         stages=trained.results,
         best_stage=trained.best.name,
-        best_possible_ne=best_possible_ne(prepared.config, prepared.inputs),
+        best_possible_ne=best_possible_ne(prepared.config.data.logs_uri, prepared.inputs),
         model_uri=decision.version.uri,
         alias=decision.alias,
         verdict=decision.verdict.reason,

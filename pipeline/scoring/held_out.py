@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from pipeline.data import passes, quality
 from pipeline.data.logs import Manifest, Part, read_part
-from pipeline.data.split import is_held_out
-from pipeline.evaluation import bootstrap
+from pipeline.data.split import ResolvedSplit
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.gate import Evidence
 from pipeline.evaluation.metrics import Metrics, Sums
-from pipeline.evaluation.slices import slices
+from pipeline.evaluation.slices import Pair, slices
 from pipeline.registry.bundle import Bundle
 from pipeline.scoring.score import fetched
-from schemas.config import DataConfig, TrainConfig
+from schemas.config import DataConfig
+from schemas.night import GateConfig
 
 LOGIT, LABEL, WEIGHT, GROUP = "nightjar.logit", "nightjar.label", "nightjar.weight", "nightjar.group"
 DAY, PART = "nightjar.day", "nightjar.part"
@@ -67,7 +68,7 @@ class HeldOut:
 
 
 def score_held_out(
-    bundle: Bundle, manifest: Manifest, data: DataConfig, test_days: Sequence[date], columns: Sequence[str] = ()
+    bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit, columns: Sequence[str] = ()
 ) -> HeldOut:
     """Score the held-out rows of the manifest on the cluster; `columns` of the log are kept beside the logits.
 
@@ -82,42 +83,27 @@ def score_held_out(
         with fetched(shared) as bundle:
             for table, where in read_part(part, wanted):
                 sound = quality.sound_rows(table, data.features, where, data.max_bad_share)
-                held_out = sound.filter(pa.array(is_held_out(sound, part.day, data.split, test_days)))
+                held_out = sound.filter(pa.array(split.is_held_out(sound, part.day)))
                 judged.append(_judged(bundle, held_out, part, types))
         return pa.concat_tables(judged)
 
-    tables = passes.map_parts(manifest.of_days(test_days).parts(data.rows_per_part), judge, types)
+    tables = passes.map_parts(manifest.of_days(split.test_days).parts(data.rows_per_part), judge, types)
     rows = pa.concat_tables([types.empty_table(), *tables])
     # map_parts yields as parts arrive; within a part the rows are in order, which a stable sort keeps.
     keys = np.lexsort([rows.column(PART).to_numpy(), rows.column(DAY).to_numpy()])
     return HeldOut(rows.take(pa.array(keys)))
 
 
-def gather(candidate: HeldOut, champion: HeldOut | None, config: TrainConfig) -> Evidence:
+def gather(candidate: HeldOut, champion: HeldOut | None, gate: GateConfig, seed: int) -> Evidence:
     """Compare the two, row by row, over all rows and over each slice."""
-    gate = config.night.gate
-    draws = {"num_replicates": gate.num_replicates, "seed": config.seed}
+    draws = Bootstrap(gate.num_replicates, seed, gate.confidence)
     logits = None if champion is None else champion.logits
-    change = None
-    if champion is not None:
-        change = bootstrap.compare(
-            candidate.logits, champion.logits, candidate.labels, candidate.weights, confidence=gate.confidence, **draws
-        )
-    of_slices = slices(
-        candidate.rows.select(list(gate.slices)),
-        candidate.logits,
-        logits,
-        candidate.labels,
-        candidate.weights,
-        min_rows=gate.slice_min_rows,
-        confidence=gate.confidence,
-        **draws,
-    )
+    pair = Pair(candidate.logits, logits, candidate.labels, candidate.weights)
     return Evidence(
         candidate=candidate.sums.metrics(),
         champion=None if champion is None else champion.sums.metrics(),
-        change=change,
-        slices=of_slices,
+        change=pair.change(draws),
+        slices=slices(candidate.rows.select(list(gate.slices)), pair, gate.slice_min_rows, draws),
     )
 
 

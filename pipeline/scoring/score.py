@@ -15,43 +15,36 @@ import torch
 
 from pipeline.data import passes, quality
 from pipeline.data.logs import Manifest, Part, read_part
-from pipeline.data.split import Split, is_held_out
+from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation.metrics import Sums
 from pipeline.registry.bundle import Bundle
 from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
+from schemas.config import DataConfig
 from schemas.scores import DayScores, scores_schema
 
 SUMS_SCHEMA = pa.schema([("sums", pa.binary())])
 WRITTEN_SCHEMA = pa.schema([("day", pa.date32())])
 
 
-def evaluate(
-    bundle: Bundle,
-    manifest: Manifest,
-    split: Split,
-    test_days: Sequence[date],
-    rows_per_part: int,
-    max_bad_share: float = 0.0,
-) -> Sums:
-    """What the bundle makes of the held-out rows of the manifest.
+def evaluate(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> Sums:
+    """What the bundle makes of the held-out rows of the manifest, whose columns are those of its own spec.
 
     Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
     """
-
     shared = ray.put(bundle)
 
     def judge(part: Part) -> pa.Table:
         total = Sums.zero()
         with fetched(shared) as bundle:
             for table, where in read_part(part, bundle.spec.columns):
-                sound = quality.sound_rows(table, bundle.spec, where, max_bad_share)
-                held_out = sound.filter(pa.array(is_held_out(sound, part.day, split, test_days)))
+                sound = quality.sound_rows(table, bundle.spec, where, data.max_bad_share)
+                held_out = sound.filter(pa.array(split.is_held_out(sound, part.day)))
                 rows = bundle.encoder.encode(held_out)
                 total += Sums.of(bundle.logits(held_out), rows.labels, rows.row_weights, rows.groups)
         return pa.table([[total.to_bytes()]], schema=SUMS_SCHEMA)
 
-    judged = passes.map_parts(manifest.parts(rows_per_part), judge, SUMS_SCHEMA)
+    judged = passes.map_parts(manifest.parts(data.rows_per_part), judge, SUMS_SCHEMA)
     parts = (Sums.from_bytes(packed) for table in judged for packed in table.column("sums").to_pylist())
     return sum(parts, Sums.zero())
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.store import Store
 from pipeline.data.windows import local_windows
-from pipeline.evaluation.bootstrap import compare
+from pipeline.evaluation.bootstrap import Bootstrap, compare
 from pipeline.evaluation.lift import Lift, rows_to_reach
 from pipeline.evaluation.metrics import Sums
 from pipeline.runtime import files
@@ -55,7 +55,9 @@ def lifts(run_uri: str, stages: Sequence[StageConfig], store: Store, num_fields:
             reached = rows_to_reach(
                 progress(run_uri, stage.name).curve, its.published_ne or -inf, _rows_before(run_uri, stage, of_name)
             )
-            found[stage.name] = Lift(compare(logits, base_logits, *held_out, seed=seed), reached, float(its.rows_seen))
+            found[stage.name] = Lift(
+                compare(logits, base_logits, *held_out, Bootstrap(seed=seed)), reached, float(its.rows_seen)
+            )
     return found
 
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pipeline.data import logs
+from pipeline.data import logs, split
 from pipeline.nights import records
 from pipeline.nights.records import Night
 from pipeline.registry import model_uri
 from pipeline.registry.tracking import connect
 from pipeline.runtime import cluster
 from pipeline.scoring.held_out import score_held_out
-from schemas.config import DateSplit, TrainConfig
+from schemas.config import TrainConfig
 from schemas.loading import load
 
 COLORS = ("#0072B2", "#D55E00", "#999999")
@@ -90,11 +90,10 @@ def of(figures: Mapping[str, float]) -> Day:
 def first_left_alone(config: TrainConfig, first: Night, days: list[date]) -> dict[date, Day]:
     """What the first champion makes of all later days."""
     assert first.champion_uri
-    data = config.data.model_copy(update={"split": DateSplit(test_dates=tuple(days))})
     bundle = model_uri.load_bundle(connect(config.mlflow, config.work_uri), first.champion_uri)
-    manifest = logs.find(data.logs_uri, days, data.features)
+    manifest = logs.find(config.data.logs_uri, days, config.data.features)
     with cluster.connected(config.cluster):
-        by_day = score_held_out(bundle, manifest, data, days).by_day()
+        by_day = score_held_out(bundle, manifest, config.data, split.to_judge(days, config.data)).by_day()
     return {day: of(metrics.as_dict()) for day, metrics in by_day.items()}
 
 

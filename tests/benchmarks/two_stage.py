@@ -203,7 +203,7 @@ def prepare(name: str, seed: int, config: TrainConfig, tuned: Settings) -> World
     inputs = find_inputs(config, lambda event: None)
     with cluster.connected(config.cluster):
         store = encoded_store(config, inputs, lambda event: None)
-    return World(name, seed, config, store, best_possible_ne(config, inputs), tuned)
+    return World(name, seed, config, store, best_possible_ne(config.data.logs_uri, inputs), tuned)
 
 
 def overrides(tuned: Settings) -> Iterator[str]:

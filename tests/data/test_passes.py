@@ -11,29 +11,36 @@ from pipeline.data import feed, logs, passes, store, vocabulary
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import Manifest
 from pipeline.data.rows import Rows
+from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.data.windows import local_windows
 from pipeline.runtime import files
-from schemas.config import DateSplit, RandomSplit
+from schemas.config import DataConfig, RandomSplit
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
-BY_DATE = DateSplit()
-HELD_OUT = [date(2026, 11, 3)]
+TRAINED_ON = (date(2026, 11, 1), date(2026, 11, 2))
+HELD_OUT = (date(2026, 11, 3),)
+BY_DATE = ResolvedSplit(TRAINED_ON, HELD_OUT)
+BY_KEY = ResolvedSplit(
+    (*TRAINED_ON, *HELD_OUT), (*TRAINED_ON, *HELD_OUT), RandomSplit(by="random", row_key="row", test_share=0.5)
+)
 
 
 def find(logs_uri: str, spec: FeatureSpec) -> Manifest:
     return logs.find(logs_uri, logs.days_of(logs_uri, spec), spec)
 
 
-def encode(
-    logs_uri: str, spec: FeatureSpec, store_uri: str, split: DateSplit | RandomSplit
-) -> tuple[Store, Vocabulary]:
-    manifest = find(logs_uri, spec)
-    vocab = vocabulary.build(spec, passes.count_values(manifest, spec, split, HELD_OUT, 8))
-    parts = passes.encode_rows(manifest, vocab, split, HELD_OUT, 8, 0, store_uri)
+def data_of(logs_uri: str, spec: FeatureSpec, max_bad_share: float = 0.0) -> DataConfig:
+    return DataConfig(logs_uri=logs_uri, features=spec, rows_per_part=8, max_bad_share=max_bad_share)
+
+
+def encode(logs_uri: str, spec: FeatureSpec, store_uri: str, split: ResolvedSplit) -> tuple[Store, Vocabulary]:
+    manifest, data = find(logs_uri, spec), data_of(logs_uri, spec)
+    vocab = vocabulary.build(spec, passes.count_values(manifest, data, split))
+    parts = passes.encode_rows(manifest, vocab, data, split, 0, store_uri)
     return store.complete(store_uri, vocab.num_ids, parts), vocab
 
 
@@ -51,7 +58,7 @@ def test_nothing_of_the_held_out_day_reaches_vocabulary_or_training(logs_uri, sp
 
 def test_counts_over_all_nodes_are_those_of_one_process(logs_uri, spec):
     manifest = find(logs_uri, spec)
-    counted = passes.count_values(manifest, spec, BY_DATE, HELD_OUT, 8)
+    counted = passes.count_values(manifest, data_of(logs_uri, spec), BY_DATE)
     alone = vocabulary.count(pa.concat_tables([click_rows(), click_rows(8)]), spec)
     assert vocabulary.build(spec, counted).fingerprint == vocabulary.build(spec, alone).fingerprint
 
@@ -69,8 +76,7 @@ def test_encode_alone_is_encode_inside_ray_data(logs_uri, spec, tmp_path):
 
 
 def test_a_random_split_divides_each_row_once_and_the_same_way_each_time(logs_uri, spec, tmp_path):
-    by_key = RandomSplit(by="random", row_key="row", test_share=0.5)
-    stores = [encode(logs_uri, spec, str(tmp_path / name), by_key)[0] for name in ("one", "two")]
+    stores = [encode(logs_uri, spec, str(tmp_path / name), BY_KEY)[0] for name in ("one", "two")]
     assert stores[0].num_rows("train") + stores[0].num_rows("test") == 24
     assert 0 < stores[0].num_rows("test") < 24
     assert set(stores[0].parts) == set(stores[1].parts)
@@ -79,9 +85,7 @@ def test_a_random_split_divides_each_row_once_and_the_same_way_each_time(logs_ur
 
 
 def test_the_ranks_shares_of_the_held_out_rows_are_all_of_them(logs_uri, spec, tmp_path):
-    encoded, _ = encode(
-        logs_uri, spec, str(tmp_path / "store"), RandomSplit(by="random", row_key="row", test_share=0.5)
-    )
+    encoded, _ = encode(logs_uri, spec, str(tmp_path / "store"), BY_KEY)
     shares = [list(local_windows(encoded, "test", len(spec.fields), rank, 3)) for rank in range(3)]
     assert sum(len(rows) for share in shares for rows in share) == encoded.num_rows("test")
 
@@ -101,7 +105,7 @@ def test_a_bad_row_is_refused_by_its_place_and_the_first_place_wins(logs_uri, sp
         bad = click_rows().set_column(7, "click", pa.array([0] * 7 + [7], pa.int8()))
         write_day(Path(logs_uri), date(2026, 11, day), bad)
     with pytest.raises(Refusal, match=r"7 \(1 such rows\)") as refusal:
-        passes.count_values(find(logs_uri, spec), spec, BY_DATE, HELD_OUT, 8)
+        passes.count_values(find(logs_uri, spec), data_of(logs_uri, spec), BY_DATE)
     assert "date=2026-11-01/part-0.parquet, row group 1, column 'click'" in refusal.value.where
 
 
@@ -127,8 +131,8 @@ def test_passes_that_leave_bad_rows_out_see_the_log_without_them(logs_uri, spec,
     write_day(tmp_path / "sound", date(2026, 11, 2), click_rows(8))
     made = []
     for uri, share in ((logs_uri, 0.5), (str(tmp_path / "sound"), 0.0)):
-        manifest, folder = find(uri, spec), tmp_path / f"store-{share}"
-        vocab = vocabulary.build(spec, passes.count_values(manifest, spec, BY_DATE, HELD_OUT, 8, share))
-        parts = passes.encode_rows(manifest, vocab, BY_DATE, HELD_OUT, 8, 0, str(folder), max_bad_share=share)
+        manifest, data, folder = find(uri, spec), data_of(uri, spec, share), tmp_path / f"store-{share}"
+        vocab = vocabulary.build(spec, passes.count_values(manifest, data, BY_DATE))
+        parts = passes.encode_rows(manifest, vocab, data, BY_DATE, 0, str(folder))
         made.append((vocab.fingerprint, {part.path: (folder / part.path).read_bytes() for part in parts}))
     assert made[0] == made[1]

@@ -12,11 +12,11 @@ from click_logs import write_day
 from pipeline.data import logs, store, vocabulary
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import Part
-from pipeline.data.passes import _encode_part
+from pipeline.data.passes import encode_part
 from pipeline.data.rows import Rows
-from pipeline.data.split import Split, is_held_out
+from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import SplitName, StoredPart
-from schemas.config import DateSplit, RandomSplit
+from schemas.config import DataConfig, RandomSplit
 from schemas.features import FeatureSpec
 
 # Each row has an id of its own, which tells where it went.
@@ -27,8 +27,9 @@ SPEC = FeatureSpec.model_validate(
         "fields": [{"name": "row", "kind": "categorical"}, {"name": "site", "kind": "categorical"}],
     }
 )
-BY_KEY = RandomSplit(by="random", row_key="row", test_share=0.25)
-DAYS = [date(2026, 11, 1), date(2026, 11, 2)]
+DAYS = (date(2026, 11, 1), date(2026, 11, 2))
+BY_KEY = ResolvedSplit(DAYS, DAYS, RandomSplit(by="random", row_key="row", test_share=0.25))
+BY_DATE = ResolvedSplit(DAYS[:1], DAYS[1:])
 ROWS_PER_DAY, SEED = 4000, 5
 
 
@@ -65,12 +66,12 @@ def parts(tables, tmp_path_factory) -> list[Part]:
 def encoded(
     part: Part,
     encoder: Encoder,
-    split: Split = BY_KEY,
+    split: ResolvedSplit = BY_KEY,
     seed: int = SEED,
-    validation_share: float = 0.0,
-    negative_share: float = 1.0,
+    **shares: float,
 ) -> dict[SplitName, Rows]:
-    return _encode_part(part, encoder, split, DAYS[1:], seed, validation_share, negative_share)
+    data = DataConfig(logs_uri="/logs", features=SPEC, **shares)
+    return encode_part(part, encoder, data, split, seed)
 
 
 def keys(rows: Rows) -> list[int]:
@@ -87,7 +88,7 @@ def bytes_of(rows: Rows, folder: Path) -> bytes:
 def in_order(part: Part, encoder: Encoder) -> tuple[Rows, np.ndarray]:
     """The part's rows, as they lie in the log, and which of them are held out."""
     table = pa.concat_tables([pq.ParquetFile(uri).read_row_group(group) for uri, group in part.row_groups])
-    return encoder.encode(table), is_held_out(table, part.day, BY_KEY, DAYS[1:])
+    return encoder.encode(table), BY_KEY.is_held_out(table, part.day)
 
 
 def test_the_splits_are_disjoint_and_together_all_rows(parts, encoder):
@@ -134,7 +135,7 @@ def test_held_out_rows_are_the_same_whatever_the_shares(parts, encoder, tmp_path
 
 def test_the_days_that_are_held_out_keep_all_their_rows(parts, encoder):
     held_out = next(part for part in parts if part.day == DAYS[1])
-    of_split = encoded(held_out, encoder, split=DateSplit(), validation_share=0.3, negative_share=0.1)
+    of_split = encoded(held_out, encoder, split=BY_DATE, validation_share=0.3, negative_share=0.1)
     assert {name: len(rows) for name, rows in of_split.items()} == {"train": 0, "validation": 0, "test": 2000}
 
 

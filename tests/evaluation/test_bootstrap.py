@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
 from pipeline.evaluation import bootstrap
-from pipeline.evaluation.bootstrap import Comparison, Interval, compare
+from pipeline.evaluation.bootstrap import Bootstrap, Comparison, Interval, compare
 from pipeline.evaluation.metrics import Sums
 
 Column = NDArray[np.float64]
@@ -31,7 +31,7 @@ def of(comparison: Comparison) -> dict[str, Interval]:
 def test_estimates_are_the_differences_of_the_metrics(weights: NDArray[np.int64] | None):
     logits, base_logits, labels = two_models(5_000, seed=1)
     model, base = (Sums.of(z, labels, weights).metrics() for z in (logits, base_logits))
-    found = of(compare(logits, base_logits, labels, weights, num_replicates=2))
+    found = of(compare(logits, base_logits, labels, weights, draws=Bootstrap(2)))
     for name, interval in found.items():
         assert interval.estimate == getattr(model, name) - getattr(base, name), name
 
@@ -40,7 +40,7 @@ def test_the_interval_of_log_loss_is_that_of_the_mean_of_paired_differences():
     logits, base_logits, labels = two_models(20_000, seed=2)
     differences = nats(logits, labels) - nats(base_logits, labels)
     reach = 1.96 * differences.std() / np.sqrt(20_000)
-    found = compare(logits, base_logits, labels, num_replicates=1_000).log_loss
+    found = compare(logits, base_logits, labels, draws=Bootstrap(1_000)).log_loss
     assert found.estimate == pytest.approx(differences.mean())
     assert found.high - found.estimate == pytest.approx(reach, rel=0.15)
     assert found.estimate - found.low == pytest.approx(reach, rel=0.15)
@@ -59,7 +59,7 @@ def test_every_replicate_scores_both_models_on_the_same_rows_as_scikit_learn_doe
         auc = [sklearn_metrics.roc_auc_score(labels, z, sample_weight=drawn) for z in (logits, base_logits)]
         for name, value in (("log_loss", log_loss), ("ne", log_loss / entropy), ("auc", auc[0] - auc[1])):
             expected[name].append(value)
-    found = of(compare(logits, base_logits, labels, weights, num_replicates=2, seed=5, confidence=1 - 1e-9))
+    found = of(compare(logits, base_logits, labels, weights, Bootstrap(2, seed=5, confidence=1 - 1e-9)))
     for name, interval in found.items():
         tolerance = 1e-3 if name == "auc" else 1e-9  # the histogram's, whose bins are 1/512 wide
         assert [interval.low, interval.high] == pytest.approx(sorted(expected[name]), abs=tolerance), name
@@ -75,20 +75,24 @@ def test_a_better_model_is_clearly_below_in_log_loss_and_ne_and_above_in_auc():
 
 def test_of_equally_good_models_neither_is_clearly_better():
     # 95 % intervals of 20 seeds: 16 or more hold 0, but for one time in 400.
-    found = [of(compare(*two_models(2_000, seed), num_replicates=100, seed=seed)) for seed in range(20)]
+    found = [of(compare(*two_models(2_000, seed), draws=Bootstrap(100, seed))) for seed in range(20)]
     for name in ("log_loss", "ne", "auc"):
         assert sum(not intervals[name].is_clear for intervals in found) >= 16, name
 
 
 def test_a_wider_confidence_gives_a_wider_interval():
     rows = two_models(2_000, seed=7)
-    narrow, wide = (compare(*rows, confidence=confidence).auc for confidence in (0.5, 0.99))
+    narrow, wide = (compare(*rows, draws=Bootstrap(confidence=confidence)).auc for confidence in (0.5, 0.99))
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
 def test_the_same_seed_gives_the_same_intervals_and_another_others():
     rows = two_models(1_000, seed=8)
-    assert compare(*rows, seed=3) == compare(*rows, seed=3) != compare(*rows, seed=4)
+    assert (
+        compare(*rows, draws=Bootstrap(seed=3))
+        == compare(*rows, draws=Bootstrap(seed=3))
+        != compare(*rows, draws=Bootstrap(seed=4))
+    )
 
 
 def test_a_model_does_not_differ_from_itself():
@@ -109,17 +113,17 @@ def test_swapped_models_swap_the_sign():
 def test_a_whole_weight_counts_a_row_that_many_times():
     *columns, labels = two_models(1_000, seed=11)
     times = np.random.default_rng(12).integers(0, 4, 1_000)
-    weighted = of(compare(*columns, labels, times, num_replicates=2))
-    repeated = of(compare(*(np.repeat(column, times) for column in (*columns, labels)), num_replicates=2))
+    weighted = of(compare(*columns, labels, times, draws=Bootstrap(2)))
+    repeated = of(compare(*(np.repeat(column, times) for column in (*columns, labels)), draws=Bootstrap(2)))
     for name, interval in weighted.items():
         assert interval.estimate == pytest.approx(repeated[name].estimate), name
 
 
 def test_rows_drawn_in_groups_give_about_the_intervals_of_rows_drawn_alone(monkeypatch: pytest.MonkeyPatch):
     rows = two_models(10_003, seed=13, base_noise=0.6)
-    alone = of(compare(*rows, num_replicates=600))
+    alone = of(compare(*rows, draws=Bootstrap(600)))
     monkeypatch.setattr(bootstrap, "MAX_GROUPS", 1_500)  # of 7 rows
-    grouped = of(compare(*rows, num_replicates=600))
+    grouped = of(compare(*rows, draws=Bootstrap(600)))
     for name, interval in grouped.items():
         assert interval.estimate == alone[name].estimate
         assert interval.high - interval.low == pytest.approx(alone[name].high - alone[name].low, rel=0.15), name
@@ -152,11 +156,21 @@ def test_float32_logits_and_boolean_labels_compare_as_their_float64_values():
         ({"labels": np.zeros(3)}, r"one length, found {'logits': \(2,\), 'labels': \(3,\)}"),
         ({"weights": np.ones(3)}, "one length"),
         ({"base_logits": np.array([0.0, np.nan])}, "expected finite values, found nan at row 1"),
-        ({"num_replicates": 0}, "num_replicates of 1 or more and confidence between 0 and 1, found 0, 0.95"),
-        ({"confidence": 95}, "found 200, 95"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(changed: dict[str, object], message: str):
     valid = {"logits": np.zeros(2), "base_logits": np.zeros(2), "labels": np.array([0, 1])}
     with pytest.raises(ValueError, match=message):
         compare(**(valid | changed))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_replicates": 0}, "num_replicates of 1 or more and confidence between 0 and 1, found 0, 0.95"),
+        ({"confidence": 95}, "found 200, 95"),
+    ],
+)
+def test_no_draws_and_no_such_confidence_are_refused(settings: dict[str, int], message: str):
+    with pytest.raises(ValueError, match=message):
+        Bootstrap(**settings)

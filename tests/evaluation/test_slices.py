@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.evaluation import slices as module
-from pipeline.evaluation.bootstrap import compare
+from pipeline.evaluation.bootstrap import Bootstrap, compare
 from pipeline.evaluation.metrics import Sums
-from pipeline.evaluation.slices import slices
+from pipeline.evaluation.slices import Pair, slices
 from schemas.errors import Refusal
 
 N = 600
@@ -17,13 +17,14 @@ RANDOM = np.random.default_rng(0)
 LOGITS, CHAMPION = RANDOM.normal(-1, 1, (2, N))
 LABELS = (RANDOM.random(N) < 0.3).astype(float)
 WEIGHTS = RANDOM.random(N)
+DRAWS = Bootstrap(num_replicates=5, seed=3, confidence=0.9)
 SITES = RANDOM.choice(["news", "shop", "games", None], N, p=[0.5, 0.3, 0.15, 0.05]).tolist()  # type: ignore[arg-type]
 
 
 def sliced(columns: pa.Table, min_rows: int = 1, champion: NDArray[Any] | None = CHAMPION, weights: Any = None):
     rows = columns.num_rows
-    given = (LOGITS[:rows], None if champion is None else champion[:rows], LABELS[:rows], weights)
-    return slices(columns, *given, min_rows=min_rows, num_replicates=5, seed=3, confidence=0.9)
+    pair = Pair(LOGITS[:rows], None if champion is None else champion[:rows], LABELS[:rows], weights)
+    return slices(columns, pair, min_rows, DRAWS)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["rows", "weighted"])
@@ -37,7 +38,7 @@ def test_a_slice_is_what_its_rows_alone_come_to(weights: NDArray[Any] | None):
         assert part.rows == len(rows)
         assert part.candidate == Sums.of(LOGITS[rows], LABELS[rows], w).metrics()
         assert part.champion == Sums.of(CHAMPION[rows], LABELS[rows], w).metrics()
-        assert part.change == compare(LOGITS[rows], CHAMPION[rows], LABELS[rows], w, 5, 3, 0.9).ne
+        assert part.change == compare(LOGITS[rows], CHAMPION[rows], LABELS[rows], w, DRAWS).ne
         assert part.change is not None
         assert part.change.estimate == pytest.approx(part.candidate.ne - part.champion.ne)
 
@@ -97,7 +98,7 @@ def test_a_slice_of_one_class_has_no_change():
 def test_no_rows_and_no_columns_have_no_slices():
     assert sliced(pa.table({"site": pa.array([], pa.string())})) == ()
     for nothing in (pa.table({}), pa.table({"site": SITES}).select([])):
-        assert slices(nothing, LOGITS, CHAMPION, LABELS, None, 1, 5, seed=0, confidence=0.9) == ()
+        assert slices(nothing, Pair(LOGITS, CHAMPION, LABELS), 1, DRAWS) == ()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pipeline.data.logs import Manifest
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles.profile import DayProfile
 from pipeline.profiles.profiler import profile_days
+from schemas.config import DataConfig
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
@@ -44,7 +45,8 @@ def find(log: Path, spec: FeatureSpec) -> Manifest:
 def profiles(
     manifest: Manifest, spec: FeatureSpec, work: Path, share: float = 0.01, known: Vocabulary | None = None
 ) -> list[DayProfile]:
-    return profile_days(manifest, spec, 200, f"{work}/quarantine", share, known, f"{work}/profiles")
+    data = DataConfig(logs_uri="/logs", features=spec, rows_per_part=200, max_bad_share=share)
+    return profile_days(manifest, data, str(work), known)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -16,11 +16,12 @@ from click_logs import SPEC, click_rows, write_day, write_random_log
 from sklearn import metrics
 
 from pipeline.data import logs
+from pipeline.data.split import ResolvedSplit
 from pipeline.registry.bundle import Bundle
 from pipeline.runtime import files
 from pipeline.scoring import score as scoring
 from pipeline.scoring.day_folder import DayFolder
-from schemas.config import DateSplit
+from schemas.config import DataConfig
 from schemas.errors import Failure, Refusal
 from schemas.features import FeatureSpec
 from schemas.scores import DayScores
@@ -133,7 +134,9 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(bundle, logs_uri,
 def test_the_days_scores_are_those_that_its_evaluation_judges(bundle, logs_uri, tmp_path):
     score(bundle, logs_uri, DAYS[2:], str(tmp_path / "out"))
     manifest = logs.find(logs_uri, DAYS[2:], SPECIFICATION)
-    judged = scoring.evaluate(bundle, manifest, DateSplit(), DAYS[2:], ROWS_PER_PART).metrics().as_dict()
+    data = DataConfig(logs_uri=logs_uri, features=SPECIFICATION, rows_per_part=ROWS_PER_PART)
+    split = ResolvedSplit(tuple(DAYS[:2]), tuple(DAYS[2:]))
+    judged = scoring.evaluate(bundle, manifest, data, split).metrics().as_dict()
     p = scores_of(str(tmp_path / "out"), DAYS[2]).sort_by("row")["probability"].to_numpy()
     clicks = log_of(logs_uri, DAYS[2]).sort_by("row")["click"].to_numpy()
     assert judged["log_loss"] == pytest.approx(metrics.log_loss(clicks, p.astype(np.float64)), rel=1e-6)
