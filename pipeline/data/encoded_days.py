@@ -45,7 +45,7 @@ class EncodedDays:
         for entry in sorted(entries, key=lambda entry: -int(entry["num_values"])):
             parts = [StoredPart(**{**part, "day": date.fromisoformat(part["day"])}) for part in entry["parts"]]
             is_prefix = known.first(entry["num_values"]).fingerprint == entry["vocabulary"]
-            if is_prefix and files.exists(f"{parts[0].home_uri}/_SUCCESS"):
+            if is_prefix and files.is_complete(entry["parts"][0]["home_uri"]):
                 return parts
         return []
 

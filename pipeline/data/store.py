@@ -101,13 +101,13 @@ def complete(store_uri: str, num_ids: int, parts: list[StoredPart]) -> Store:
     """List the parts, then mark the store as whole."""
     listed = {"num_ids": num_ids, "parts": [asdict(part) for part in parts]}
     files.write_bytes(f"{store_uri}/parts.json", json.dumps(listed, default=str).encode())
-    files.write_bytes(f"{store_uri}/_SUCCESS", b"")
+    files.mark_complete(store_uri)
     return Store(store_uri, num_ids, tuple(parts))
 
 
 def open_store(store_uri: str) -> Store | None:
     """The store, or None where none was completed."""
-    if not files.exists(f"{store_uri}/_SUCCESS"):
+    if not files.is_complete(store_uri):
         return None
     listed = json.loads(files.read_bytes(f"{store_uri}/parts.json"))
     parts = tuple(StoredPart(**{**part, "day": date.fromisoformat(part["day"])}) for part in listed["parts"])

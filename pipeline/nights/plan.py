@@ -137,15 +137,15 @@ def newest_complete(config: TrainConfig, days: Sequence[date]) -> date:
 
 def _is_complete(config: TrainConfig, day: date) -> bool:
     if config.night.complete == "success_file":
-        return files.exists(f"{_folder(config, day)}/_SUCCESS")
+        return files.is_complete(_folder(config, day))
     return day + timedelta(config.night.label_delay_days) <= datetime.now(UTC).date()
 
 
 def _incomplete(config: TrainConfig, day: date) -> Refusal:
     by_file = config.night.complete == "success_file"
     return Refusal(
-        found=f"{day} without a _SUCCESS file" if by_file else f"{day}, whose labels may still be on their way",
-        expected="a _SUCCESS file in the day's folder, written last"
+        found=f"{day} without a {files.SUCCESS} file" if by_file else f"{day}, whose labels may still be on their way",
+        expected=f"a {files.SUCCESS} file in the day's folder, written last"
         if by_file
         else f"a day that ended {config.night.label_delay_days} day(s) ago",
         where=_folder(config, day),

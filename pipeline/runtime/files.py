@@ -1,4 +1,4 @@
-"""Write a file whole or not at all, at any fsspec URI."""
+"""Write a file whole or not at all, at any fsspec URI, and say when a folder is complete."""
 
 import uuid
 from contextlib import suppress
@@ -7,6 +7,8 @@ from pathlib import Path
 import fsspec
 
 from schemas.errors import imported
+
+SUCCESS = "_SUCCESS"  # the file that a folder gets last
 
 
 def errors() -> tuple[type[Exception], ...]:
@@ -32,6 +34,15 @@ def write_bytes(uri: str, content: bytes) -> None:
             fs.rm_file(temporary)
         raise
     fs.mv(temporary, path)
+
+
+def mark_complete(folder_uri: str, content: bytes = b"") -> None:
+    """Say, by a file, that all the others of the folder are there."""
+    write_bytes(f"{folder_uri}/{SUCCESS}", content)
+
+
+def is_complete(folder_uri: str) -> bool:
+    return exists(f"{folder_uri}/{SUCCESS}")
 
 
 def read_bytes(uri: str) -> bytes:

@@ -15,10 +15,9 @@ from datetime import date
 import fsspec
 
 from pipeline.runtime import files
+from pipeline.runtime.files import SUCCESS
 from schemas.errors import Failure, Refusal
 from schemas.scores import DayScores
-
-SUCCESS = "_SUCCESS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class DayFolder:
             raise Failure(
                 f"parts of {self.waiting_uri} are gone: another process scores the same day to {self.out_uri}"
             )
-        files.write_bytes(f"{self.waiting_uri}/{SUCCESS}", self.scores.model_dump_json(indent=1).encode())
+        files.mark_complete(self.waiting_uri, self.scores.model_dump_json(indent=1).encode())
         fs, root = fsspec.core.url_to_fs(self.out_uri)
         fs.invalidate_cache()
         waiting, place = f"{root}/{self._prefix}{self.key}", f"{root}/date={self.day}"

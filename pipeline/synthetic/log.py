@@ -127,7 +127,7 @@ def _write_day(root: str, world: World, index: int, day: date, num_rows: int) ->
         # Without the Arrow schema in the footer, what is written from dictionaries is read as plain strings.
         pq.write_table(table, sink, row_group_size=ROWS_PER_GROUP, store_schema=False)
         files.write_bytes(f"{folder}/part-{part}.parquet", sink.getvalue().to_pybytes())
-    files.write_bytes(f"{folder}/_SUCCESS", b"")
+    files.mark_complete(folder)
     return _day_truth(day, np.concatenate(logits), np.concatenate(clicks))
 
 

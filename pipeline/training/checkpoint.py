@@ -229,11 +229,11 @@ def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:
 
 def publish(uri: str) -> None:
     """Say that all ranks have put their parts there."""
-    files.write_bytes(f"{uri}/_SUCCESS", b"")
+    files.mark_complete(uri)
 
 
 def is_published(uri: str) -> bool:
-    return files.exists(f"{uri}/_SUCCESS")
+    return files.is_complete(uri)
 
 
 def _read(folder: Path) -> dict[str, Any]:
