@@ -34,7 +34,7 @@ def evaluate(
     from pipeline.registry import model_uri
     from pipeline.registry.tracking import connect
     from pipeline.runtime import cluster
-    from pipeline.scoring import score
+    from pipeline.scoring import held_out
 
     data = loaded.data
     days = logs.days_of(data.logs_uri, data.features)
@@ -44,7 +44,7 @@ def evaluate(
     bundle = model_uri.load_bundle(connect(loaded.mlflow, loaded.work_uri), model)
     manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec)
     with cluster.connected(loaded.cluster):
-        metrics = score.evaluate(bundle, manifest, data, judged).metrics()
+        metrics = held_out.evaluate(bundle, manifest, data, judged).metrics()
     on_days = f"{', '.join(map(str, judged.test_days[:4]))}{' ...' * (len(judged.test_days) > 4)}"
     table = Table("metric", "value", title=f"{model} on {on_days}")
     for name, value in metrics.as_dict().items():

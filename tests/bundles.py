@@ -3,9 +3,11 @@
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import torch
 from click_logs import SPEC
+from numpy.typing import NDArray
 
 from pipeline.data import vocabulary
 from pipeline.evaluation.calibration import Platt
@@ -49,3 +51,8 @@ def write_random_bundle(folder: Path, rows: pa.Table, seed: int = 0) -> Bundle:
         ),
     )
     return Bundle.load(folder / "bundle")
+
+
+def bundle_logits(bundle: Bundle, log: pa.Table) -> NDArray[np.float32]:
+    """[R] of R rows as they lie in the log."""
+    return bundle.logits(bundle.encoder.encode(log))

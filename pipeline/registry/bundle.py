@@ -27,6 +27,7 @@ from pipeline import models
 from pipeline.data import store
 from pipeline.data.batch import SCORED_ROWS, Batch
 from pipeline.data.encode import Encoder
+from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.embedding.table import Table
 from pipeline.evaluation.calibration import Calibration
@@ -149,9 +150,8 @@ class Bundle:
         return Encoder(self.vocabulary)
 
     @torch.no_grad()
-    def logits(self, table: pa.Table) -> NDArray[np.float32]:
-        """R rows of the log, which need no label -> [R]: the bits that evaluation gets for the same batches of rows."""
-        rows = self.encoder.encode(table)
+    def logits(self, rows: Rows) -> NDArray[np.float32]:
+        """R rows that its encoder has encoded -> [R]: the bits that evaluation gets for the same batches of rows."""
         logits_R = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), SCORED_ROWS):
             lookup = self.table.read(Batch.of(rows, start, start + SCORED_ROWS))
@@ -159,8 +159,8 @@ class Bundle:
         return self.contents.calibration.apply(logits_R) if self.contents.calibration else logits_R
 
     def probabilities(self, table: pa.Table) -> NDArray[np.float32]:
-        """R rows of the log -> [R] probabilities of a click."""
-        return torch.from_numpy(self.logits(table)).sigmoid().numpy()
+        """R rows of the log, which need no label -> [R] probabilities of a click."""
+        return torch.from_numpy(self.logits(self.encoder.encode(table))).sigmoid().numpy()
 
 
 def _check_files(folder: Path, contents: Contents) -> None:

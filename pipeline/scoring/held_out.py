@@ -1,6 +1,6 @@
-"""What the gate decides by: candidate and champion on the same held-out rows, each scored from the raw log."""
+"""Held-out rows scored from the raw log: added up to figures, or kept row by row for the gate to decide by."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.data import passes, quality
 from pipeline.data.logs import Manifest, Part, read_part
+from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.gate import Evidence
@@ -20,11 +21,57 @@ from pipeline.evaluation.metrics import Metrics, Sums
 from pipeline.evaluation.slices import Pair, slices
 from pipeline.registry.bundle import Bundle
 from pipeline.scoring.score import fetched
+from schemas.checking import derived
 from schemas.config import DataConfig
 from schemas.night import GateConfig
 
 LOGIT, LABEL, WEIGHT, GROUP = "nightjar.logit", "nightjar.label", "nightjar.weight", "nightjar.group"
 DAY, PART = "nightjar.day", "nightjar.part"
+SUMS_SCHEMA = pa.schema([("sums", pa.binary())])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Held-out rows of a row group: as they lie in the log, encoded, and what the model makes of them."""
+
+    table: pa.Table
+    rows: Rows
+    logits: NDArray[np.float32]
+
+
+def scored_rows(
+    part: Part, bundle: Bundle, data: DataConfig, split: ResolvedSplit, columns: Sequence[str] = ()
+) -> Iterator[Scored]:
+    """The sound held-out rows of a part, a row group at a time, with these `columns` of the log beside those it needs.
+
+    Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
+    """
+    wanted = list(dict.fromkeys([*data.features.columns, *bundle.spec.columns, *columns]))
+    for table, where in read_part(part, wanted):
+        sound = quality.sound_rows(table, data.features, where, data.max_bad_share)
+        held_out = sound.filter(pa.array(split.is_held_out(sound, part.day)))
+        rows = bundle.encoder.encode(held_out)
+        yield Scored(held_out, rows, bundle.logits(rows))
+
+
+def evaluate(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> Sums:
+    """What the bundle makes of the held-out rows of the manifest; read and checked by its own spec, not the config's.
+
+    Raises Refusal as `scored_rows` does.
+    """
+    shared = ray.put(bundle)
+    own = derived(data, features=bundle.spec)
+
+    def judge(part: Part) -> pa.Table:
+        total = Sums.zero()
+        with fetched(shared) as bundle:
+            for one in scored_rows(part, bundle, own, split):
+                total += Sums.of(one.logits, one.rows.labels, one.rows.row_weights, one.rows.groups)
+        return pa.table([[total.to_bytes()]], schema=SUMS_SCHEMA)
+
+    tables = passes.map_parts(manifest.of_days(split.test_days).parts(data.rows_per_part), judge, SUMS_SCHEMA)
+    parts = (Sums.from_bytes(packed) for table in tables for packed in table.column("sums").to_pylist())
+    return sum(parts, Sums.zero())
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +119,15 @@ def score_held_out(
 ) -> HeldOut:
     """Score the held-out rows of the manifest on the cluster; `columns` of the log are kept beside the logits.
 
-    Raises Refusal for rows that break the contract.
+    Raises Refusal as `scored_rows` does.
     """
     shared = ray.put(bundle)
-    wanted = list(dict.fromkeys([*data.features.columns, *bundle.spec.columns, *columns]))
     types = _types(data, columns)
 
     def judge(part: Part) -> pa.Table:
         judged = [types.empty_table()]
         with fetched(shared) as bundle:
-            for table, where in read_part(part, wanted):
-                sound = quality.sound_rows(table, data.features, where, data.max_bad_share)
-                held_out = sound.filter(pa.array(split.is_held_out(sound, part.day)))
-                judged.append(_judged(bundle, held_out, part, types))
+            judged += [_columns(one, part, types) for one in scored_rows(part, bundle, data, split, columns)]
         return pa.concat_tables(judged)
 
     tables = passes.map_parts(manifest.of_days(split.test_days).parts(data.rows_per_part), judge, types)
@@ -114,16 +157,14 @@ def _types(data: DataConfig, columns: Sequence[str]) -> pa.Schema:
     return pa.schema([*fields, *((name, pa.string()) for name in columns)])
 
 
-def _judged(bundle: Bundle, table: pa.Table, part: Part, types: pa.Schema) -> pa.Table:
-    rows = bundle.encoder.encode(table)
+def _columns(one: Scored, part: Part, types: pa.Schema) -> pa.Table:
     found = {
-        DAY: pa.repeat(pa.scalar(part.day, pa.date32()), len(table)),
-        PART: pa.repeat(pa.scalar(part.index, pa.int32()), len(table)),
-        LOGIT: bundle.logits(table),
-        LABEL: rows.labels,
-        WEIGHT: rows.row_weights,
-        GROUP: rows.groups,
+        DAY: pa.repeat(pa.scalar(part.day, pa.date32()), len(one.rows)),
+        PART: pa.repeat(pa.scalar(part.index, pa.int32()), len(one.rows)),
+        LOGIT: one.logits,
+        LABEL: one.rows.labels,
+        WEIGHT: one.rows.row_weights,
+        GROUP: one.rows.groups,
     }
-    return pa.table([found[name] if name in found else table.column(name) for name in types.names], types.names).cast(
-        types
-    )
+    columns = [found[name] if name in found else one.table.column(name) for name in types.names]
+    return pa.table(columns, types.names).cast(types)

@@ -1,4 +1,4 @@
-"""Use a bundle on days of the log: judge its probabilities against the labels, or write them."""
+"""Write what a bundle makes of days of the log."""
 
 import hashlib
 import io
@@ -13,46 +13,20 @@ import pyarrow.parquet as pq
 import ray
 import torch
 
-from pipeline.data import passes, quality
+from pipeline.data import passes
 from pipeline.data.logs import Manifest, Part, read_part
-from pipeline.data.split import ResolvedSplit
-from pipeline.evaluation.metrics import Sums
 from pipeline.registry.bundle import Bundle
 from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
-from schemas.config import DataConfig
 from schemas.scores import DayScores, scores_schema
 
-SUMS_SCHEMA = pa.schema([("sums", pa.binary())])
 WRITTEN_SCHEMA = pa.schema([("day", pa.date32())])
-
-
-def evaluate(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> Sums:
-    """What the bundle makes of the held-out rows of the manifest, whose columns are those of its own spec.
-
-    Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
-    """
-    shared = ray.put(bundle)
-
-    def judge(part: Part) -> pa.Table:
-        total = Sums.zero()
-        with fetched(shared) as bundle:
-            for table, where in read_part(part, bundle.spec.columns):
-                sound = quality.sound_rows(table, bundle.spec, where, data.max_bad_share)
-                held_out = sound.filter(pa.array(split.is_held_out(sound, part.day)))
-                rows = bundle.encoder.encode(held_out)
-                total += Sums.of(bundle.logits(held_out), rows.labels, rows.row_weights, rows.groups)
-        return pa.table([[total.to_bytes()]], schema=SUMS_SCHEMA)
-
-    judged = passes.map_parts(manifest.parts(data.rows_per_part), judge, SUMS_SCHEMA)
-    parts = (Sums.from_bytes(packed) for table in judged for packed in table.column("sums").to_pylist())
-    return sum(parts, Sums.zero())
 
 
 def score(
     bundle: Bundle, model_uri: str, manifest: Manifest, out_uri: str, rows_per_part: int, *, overwrite: bool = False
 ) -> int:
-    """Write the probabilities of a manifest's rows to `out_uri`, a folder a day (pipeline/day_folder.py).
+    """Write the probabilities of a manifest's rows to `out_uri`, a folder a day (scoring/day_folder.py).
 
     Returns the rows. A day that holds these very scores stays as it is, and what an interrupted call has written is not
     computed again unless model, log, parts or code have changed. Raises Refusal, before anything is computed, for a

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import bundle_logits
 from processes import QUIET, free_port, served
 
 from pipeline.registry import model_uri, run_log, versions
@@ -72,10 +73,10 @@ def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, 
     assert tracked.find_finished("identity").run_id == run.run_id
     assert versions.champion(tracked, "ctr") == version
     log = random_log(50, 1)
-    expected = Bundle.load(bundle_folder).logits(log)
+    expected = bundle_logits(Bundle.load(bundle_folder), log)
     model_id = tracked.client.get_run(run.stages["deepfm"]).outputs.model_outputs[0].model_id
     for uri in ("models:/ctr@champion", f"models:/{model_id}", f"runs:/{run.stages['deepfm']}/deepfm"):
-        assert np.array_equal(model_uri.load_bundle(tracked, uri).logits(log), expected), uri
+        assert np.array_equal(bundle_logits(model_uri.load_bundle(tracked, uri), log), expected), uri
     with pytest.raises(Refusal, match="registered models ctr"):
         model_uri.load_bundle(tracked, "models:/nope@champion")
 

@@ -3,6 +3,7 @@ from itertools import count
 import mlflow
 import numpy as np
 import pytest
+from bundles import bundle_logits
 
 from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
@@ -137,11 +138,11 @@ def test_a_bundle_is_loaded_by_alias_version_model_run_and_folder(tracked, run, 
     model_id = max(logged, key=lambda model: model.creation_timestamp).model_id
     folder = tracked.client.get_logged_model(model_id).artifact_location
     log = random_log(20, 1)
-    expected = Bundle.load(bundle_folder).logits(log)
+    expected = bundle_logits(Bundle.load(bundle_folder), log)
     run_uri = f"runs:/{run.stages['deepfm']}/deepfm"
     alias = f"models:/{version.name}@challenger"
     for uri in (alias, version.uri, f"models:/{model_id}", run_uri, folder, f"file://{folder}", str(bundle_folder)):
-        assert np.array_equal(model_uri.load_bundle(tracked, uri).logits(log), expected), uri
+        assert np.array_equal(bundle_logits(model_uri.load_bundle(tracked, uri), log), expected), uri
 
 
 def test_what_does_not_exist_is_refused_with_what_does(tracked, run, register, request, tmp_path):

@@ -21,6 +21,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.runtime import files
 from pipeline.scoring import score as scoring
 from pipeline.scoring.day_folder import DayFolder
+from pipeline.scoring.held_out import evaluate
 from schemas.config import DataConfig
 from schemas.errors import Failure, Refusal
 from schemas.features import FeatureSpec
@@ -136,7 +137,7 @@ def test_the_days_scores_are_those_that_its_evaluation_judges(bundle, logs_uri, 
     manifest = logs.find(logs_uri, DAYS[2:], SPECIFICATION)
     data = DataConfig(logs_uri=logs_uri, features=SPECIFICATION, rows_per_part=ROWS_PER_PART)
     split = ResolvedSplit(tuple(DAYS[:2]), tuple(DAYS[2:]))
-    judged = scoring.evaluate(bundle, manifest, data, split).metrics().as_dict()
+    judged = evaluate(bundle, manifest, data, split).metrics().as_dict()
     p = scores_of(str(tmp_path / "out"), DAYS[2]).sort_by("row")["probability"].to_numpy()
     clicks = log_of(logs_uri, DAYS[2]).sort_by("row")["click"].to_numpy()
     assert judged["log_loss"] == pytest.approx(metrics.log_loss(clicks, p.astype(np.float64)), rel=1e-6)

@@ -1,0 +1,89 @@
+"""Held-out rows added up, and the same rows kept one by one."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from bundles import bundle_logits, write_random_bundle
+from click_logs import SPEC, click_rows, write_random_log
+
+from pipeline.data import logs
+from pipeline.data.split import ResolvedSplit
+from pipeline.registry.bundle import Bundle
+from pipeline.scoring.held_out import evaluate, score_held_out
+from schemas.config import DataConfig, RandomSplit
+from schemas.errors import Refusal
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
+DAYS = (date(2026, 11, 1), date(2026, 11, 2))
+BY_DATE = ResolvedSplit(DAYS[:1], DAYS[1:])
+BY_KEY = ResolvedSplit(DAYS, DAYS, RandomSplit(by="random", row_key="row", test_share=0.3))
+SPLITS = pytest.mark.parametrize("split", [BY_DATE, BY_KEY], ids=["by date", "by key"])
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return write_random_bundle(tmp_path / "bundle", click_rows())
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataConfig:
+    """Two days of 400 rows, in parts of two row groups each."""
+    write_random_log(tmp_path / "logs", num_days=2, rows_per_day=400)
+    return DataConfig.model_validate({"logs_uri": str(tmp_path / "logs"), "features": SPEC, "rows_per_part": 200})
+
+
+def held_out_groups(data: DataConfig, split: ResolvedSplit) -> list[pa.Table]:
+    """Of each row group its held-out rows, in the order of days, parts and row groups."""
+    groups = []
+    for part in logs.find(data.logs_uri, split.test_days, data.features).parts(data.rows_per_part):
+        for uri, group in part.row_groups:
+            table = pq.ParquetFile(uri).read_row_group(group)
+            groups.append(table.filter(pa.array(split.is_held_out(table, part.day))))
+    return groups
+
+
+@SPLITS
+def test_rows_are_kept_in_order_with_the_models_logits_to_the_bit(bundle, data, split):
+    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    kept = score_held_out(bundle, manifest, data, split, ["site"])
+    expected = held_out_groups(data, split)
+    assert 100 < sum(map(len, expected)) <= 400
+    assert np.array_equal(kept.logits, np.concatenate([bundle_logits(bundle, group) for group in expected]))
+    together = pa.concat_tables(expected)
+    assert kept.labels.tolist() == together["click"].to_pylist()
+    assert kept.rows["site"].to_pylist() == together["site"].to_pylist()
+
+
+@SPLITS
+def test_the_figures_are_those_of_the_rows_kept_one_by_one(bundle, data, split):
+    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    added_up = evaluate(bundle, manifest, data, split).metrics().as_dict()
+    assert added_up == pytest.approx(score_held_out(bundle, manifest, data, split).sums.metrics().as_dict(), rel=1e-12)
+    assert added_up["rows"] == sum(map(len, held_out_groups(data, split)))
+    assert "gauc" in added_up
+
+
+def test_a_bad_row_is_refused_or_left_out_by_both(bundle, data):
+    path = Path(data.logs_uri, f"date={DAYS[1]}", "part-0.parquet")
+    table = pq.read_table(path, partitioning=None)
+    click = table["click"].to_numpy().copy()
+    click[7] = 9
+    pq.write_table(table.set_column(table.column_names.index("click"), "click", pa.array(click)), path)
+    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    for judge in (evaluate, score_held_out):
+        with pytest.raises(Refusal, match=r"9 \(1 such rows\)"):
+            judge(bundle, manifest, data, BY_DATE)
+    lenient = data.model_copy(update={"max_bad_share": 0.01})
+    assert evaluate(bundle, manifest, lenient, BY_DATE).metrics().rows == 399
+    assert score_held_out(bundle, manifest, lenient, BY_DATE).sums.metrics().rows == 399
+
+
+def test_a_model_is_evaluated_by_its_own_columns_whatever_the_config_reads(bundle, data):
+    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    fewer = data.features.model_copy(update={"fields": data.features.fields[1:]})
+    other = data.model_copy(update={"features": fewer})
+    assert evaluate(bundle, manifest, other, BY_DATE).metrics() == evaluate(bundle, manifest, data, BY_DATE).metrics()
