@@ -15,6 +15,8 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.runtime import files, fingerprint
 from schemas.config import DataConfig
 
+ENCODING = ("schemas", "pipeline/data")  # the sources that decide what is encoded
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedDays:
@@ -52,6 +54,5 @@ class EncodedDays:
     def _folder(self, day: date, manifest: Manifest) -> str:
         what = self.data.model_dump_json(exclude={"logs_uri", "split"})
         of_day = manifest.of_days([day]).fingerprint
-        return (
-            f"{self.root_uri}/date={day}/{fingerprint.digest(what, str(self.seed), of_day, fingerprint.fingerprint())}"
-        )
+        code = fingerprint.of_sources(*ENCODING)
+        return f"{self.root_uri}/date={day}/{fingerprint.digest(what, str(self.seed), of_day, code)}"

@@ -48,7 +48,7 @@ class DayProfile(BaseModel):
     model_config = JSON
     day: date
     log_fingerprint: str  # of the day's manifest
-    spec_fingerprint: str
+    spec_fingerprint: str  # and of the code that counted by it
     vocabulary_fingerprint: str | None = None  # which vocabulary unseen shares are against
     rows: int
     positives: int

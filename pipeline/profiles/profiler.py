@@ -1,6 +1,5 @@
 """Profile the days of a log on the cluster, each once, and put the rows that break its contract into quarantine."""
 
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from pipeline.data import passes, quality, vocabulary
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
 from pipeline.profiles.profile import DayProfile, learned_values, summarize, tally, with_unseen_shares
-from pipeline.runtime import files
+from pipeline.runtime import files, fingerprint
 from schemas.config import DataConfig
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -24,6 +23,8 @@ from schemas.features import FeatureSpec
 __all__ = ["DayProfile", "profile_days"]
 
 TALLIES_SCHEMA = COUNTS_SCHEMA.append(pa.field("day", pa.date32()))
+# The sources that decide what is counted. Days of two ways of counting could not be held against each other.
+PROFILING = ("schemas", "pipeline/data", "pipeline/profiles/profile.py", "pipeline/profiles/profiler.py")
 REASON = "reason"
 QUARANTINED = "quarantined: "  # tallied with the name of the file that holds the rows
 
@@ -35,7 +36,8 @@ def profile_days(
 
     A profile is kept as `<work_uri>/profiles/date=YYYY-MM-DD/<fingerprint of the day's manifest>.json`, with the counts
     of its values beside it, from which shares unseen by the `known` vocabulary are read each time: it may be another
-    every night. It is made anew only if the spec is another. Bad rows go to `<work_uri>/quarantine/date=.../`.
+    every night. It is made anew only if the spec or the code that counts is another. Bad rows go to
+    `<work_uri>/quarantine/date=.../`.
 
     Raises Refusal for the first day with a larger share of bad rows than `max_bad_share`, whose profile and quarantine
     are written before; where that is 0, for the first bad row.
@@ -146,7 +148,7 @@ def _to_parquet(table: pa.Table) -> bytes:
 
 
 def _fingerprint(spec: FeatureSpec) -> str:
-    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
+    return fingerprint.digest(spec.model_dump_json(), fingerprint.of_sources(*PROFILING))
 
 
 def _check_bad_share(profile: DayProfile, max_bad_share: float, quarantine_uri: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from pipeline.data import logs, passes, quality, split, store, vocabulary
-from pipeline.data.encoded_days import EncodedDays
+from pipeline.data.encoded_days import ENCODING, EncodedDays
 from pipeline.data.logs import Manifest
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store, StoredPart
@@ -19,6 +19,19 @@ from pipeline.training.on_ray import trainer
 from schemas.config import DataConfig, TrainConfig
 from schemas.loading import absolute
 from schemas.stage import StageConfig
+
+# The sources that decide what a retrain comes to: how its rows are encoded, how its stages start and learn, what their
+# figures are. A stage that starts from a registered model reads that one's bundle.
+TRAINING = (
+    *ENCODING,
+    "pipeline/embedding",
+    "pipeline/models",
+    "pipeline/training",
+    "pipeline/evaluation",
+    "pipeline/registry/bundle.py",
+    "pipeline/retrain/dataset.py",
+    "pipeline/retrain/warm_start.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +83,7 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
     data, manifest, work = config.data, inputs.manifest, absolute(config.work_uri)
     earlier = EncodedDays(f"{work}/encoded/days", data, config.seed)
     reused = earlier.find(inputs.train_days, manifest, known) if known and not config.night.reencode else []
-    what = data.model_dump_json(exclude={"logs_uri"})
-    grown_from = known.fingerprint if known else ""
-    name = fingerprint.digest(
-        what, str(config.seed), manifest.fingerprint, fingerprint.fingerprint(), grown_from, *map(str, reused)
-    )
-    uri = f"{work}/encoded/{name}"
+    uri = f"{work}/encoded/{store_name(config, manifest, known, reused)}"
     encoded = store.open_store(uri)
     if encoded is None:
         if data.max_bad_share:
@@ -85,6 +93,16 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
         earlier.keep(encoded, manifest, vocab)
     _check_classes(encoded, data, inputs.test_days)
     return encoded
+
+
+def store_name(
+    config: TrainConfig, manifest: Manifest, known: Vocabulary | None = None, reused: Sequence[StoredPart] = ()
+) -> str:
+    """By all that the store's content depends on."""
+    what = config.data.model_dump_json(exclude={"logs_uri"})
+    grown_from = known.fingerprint if known else ""
+    code = fingerprint.of_sources(*ENCODING)
+    return fingerprint.digest(what, str(config.seed), manifest.fingerprint, code, grown_from, *map(str, reused))
 
 
 def _vocabulary(data: DataConfig, inputs: Inputs, show: Show, known: Vocabulary | None) -> Vocabulary:
@@ -146,4 +164,4 @@ def identity_of(config: TrainConfig, manifest: Manifest) -> str:
     of_cluster = {"address", "num_workers", "cpus_per_worker", "use_gpu"}
     of_night = {"lease_seconds", "eviction", "complete", "label_delay_days"}
     what = config.model_dump_json(exclude={"work_uri": True, "mlflow": True, "cluster": of_cluster, "night": of_night})
-    return fingerprint.digest(what, manifest.fingerprint, fingerprint.fingerprint())
+    return fingerprint.digest(what, manifest.fingerprint, fingerprint.of_sources(*TRAINING))

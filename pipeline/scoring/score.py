@@ -21,6 +21,16 @@ from pipeline.scoring.day_folder import DayFolder
 from schemas.scores import DayScores, scores_schema
 
 WRITTEN_SCHEMA = pa.schema([("day", pa.date32())])
+# The sources that decide what is written.
+SCORING = (
+    "schemas",
+    "pipeline/data",
+    "pipeline/embedding",
+    "pipeline/models",
+    "pipeline/evaluation",
+    "pipeline/registry/bundle.py",
+    "pipeline/scoring",
+)
 
 
 def score(
@@ -86,7 +96,7 @@ def day_folder(bundle: Bundle, model_uri: str, of_day: Manifest, out_uri: str, r
         manifest=of_day.fingerprint,
         rows=of_day.num_rows,
     )
-    key = fingerprint.digest(scores.model_dump_json(), str(rows_per_part), fingerprint.fingerprint())
+    key = fingerprint.digest(scores.model_dump_json(), str(rows_per_part), fingerprint.of_sources(*SCORING))
     return DayFolder(out_uri.rstrip("/"), day, scores, key, len(of_day.parts(rows_per_part)))
 
 

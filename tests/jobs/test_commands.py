@@ -15,6 +15,7 @@ from click_logs import SPEC, write_random_log
 from command import Done, nightjar
 from mlflow import MlflowClient
 from processes import free_port, running
+from source_tree import change, copy_sources
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
 HERE = ("--set", "cluster.num_workers=0")  # without the seconds that ranks of Ray Train take to start
@@ -119,6 +120,17 @@ def test_scoring_no_day_is_refused(folder, trained):
 
 def test_the_same_retrain_again_is_the_finished_one(folder, trained):
     assert last_object(nightjar("train", "--config", "train.yaml", "--json", cwd=folder)) == trained
+
+
+def test_with_another_report_the_same_retrain_is_still_the_finished_one(folder, trained, ray_address, tmp_path):
+    tree = copy_sources(tmp_path / "tree")
+    change(tree, "pipeline/report/html.py")
+    before = {path: path.stat().st_mtime_ns for path in (folder / ".nightjar" / "encoded").rglob("*")}
+    command = [sys.executable, "-m", "jobs", "train", "--config", "train.yaml", "--json"]
+    environment = {**os.environ, "RAY_ADDRESS": ray_address, "PYTHONPATH": str(tree)}
+    again = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, check=True)
+    assert json.loads(again.stdout.splitlines()[-1]) == trained
+    assert {path: path.stat().st_mtime_ns for path in (folder / ".nightjar" / "encoded").rglob("*")} == before
 
 
 def test_a_worse_candidate_does_not_become_champion(folder, trained):
