@@ -3,7 +3,7 @@ PYTHON ?= python3
 # Where pip finds torch without gigabytes of CUDA packages; `make install TORCH_INDEX=` takes torch's default build.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: install demo test lint format schemas clean
+.PHONY: install demo test test-fast lint format schemas clean
 
 install: .venv/installed
 
@@ -18,8 +18,13 @@ demo: install
 	.venv/bin/nightjar generate data/demo/logs --days 8 --rows-per-day 50000 --seed 7
 	.venv/bin/nightjar train --config jobs/configs/demo.yaml
 
+# Everything but what needs a CUDA device.
 test: install
 	.venv/bin/pytest -q -m 'not gpu'
+
+# Without Ray, servers and whole runs.
+test-fast: install
+	.venv/bin/pytest -q
 
 lint: install
 	.venv/bin/ruff check .
@@ -34,5 +39,7 @@ format: install
 schemas: install
 	.venv/bin/python -m schemas
 
+# The environment, caches and builds. The champion, in .nightjar, and the logs, in data, stay.
 clean:
-	rm -rf .venv .nightjar data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find . \( -path ./.nightjar -o -path ./data \) -prune -o -name __pycache__ -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Real servers for tests, each in a process group of its own."""
+"""Real servers for tests, each in a process group of its own, and one that hangs up."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -52,3 +53,23 @@ def running(command: list[str], port: int, cwd: Path) -> Iterator[str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextlib.contextmanager
+def hanging_up() -> Iterator[tuple[str, list[str]]]:
+    """The URI of a server that hears each request out and ends the connection, and what it has been asked."""
+    requests: list[str] = []
+
+    def hear(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    requests.append(connection.recv(4096).decode().partition("\r\n")[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hearing = threading.Thread(target=hear, args=(listener,), daemon=True)
+        hearing.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
+        listener.shutdown(socket.SHUT_RDWR)
+        hearing.join()
