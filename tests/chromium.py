@@ -50,7 +50,8 @@ class Chromium:
             missing = [word for word in words if word not in text]
             if not missing:
                 return text
-            assert time.monotonic() < deadline, f"{missing} do not stand in:\n{text}"
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{missing} do not stand in:\n{text}")
             time.sleep(0.2)
 
     def _texts(self) -> Iterator[str]:

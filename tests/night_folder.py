@@ -1,9 +1,10 @@
 """A folder in which nights are run: a log of some days, and a config whose model gets better with each of them."""
 
+import contextlib
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -65,6 +66,18 @@ class NightFolder:
         (path / "nightly.yaml").write_text(yaml.safe_dump(config | changes))
         return cls(path)
 
+    def copy(self, path: Path) -> "NightFolder":
+        """All of it at another place, where nights go on without touching this one."""
+        for folder in ("logs", "work"):
+            shutil.copytree(self.path / folder, path / folder, ignore=shutil.ignore_patterns("mlflow.db*"))
+        database, (here, there) = path / "work" / "mlflow.db", (f"{self.path}/", f"{path}/")
+        with contextlib.closing(sqlite3.connect(database)) as copied:
+            copied.execute("PRAGMA journal_mode=WAL")
+            copied.executescript("\n".join(self.all_of_mlflow()).replace(here, there))
+        for file in (self.path / "nightly.yaml", *(self.path / "work" / "nights").glob("**/*.json")):
+            (path / file.relative_to(self.path)).write_text(file.read_text().replace(here, there))
+        return NightFolder(path)
+
     def config(self, *overrides: str) -> TrainConfig:
         return load(TrainConfig, self.path / "nightly.yaml", overrides)
 
@@ -99,10 +112,10 @@ class NightFolder:
 
     def all_of_mlflow(self) -> list[str]:
         """Every row of every table."""
-        with sqlite3.connect(self.path / "work" / "mlflow.db") as database:
+        with contextlib.closing(sqlite3.connect(self.path / "work" / "mlflow.db")) as database:
             return list(database.iterdump())
 
-    @contextmanager
+    @contextlib.contextmanager
     def unchanged(self) -> Iterator[None]:
         """Whatever happens within, MLflow is as before, aliases and all."""
         before = self.all_of_mlflow()
