@@ -1,4 +1,4 @@
-"""Real faults at chosen moments of a night: something happens right before or right after a call of the library."""
+"""Real faults at chosen moments of a night: when something is shown, right before or right after a call."""
 
 import contextlib
 import functools
@@ -16,19 +16,36 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
+import jobs.nightly
 from jobs.__main__ import main
+from jobs.console import ProgressView
+from pipeline.runtime.progress import Event
 
 
 @dataclass(frozen=True)
-class Moment:
+class Call:
     """Before or after a call of `function`, named module:name; the first, unless another is meant."""
 
     when: Literal["before", "after"]
     function: str
-    call: int = 1
+    number: int = 1
 
     def __str__(self) -> str:
-        return f"{self.when} {self.function.rpartition(':')[2]} {self.call}"
+        return f"{self.when} {self.function.rpartition(':')[2]} {self.number}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """When the command has shown that a task begins or has ended."""
+
+    when: Literal["begins", "ended"]
+    task: str
+
+    def __str__(self) -> str:
+        return f"when {self.task} {self.when}"
+
+    def is_told_by(self, event: Event) -> bool:
+        return event.task == self.task and event.done == (0 if self.when == "begins" else event.total)
 
 
 @dataclass(frozen=True)
@@ -39,9 +56,32 @@ class FirstCheckpoint:
         return "while training"
 
 
+Moment = Call | Shown
+
+
 @contextlib.contextmanager
 def at(moment: Moment, action: Callable[[], object]) -> Iterator[None]:
     """Do it at that moment, once; all else is as it was."""
+    with _when_shown(moment, action) if isinstance(moment, Shown) else _when_called(moment, action):
+        yield
+
+
+@contextlib.contextmanager
+def _when_shown(moment: Shown, action: Callable[[], object]) -> Iterator[None]:
+    waiting = [action]
+
+    class Watched(ProgressView):
+        def __call__(self, event: Event) -> None:
+            super().__call__(event)
+            if waiting and moment.is_told_by(event):
+                waiting.pop()()
+
+    with patch.object(jobs.nightly, "ProgressView", Watched):
+        yield
+
+
+@contextlib.contextmanager
+def _when_called(moment: Call, action: Callable[[], object]) -> Iterator[None]:
     module, _, path = moment.function.partition(":")
     *owners, name = path.split(".")
     owner = functools.reduce(getattr, owners, importlib.import_module(module))
@@ -51,7 +91,7 @@ def at(moment: Moment, action: Callable[[], object]) -> Iterator[None]:
     def watched(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
         calls += 1
-        is_now = calls == moment.call
+        is_now = calls == moment.number
         if is_now and moment.when == "before":
             action()
         returned = real(*arguments, **named)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from command import Done
 from disks import fill, mounted
-from faults import FirstCheckpoint, Moment, at, killed
+from faults import Call, FirstCheckpoint, Shown, at, killed
 from night_folder import MODEL, STAGE, NightFolder, day
 from processes import free_port, served
 
@@ -22,17 +22,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.ma
 
 # In the order in which a night comes to them.
 MOMENTS = [
-    Moment("after", "pipeline.nights.night:_inspect"),
-    Moment("after", "pipeline.nights.night:_validate_progressively"),
-    Moment("after", "pipeline.retrain.run:encoded_store"),
+    Shown("begins", "score with champion"),
+    Shown("ended", "score with champion"),
+    Shown("ended", "encode rows"),
     FirstCheckpoint(),
-    Moment("after", "pipeline.retrain.run:train"),
-    Moment("after", "mlflow:MlflowClient.log_model_artifacts"),
-    Moment("after", "mlflow:MlflowClient.create_model_version"),
-    Moment("after", "pipeline.registry.versions:set_tags"),
-    Moment("after", "mlflow:MlflowClient.set_registered_model_alias", call=2),  # the first is challenger's
-    Moment("after", "pipeline.registry.versions:promote"),
-    Moment("before", "pipeline.nights.records:write"),
+    Shown("ended", "train"),
+    Call("after", "mlflow:MlflowClient.log_model_artifacts"),
+    Call("after", "mlflow:MlflowClient.create_model_version"),
+    Call("after", "pipeline.registry.versions:set_tags"),
+    Call("after", "mlflow:MlflowClient.set_registered_model_alias", number=2),  # the first is challenger's
+    Call("after", "pipeline.registry.versions:promote"),
+    Call("before", "pipeline.nights.records:write"),
 ]
 BY_A_RANK = ("--set", "cluster.num_workers=1")  # of Ray Train: what it trains, it takes up from a checkpoint
 TIMES = {"seconds", "run_id", "tracking_uri"}  # what two nights of the same key differ in
@@ -108,8 +108,8 @@ def test_a_night_that_loses_mlflow_says_so_and_goes_on_when_it_is_back(tmp_path,
     server = ["server", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1"]
     server += ["--artifacts-destination", f"{tmp_path}/artifacts"]
     for lost in (
-        Moment("after", "pipeline.nights.night:_inspect"),
-        Moment("before", "pipeline.registry.versions:register"),
+        Shown("begins", "score with champion"),
+        Call("before", "pipeline.registry.versions:register"),
     ):
         with contextlib.ExitStack() as running:
             running.enter_context(served(server, port, tmp_path))
@@ -138,9 +138,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize(
     "moment",
     [
-        Moment("before", "pipeline.retrain.promotion:lease_of"),
-        Moment("before", "pipeline.retrain.run:encoded_store"),
-        Moment("before", "pipeline.data.passes:encode_rows"),
+        Call("before", "pipeline.retrain.promotion:lease_of"),
+        Call("before", "pipeline.retrain.run:encoded_store"),
+        Call("before", "pipeline.data.passes:encode_rows"),
     ],
     ids=str,
 )
