@@ -1,4 +1,4 @@
-"""TrainConfig and how it is loaded: YAML, checked, with `--set a.b=c` on top."""
+"""TrainConfig: all that a retrain depends on but the rows. `schemas.loading` reads one from YAML and overrides."""
 
 import datetime
 from typing import Annotated, Any, Literal, Self
@@ -34,7 +34,7 @@ class RandomSplit(BaseModel):
     model_config = FROZEN
     by: Literal["random"]
     row_key: str = Field(description="Column that names a row.")
-    test_share: Share = 0.2
+    test_share: Share = Field(default=0.2, description="Share of the rows that are held out.")
     seed: int = Field(default=0, ge=0, description="Another seed holds out other rows.")
 
 
@@ -114,18 +114,20 @@ class ClusterConfig(BaseModel):
     """What the run takes of the Ray cluster."""
 
     model_config = FROZEN
-    address: str | None = Field(default=None, description="Ray address; none: $RAY_ADDRESS, else a local cluster.")
+    address: str | None = Field(
+        default=None, description="Ray address; none: that of `RAY_ADDRESS`, else a local cluster."
+    )
     num_workers: NonNegativeInt = Field(
         default=1,
         description="Training ranks of the Ray Train job. 0: one, in the command's own process and on its CPU, which "
         "saves the job's ten seconds of start where rows are few; a stage that was cut short then begins again.",
     )
-    cpus_per_worker: PositiveFloat = 1.0
+    cpus_per_worker: PositiveFloat = Field(default=1.0, description="CPUs that Ray sets aside for each worker.")
     use_gpu: bool = Field(default=False, description="One GPU a worker, over nccl; else CPU, over gloo.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="Of the layers' matrix products while training; auto: bfloat16 where the hardware multiplies it. "
-        "Parameters, the table and all scoring are float32.",
+        description="Format of the layers' matrix products while training; auto: bfloat16 where the hardware "
+        "multiplies it. Parameters, the table and all scoring are float32.",
     )
     fused: bool = Field(
         default=True, description="Train FM on a CPU by the fused kernels, where Numba is installed and they apply."
@@ -148,10 +150,13 @@ class MLflowConfig(BaseModel):
 
     model_config = FROZEN
     tracking_uri: str | None = Field(
-        default=None, description="None: $MLFLOW_TRACKING_URI, else SQLite in the work folder."
+        default=None,
+        description="MLflow's address; none: that of `MLFLOW_TRACKING_URI`, else SQLite in the work folder.",
     )
-    experiment: str = "nightjar"
-    registered_model: str = Field(default="ctr", pattern=r"^[^/:@]+$")
+    experiment: str = Field(default="nightjar", description="MLflow's experiment that holds the runs.")
+    registered_model: str = Field(
+        default="ctr", pattern=r"^[^/:@]+$", description="Name that models are registered by: `models:/ctr@champion`."
+    )
 
 
 class TrainConfig(BaseModel):
@@ -159,7 +164,7 @@ class TrainConfig(BaseModel):
 
     model_config = FROZEN
     work_uri: str = Field(default=".nightjar", description="Folder of the encoded store, checkpoints and local MLflow.")
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of all that is drawn: rows, layers, order, dropout.")
     data: DataConfig
     table: TableConfig = TableConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)

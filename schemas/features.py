@@ -24,7 +24,7 @@ class HashEncoder(BaseModel):
 
     model_config = FROZEN
     type: Literal["hash"]
-    num_buckets: int = Field(ge=1)
+    num_buckets: int = Field(ge=1, description="Ids of the field; values that meet in one share its row.")
 
 
 class LogBucketEncoder(BaseModel):
@@ -44,7 +44,7 @@ class QuantileBucketEncoder(BaseModel):
 
     model_config = FROZEN
     type: Literal["quantile_bucket"]
-    num_buckets: int = Field(default=32, ge=2)
+    num_buckets: int = Field(default=32, ge=2, description="Buckets, at most.")
 
 
 class ScaleEncoder(BaseModel):
@@ -52,14 +52,16 @@ class ScaleEncoder(BaseModel):
 
     model_config = FROZEN
     type: Literal["scale"]
-    to: Literal["standard", "unit"] = "standard"
+    to: Literal["standard", "unit"] = Field(
+        default="standard", description="Over the training rows. standard: mean 0, deviation 1. unit: from 0 to 1."
+    )
 
 
 class CategoricalField(BaseModel):
     """One value a row, a string, an integer or a boolean; null is the field's `missing` feature."""
 
     model_config = FROZEN
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="Column of the log.")
     kind: Literal["categorical"]
     encoder: Annotated[VocabularyEncoder | HashEncoder, Field(discriminator="type")] = VocabularyEncoder()
 
@@ -68,17 +70,17 @@ class MultiValuedField(BaseModel):
     """A list of values a row. The field's vector is the sum or mean of theirs; null and the empty list are missing."""
 
     model_config = FROZEN
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="Column of the log.")
     kind: Literal["multi_valued"]
     encoder: Annotated[VocabularyEncoder | HashEncoder, Field(discriminator="type")] = VocabularyEncoder()
-    combine: Literal["sum", "mean"] = "mean"
+    combine: Literal["sum", "mean"] = Field(default="mean", description="With `sum` a long list weighs more.")
 
 
 class NumericField(BaseModel):
     """A finite number a row, in buckets or scaled; null is the field's `missing` feature."""
 
     model_config = FROZEN
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="Column of the log.")
     kind: Literal["numeric"]
     encoder: Annotated[LogBucketEncoder | QuantileBucketEncoder | ScaleEncoder, Field(discriminator="type")] = (
         QuantileBucketEncoder(type="quantile_bucket")
@@ -102,7 +104,7 @@ class FeatureSpec(BaseModel):
         default=None, description="Column that names a row, carried into scored output; no nulls."
     )
     ignored: tuple[str, ...] = Field(default=(), description="Columns that are no features.")
-    fields: tuple[FeatureField, ...] = Field(min_length=1)
+    fields: tuple[FeatureField, ...] = Field(min_length=1, description="The columns that models read, one entry each.")
 
     @model_validator(mode="after")
     def _columns_have_one_role(self) -> Self:

@@ -22,7 +22,7 @@ class GateConfig(BaseModel):
     calibration: tuple[PositiveFloat, PositiveFloat] = Field(
         default=(0.8, 1.25), description="Band of the sum of probabilities over that of clicks."
     )
-    max_auc_error: PositiveFloat = Field(default=0.001, description="Of the AUC's own error, at most.")
+    max_auc_error: PositiveFloat = Field(default=0.001, description="The AUC's own error, at most.")
     min_rows: PositiveInt = Field(default=1000, description="Held-out rows, at least.")
     min_positives: PositiveInt = Field(default=100, description="Clicks among them, at least.")
     slices: tuple[str, ...] = Field(default=(), description="Columns of the log; each value is a slice of the rows.")
@@ -34,7 +34,7 @@ class GateConfig(BaseModel):
         default=64, description="Rows that the registered model, loaded in a process of its own, must score alike."
     )
     num_replicates: PositiveInt = Field(default=200, description="Draws of the bootstrap.")
-    confidence: Share = Field(default=0.95, description="Of all intervals.")
+    confidence: Share = Field(default=0.95, description="Share of such intervals that hold the true value.")
 
     @model_validator(mode="after")
     def _the_band_holds_something(self) -> Self:
@@ -59,15 +59,16 @@ class QualityConfig(BaseModel):
         default=(0.5, 2.0), description="Share of clicks over that of the trailing days."
     )
     max_null_increase: float | None = Field(
-        default=0.2, gt=0, description="Of a column's share of nulls, against the trailing days."
+        default=0.2, gt=0, description="Rise of a column's share of nulls above the trailing days', at most."
     )
     max_unseen_share: float | None = Field(
-        default=None, gt=0, le=1, description="Of a field's values, those that the champion's vocabulary lacks."
+        default=None, gt=0, le=1, description="Share of a field's values that the champion's vocabulary lacks, at most."
     )
     max_psi: float | None = Field(
         default=0.5,
         gt=0,
-        description="Population stability index of a field against the trailing days; above 0.25 is a shift by custom.",
+        description="Population stability index of a field against the trailing days, at most; above 0.25 is a shift "
+        "by custom.",
     )
 
 
@@ -99,7 +100,8 @@ class NightConfig(BaseModel):
         description="What a warm start takes over of the champion.",
     )
     epochs: PositiveFloat | None = Field(
-        default=None, description="Of a warm start over the days that are new to it; none: as its stage has."
+        default=None,
+        description="Passes of a warm start over the days that are new to it; none: as many as its stage has.",
     )
     reencode: bool = Field(
         default=False,
@@ -111,8 +113,8 @@ class NightConfig(BaseModel):
     )
     complete: Literal["success_file", "delay"] = Field(
         default="delay",
-        description="When `--date auto` takes a day as complete: with a _SUCCESS file in its folder, or after "
-        "label_delay_days.",
+        description="When `--date auto` takes a day as complete: with a `_SUCCESS` file in its folder, or after "
+        "`label_delay_days`.",
     )
     label_delay_days: NonNegativeInt = Field(default=1, description="Days until a day's labels have all arrived.")
     lease_seconds: PositiveFloat = Field(

@@ -15,7 +15,7 @@ class DayScores(BaseModel):
     model_config = FROZEN
     model_uri: str
     model_sha256: str
-    """Of the bundle's contents: a URI may come to name another model."""
+    """Digest of the bundle's contents: a URI may come to name another model."""
     manifest: str
     """Fingerprint of the day's files in the log."""
     rows: NonNegativeInt

@@ -63,9 +63,13 @@ class OptimizerConfig(BaseModel):
     """How the dense part (the MLP and the global bias) is updated."""
 
     model_config = FROZEN
-    name: Literal["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"] = "adam"
-    learning_rate: PositiveFloat = 0.001
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Of `momentum` alone.")
+    name: Literal["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"] = Field(
+        default="adam", description="torch's own of that name; momentum: its SGD with one."
+    )
+    learning_rate: PositiveFloat = Field(default=0.001, description="Before `schedule` and `layer_decay`.")
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="Share of the last step that the next one keeps; read by `momentum` alone."
+    )
     weight_decay: float = Field(default=0.0, ge=0, description="Decoupled in `adamw`, else L2 in the gradient.")
     layer_decay: float = Field(
         default=1.0,
@@ -94,14 +98,14 @@ class EmbeddingConfig(BaseModel):
         default="adagrad", description="Row-wise; `adam` also keeps a first moment as large as the table."
     )
     learning_rate: PositiveFloat = Field(default=0.1, description="About 0.1 for adagrad, 0.001 for adam.")
-    epsilon: PositiveFloat = 1e-8
-    beta1: float = Field(default=0.9, ge=0, lt=1, description="Of `adam` alone: decay of the first moment.")
-    beta2: float = Field(default=0.999, ge=0, lt=1, description="Of `adam` alone: decay of the second moment.")
+    epsilon: PositiveFloat = Field(default=1e-8, description="Added to the accumulator's root, which it is divided by.")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="Decay of the first moment; read by `adam` alone.")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="Decay of the second moment; read by `adam` alone.")
     l2: float = Field(default=0.0, ge=0, description="lambda of lambda/2 |row|^2 over the rows that a batch touches.")
     weight_decay: float = Field(
         default=0.0,
         ge=0,
-        description="Of the whole table: each step multiplies all its rows by 1 - learning rate * weight_decay.",
+        description="Each step multiplies all rows of the table by 1 - learning_rate * weight_decay.",
     )
     clip: ClipConfig | None = Field(default=None, description="Clip each row's gradient as CowClip does; none: not.")
     frozen_steps: int = Field(
@@ -125,9 +129,9 @@ class TransferConfig(BaseModel):
     """
 
     model_config = FROZEN
-    w: bool = False
-    v: bool = True
-    w0: bool = False
+    w: bool = Field(default=False, description="The first weight of each row, that of its id alone.")
+    v: bool = Field(default=True, description="The K others of each row, the id's vector.")
+    w0: bool = Field(default=False, description="The global bias.")
     scale: PositiveFloat | Literal["fresh"] = Field(
         default=1.0, description="Times w and v; `fresh`: what gives v the deviation of a fresh start."
     )
@@ -147,7 +151,7 @@ class RBMConfig(BaseModel):
 
     model_config = FROZEN
     rows: PositiveInt = Field(default=65_536, description="Training rows that they learn from.")
-    epochs: PositiveInt = 1
+    epochs: PositiveInt = Field(default=1, description="Passes over these rows, for each layer.")
     learning_rate: PositiveFloat = 0.01
 
 
@@ -166,11 +170,20 @@ class MLPConfig(BaseModel):
 
     model_config = FROZEN
     hidden: tuple[PositiveInt, ...] = Field(default=(300, 100), description="Units of each hidden layer.")
-    activation: Literal["sigmoid", "tanh", "relu", "leaky_relu"] = "relu"
-    initializer: Literal["uniform", "normal", "xavier", "kaiming"] = "xavier"
+    activation: Literal["sigmoid", "tanh", "relu", "leaky_relu"] = Field(
+        default="relu", description="What follows each hidden layer."
+    )
+    initializer: Literal["uniform", "normal", "xavier", "kaiming"] = Field(
+        default="xavier",
+        description="How first weights are drawn, by torch's function of that name; biases start at 0.",
+    )
     init_scale: PositiveFloat = Field(default=0.05, description="Bound of `uniform`, standard deviation of `normal`.")
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    batch_norm: bool = False
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of each hidden layer's units set to 0 in a step."
+    )
+    batch_norm: bool = Field(
+        default=False, description="Normalize each hidden layer over the batch, before activation."
+    )
     rbm: RBMConfig | None = Field(default=None, description="Pretrain the hidden layers; none: start them at random.")
 
     @model_validator(mode="after")
@@ -192,14 +205,16 @@ class StageConfig(BaseModel):
     """One model of the plan, trained from scratch or from the rows of an earlier stage."""
 
     model_config = FROZEN
-    name: str = Field(pattern=r"^[a-z0-9_-]+$")
-    model: ModelName
+    name: str = Field(pattern=r"^[a-z0-9_-]+$", description="What `init_from`, `--set` and MLflow call the stage.")
+    model: ModelName = Field(description="A model of pipeline/models; `dnn` is `fnn` from random rows.")
     init_from: str | None = Field(
         default=None,
         description="Earlier stage that it starts from, or registered model (models:/name@alias, a bundle's folder): "
         "the vocabulary is then grown from the model's.",
     )
-    transfer: TransferConfig = Field(default=TransferConfig(), description="What of it; without init_from of no use.")
+    transfer: TransferConfig = Field(
+        default=TransferConfig(), description="What is taken over of it; without init_from of no use."
+    )
     control: ControlConfig = Field(default=ControlConfig(), description="How its control differs from it.")
     mlp: MLPConfig = MLPConfig()
     epochs: PositiveFloat = Field(default=1.0, description="Passes over the training rows; 0.25: the oldest quarter.")
@@ -207,7 +222,10 @@ class StageConfig(BaseModel):
     batch_size: PositiveInt = Field(default=4096, description="Rows of one step, over all workers together.")
     embedding: EmbeddingConfig = EmbeddingConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: Schedule = Field(default=LinearSchedule(type="linear"), description="Of both learning rates.")
+    schedule: Schedule = Field(
+        default=LinearSchedule(type="linear"),
+        description="How the learning rates of rows and layers change as the stage goes on.",
+    )
     early_stop: EarlyStopConfig | None = Field(default=None, description="None: train all epochs.")
     control_of: str | None = Field(
         default=None,
@@ -223,7 +241,7 @@ class StageConfig(BaseModel):
 
     @property
     def starts_from_model(self) -> bool:
-        """Rather than from a stage, whose name has neither of these characters."""
+        """Whether it starts from a registered model rather than a stage, whose name has neither of these characters."""
         return self.init_from is not None and (":" in self.init_from or "/" in self.init_from)
 
 

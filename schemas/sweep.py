@@ -94,7 +94,7 @@ class SweepConfig(BaseModel):
         default=None, description="Trials at the same time, on a CPU each; none: as many as the cluster has CPUs."
     )
     seed: int = Field(
-        default=0, ge=0, description="Of the draws alone; a larger number of trials begins with the same."
+        default=0, ge=0, description="Seed of the draws alone; a larger number of trials begins with the same."
     )
     grace_looks: PositiveInt = Field(
         default=2, description="Looks at the validation rows before a trial may be stopped; many: none is stopped."
@@ -103,7 +103,8 @@ class SweepConfig(BaseModel):
         default=3.0, gt=1, description="Of the trials that come to a rung of ASHA, about 1 / reduction goes on from it."
     )
     seconds: PositiveFloat | None = Field(
-        default=None, description="After which trials are stopped, wherever they are; none: all end by themselves."
+        default=None,
+        description="Seconds after which trials are stopped, wherever they are; none: all end by themselves.",
     )
 
 
