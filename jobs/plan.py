@@ -13,9 +13,10 @@ def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -
     """
     loaded = load(TrainConfig, config, set_ or [])
     from pipeline.nights import plan, records
+    from pipeline.nights.days import choose_days
     from pipeline.registry.tracking import connect
 
-    days = plan.choose_days(loaded, None if date == "auto" else day_of(date))
+    days = choose_days(loaded, None if date == "auto" else day_of(date))
     finished = records.find(loaded, days.day, days.key)
     if finished:
         print(f"The night of {days.day} is over already: {finished.outcome}: {finished.verdict}")

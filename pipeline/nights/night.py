@@ -11,8 +11,9 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation import gate
 from pipeline.evaluation.gate import Evidence, Reason
 from pipeline.nights import page, plan, records
+from pipeline.nights.days import choose_days
 from pipeline.nights.plan import Tonight
-from pipeline.nights.progress import Course, Looks
+from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Night
 from pipeline.profiles import bounds
 from pipeline.profiles.bounds import Breach
@@ -42,7 +43,7 @@ def nightly(config: TrainConfig, day: date | None, show: Show) -> Night:
     Whatever it raises, the champion that served before still serves.
     """
     tracking = connect(config.mlflow, config.work_uri)
-    days = plan.choose_days(config, day)
+    days = choose_days(config, day)
     finished = records.find(config, days.day, days.key)
     if finished:
         show(Event(f"the night of {days.day} is over already", 1, 1, finished.verdict))
@@ -84,12 +85,12 @@ class NightRun:
 def _work(night: NightRun) -> Night:
     looks = _inspect(night)
     if looks.breaches and night.config.night.quality.on_breach == "stop":
-        raise _stop(night, Course(night.tonight, looks, serves=night.tonight.champion))
+        raise _stop(night, NightProgress(night.tonight, looks, serves=night.tonight.champion))
     opponent = _validate_progressively(night)
     trained = _train(night)
     decision = _decide(night, opponent, trained)
     serves, refreshed = _serve(night, decision)
-    return _conclude(night, Course(night.tonight, looks, opponent, trained, decision, refreshed, serves))
+    return _conclude(night, NightProgress(night.tonight, looks, opponent, trained, decision, refreshed, serves))
 
 
 def _inspect(night: NightRun) -> Looks:
@@ -208,26 +209,26 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
     return registered.version if verdict.promote else decision.version, trained
 
 
-def _stop(night: NightRun, course: Course) -> Stopped:
+def _stop(night: NightRun, progress: NightProgress) -> Stopped:
     """Record the night as stopped, and why; the exception to raise."""
-    words = f"the log is not trained on: {'; '.join(breach.words for breach in course.looks.breaches)}"
-    ended = _record(night, course, "stopped", words)
+    words = f"the log is not trained on: {'; '.join(breach.words for breach in progress.looks.breaches)}"
+    ended = _record(night, progress, "stopped", words)
     records.write(night.config, ended)
     return Stopped(f"{words}; the champion stays as it is, and the same command looks at the day again")
 
 
-def _conclude(night: NightRun, course: Course) -> Night:
-    assert course.decision
-    verdict = course.decision.verdict
-    return _record(night, course, "promoted" if verdict.promote else "kept", verdict.reason)
+def _conclude(night: NightRun, progress: NightProgress) -> Night:
+    assert progress.decision
+    verdict = progress.decision.verdict
+    return _record(night, progress, "promoted" if verdict.promote else "kept", verdict.reason)
 
 
-def _record(night: NightRun, course: Course, outcome: records.Outcome, words: str) -> Night:
+def _record(night: NightRun, progress: NightProgress, outcome: records.Outcome, words: str) -> Night:
     """The night in MLflow: figures, page, description; and as it is kept."""
-    tonight, decision, trained = course.tonight, course.decision, course.trained
-    held_out = course.opponent.held_out if course.opponent else None
+    tonight, decision, trained = progress.tonight, progress.decision, progress.trained
+    held_out = progress.opponent.held_out if progress.opponent else None
     by_day = held_out.by_day() if held_out else {}
-    trainings = [one for one in (trained, course.refreshed) if one]
+    trainings = [one for one in (trained, progress.refreshed) if one]
     ended = Night(
         day=tonight.days.day,
         key=tonight.days.key,
@@ -237,7 +238,7 @@ def _record(night: NightRun, course: Course, outcome: records.Outcome, words: st
         start=tonight.start,
         run_id=night.run.run_id,
         tracking_uri=night.tracking.uri,
-        champion_uri=course.serves.uri if course.serves else None,
+        champion_uri=progress.serves.uri if progress.serves else None,
         candidate_uri=decision.version.uri if decision else None,
         candidate=decision.held_out.sums.metrics().as_dict() if decision else {},
         champion=held_out.sums.metrics().as_dict() if held_out else {},
@@ -245,9 +246,9 @@ def _record(night: NightRun, course: Course, outcome: records.Outcome, words: st
         rows_trained=int(sum(results.get("rows_seen", 0) for one in trainings for results in one.results.values())),
         num_ids=decision.bundle.vocabulary.num_ids if decision else 0,
         seconds=dict(night.seconds),
-        breaches=tuple(breach.words for breach in course.looks.breaches),
+        breaches=tuple(breach.words for breach in progress.looks.breaches),
         failures=trained.failures if trained else {},
         failed_rules=decision.verdict.failed_rules if decision else (),
     )
-    page.publish(night.run, ended, course, night.config, records.all_of(night.config))
+    page.publish(night.run, ended, progress, night.config, records.all_of(night.config))
     return ended

@@ -7,7 +7,7 @@ from datetime import date
 
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.metrics import Sums
-from pipeline.nights.progress import Course, Looks
+from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Night
 from pipeline.profiles.bounds import Breach, field_psi
 from pipeline.registry import saved_view
@@ -22,15 +22,15 @@ REPORT = "report.html"
 MOST_NIGHTS = 60  # of progressive validation that the page draws
 
 
-def publish(run: Retrain, night: Night, course: Course, config: TrainConfig, before: Sequence[Night]) -> None:
+def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainConfig, before: Sequence[Night]) -> None:
     """The page as an artifact, its gist as the run's description, the night's figures, and a view of all nights."""
-    page = _page(night, course, config, before)
+    page = _page(night, progress, config, before)
     run.log_text(REPORT, html.render(page))
     run.describe(two_sentences(page))
     for tag, value in {DATE: str(night.day), OUTCOME: night.outcome, START: night.start}.items():
         run.set_tag(tag, value)
     run.log_final("seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
-    data = _data(course.looks)
+    data = _data(progress.looks)
     if data:
         run.log_final("data", _figures(data))
         run.log_final("unseen", {_speakable(one.name): one.unseen for one in data.columns if one.unseen is not None})
@@ -38,22 +38,22 @@ def publish(run: Retrain, night: Night, course: Course, config: TrainConfig, bef
     saved_view.offer(run)
 
 
-def _page(night: Night, course: Course, config: TrainConfig, before: Sequence[Night]) -> Page:
-    decision, tonight = course.decision, course.tonight
+def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Sequence[Night]) -> Page:
+    decision, tonight = progress.decision, progress.tonight
     return Page(
         model=config.mlflow.registered_model,
         date=_span(night.held_out_days),
         outcome=night.outcome,
-        candidate=_candidate_in_words(course),
+        candidate=_candidate_in_words(progress),
         champion=f"version {tonight.champion.number}" if tonight.champion else "",
         why=night.verdict if night.outcome == "stopped" else "",
-        notes=_notes(course),
+        notes=_notes(progress),
         verdict=decision.verdict if decision else None,
         evidence=decision.evidence if decision else None,
         confidence=config.night.gate.confidence,
-        curves=_curves(course),
+        curves=_curves(progress),
         nights=_progress([*before, night]),
-        profile=_data(course.looks),
+        profile=_data(progress.looks),
         growth=_growth(
             tonight.bundle.vocabulary if tonight.bundle else None, decision.bundle.vocabulary if decision else None
         ),
@@ -67,23 +67,23 @@ def _page(night: Night, course: Course, config: TrainConfig, before: Sequence[Ni
     )
 
 
-def _candidate_in_words(course: Course) -> str:
-    if course.decision is None:
+def _candidate_in_words(progress: NightProgress) -> str:
+    if progress.decision is None:
         return ""
-    version, stage = course.decision.version, course.decision.bundle.stage
-    served = course.serves
-    and_learned = f", and as version {served.number} has learned the day" if _has_learned(course) and served else ""
+    version, stage = progress.decision.version, progress.decision.bundle.stage
+    served = progress.serves
+    and_learned = f", and as version {served.number} has learned the day" if _has_learned(progress) and served else ""
     return f"version {version.number} ({stage.model}, stage {stage.name}{and_learned})"
 
 
-def _has_learned(course: Course) -> bool:
+def _has_learned(progress: NightProgress) -> bool:
     """Whether what serves now is the candidate after the day itself."""
-    decision, serves = course.decision, course.serves
+    decision, serves = progress.decision, progress.serves
     return bool(decision and serves and decision.verdict.promote and serves.number != decision.version.number)
 
 
-def _notes(course: Course) -> tuple[str, ...]:
-    tonight, trained = course.tonight, course.trained
+def _notes(progress: NightProgress) -> tuple[str, ...]:
+    tonight, trained = progress.tonight, progress.trained
     days = tonight.inputs.train_days
     notes = [f"Start: {tonight.start}, for {tonight.why}."]
     if trained:
@@ -99,12 +99,12 @@ def _notes(course: Course) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _curves(course: Course) -> dict[str, Sums]:
+def _curves(progress: NightProgress) -> dict[str, Sums]:
     curves = {}
-    if course.decision:
-        curves["candidate"] = course.decision.held_out.sums
-    if course.opponent and course.opponent.held_out:
-        curves["champion"] = course.opponent.held_out.sums
+    if progress.decision:
+        curves["candidate"] = progress.decision.held_out.sums
+    if progress.opponent and progress.opponent.held_out:
+        curves["champion"] = progress.opponent.held_out.sums
     return curves
 
 

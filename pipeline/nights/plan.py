@@ -1,51 +1,24 @@
-"""What tonight would do: which days, from which model, by which name. Only footers and the registry are read."""
+"""What tonight would do on its days: from which model it would start, and what it would train. Nothing is begun."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Literal
 
-from pipeline.data import logs, split
-from pipeline.data.logs import Manifest
 from pipeline.data.split import ResolvedSplit
+from pipeline.nights.days import Days, with_days
 from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
 from pipeline.retrain import warm_start
-from pipeline.retrain.dataset import Inputs, identity_of
-from pipeline.runtime import files
+from pipeline.retrain.dataset import Inputs
 from schemas.checking import derived
-from schemas.config import DateSplit, TrainConfig
+from schemas.config import TrainConfig
 from schemas.errors import Refusal
-from schemas.stage import REFRESH, WARM, ControlConfig, StageConfig
+from schemas.stage import WARM, ControlConfig, StageConfig
 
 Start = Literal["warm", "cold", "both", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Days:
-    """The days of a night, and the name that they give it."""
-
-    day: date
-    window: tuple[date, ...]
-    """May be trained on."""
-    held_out: tuple[date, ...]
-    trailing: tuple[date, ...]
-    """The new ones are held against these."""
-    missing: tuple[date, ...]
-    """Calendar days from the first of the window on that the log does not have."""
-    manifest: Manifest
-    """Of the window and the held-out days."""
-    config: TrainConfig
-    """The user's, with the days that it asks for in place of its split."""
-    key: str
-    """Same config, log, code and day, same key."""
-
-    @property
-    def keys(self) -> tuple[str, str]:
-        """What the models that the night registers go by: the candidate, and the same when it has learned the day."""
-        return self.key, f"{self.key}-{REFRESH}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,39 +36,6 @@ class Tonight:
     """none: there is no day that the champion has not learned."""
     why: str
     """It starts so, in words."""
-
-
-def choose_days(config: TrainConfig, day: date | None) -> Days:
-    """Of the newest complete day, where no `day` is given. Raises Refusal for what stands in the way."""
-    data = config.data
-    days = logs.days_of(data.logs_uri, data.features)
-    if not isinstance(data.split, DateSplit):
-        raise Refusal(
-            found="a random split",
-            expected="a split by date: a night holds out its newest day",
-            where="data.split.by",
-            remedy="leave data.split away, or train with `nightjar train`",
-        )
-    day = day or newest_complete(config, days)
-    split.require([day], days, data.logs_uri)
-    if not _is_complete(config, day):
-        raise _incomplete(config, day)
-    held_out = [one for one in days if _period(config, one) == _period(config, day) and one <= day]
-    before = [one for one in days if one < held_out[0]]
-    window = [one for one in before if one >= held_out[0] - timedelta(config.night.window_days)]
-    _require_window(window, held_out, config)
-    manifest = logs.find(data.logs_uri, [*window, *held_out], data.features)
-    dated = _with_days(config, window, held_out)
-    return Days(
-        day=day,
-        window=tuple(window),
-        held_out=tuple(held_out),
-        trailing=tuple(before[-config.night.quality.trailing_days :]),
-        missing=_missing(days, window[0], day),
-        manifest=manifest,
-        config=dated,
-        key=identity_of(dated, manifest),
-    )
 
 
 def plan(days: Days, tracking: Tracking) -> Tonight:
@@ -125,50 +65,6 @@ def again(tonight: Tonight, tracking: Tracking) -> Tonight:
     now = versions.to_beat(tracking, model, tonight.days.keys)
     is_same = (now and now.uri) == (champion and champion.uri)
     return tonight if is_same else plan(tonight.days, tracking)
-
-
-def newest_complete(config: TrainConfig, days: Sequence[date]) -> date:
-    """Raises Refusal where no day is."""
-    complete = [day for day in days if _is_complete(config, day)]
-    if not complete:
-        raise _incomplete(config, max(days))
-    return max(complete)
-
-
-def _is_complete(config: TrainConfig, day: date) -> bool:
-    if config.night.complete == "success_file":
-        return files.is_complete(_folder(config, day))
-    return day + timedelta(config.night.label_delay_days) <= datetime.now(UTC).date()
-
-
-def _incomplete(config: TrainConfig, day: date) -> Refusal:
-    by_file = config.night.complete == "success_file"
-    return Refusal(
-        found=f"{day} without a {files.SUCCESS} file" if by_file else f"{day}, whose labels may still be on their way",
-        expected=f"a {files.SUCCESS} file in the day's folder, written last"
-        if by_file
-        else f"a day that ended {config.night.label_delay_days} day(s) ago",
-        where=_folder(config, day),
-        remedy="ask again when the day is whole, or change night.complete and night.label_delay_days",
-    )
-
-
-def _folder(config: TrainConfig, day: date) -> str:
-    return f"{config.data.logs_uri}/{config.data.features.partition}={day}"
-
-
-def _period(config: TrainConfig, day: date) -> tuple[int, ...]:
-    return (day.year, day.month) if config.night.period == "month" else (day.year, day.month, day.day)
-
-
-def _require_window(window: Sequence[date], held_out: Sequence[date], config: TrainConfig) -> None:
-    if not window:
-        raise Refusal(
-            found=f"no day in the {config.night.window_days} days before {held_out[0]}",
-            expected="at least one day to train on",
-            where=config.data.logs_uri,
-            remedy="ask for a later date, or widen night.window_days",
-        )
 
 
 def _require_unseen(champion: Version | None, bundle: Bundle | None, held_out: Sequence[date]) -> None:
@@ -220,11 +116,6 @@ def _stage_like(config: TrainConfig, bundle: Bundle) -> StageConfig | None:
     return next((stage for stage in config.stages if stage.model == bundle.stage.model), None)
 
 
-def _with_days(config: TrainConfig, train_days: Sequence[date], held_out: Sequence[date]) -> TrainConfig:
-    own = DateSplit(test_dates=tuple(held_out), train_from=train_days[0], train_to=train_days[-1])
-    return derived(config, data=derived(config.data, split=own))
-
-
 def _own_config(
     days: Days, champion: Version | None, bundle: Bundle | None, start: Start, new: Sequence[date]
 ) -> TrainConfig:
@@ -247,10 +138,5 @@ def _own_config(
         last_days=len(new) if start == "both" else None,
     )
     stages = (going_on, *config.stages) if start == "both" else (going_on,)
-    dated = config if start == "both" else _with_days(config, new, days.held_out)
+    dated = config if start == "both" else with_days(config, new, days.held_out)
     return derived(dated, stages=stages, control=False)
-
-
-def _missing(days: Sequence[date], first: date, last: date) -> tuple[date, ...]:
-    calendar = (first + timedelta(i) for i in range((last - first).days + 1))
-    return tuple(day for day in calendar if day not in set(days))

@@ -20,7 +20,7 @@ class Looks:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class NightProgress:
     """None, or empty, is what a night has not come to."""
 
     tonight: Tonight

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.data import logs, passes
 from pipeline.data.split import ResolvedSplit
-from pipeline.nights import plan
+from pipeline.nights.days import newest_complete
 from pipeline.registry import eviction, model_uri, versions
 from pipeline.registry.eviction import Eviction
 from pipeline.registry.tracking import Tracking, connect
@@ -37,7 +37,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
     tracking = connect(config.mlflow, config.work_uri)
     spec, uri = config.data.features, config.data.logs_uri
     days = logs.days_of(uri, spec)
-    newest = plan.newest_complete(config, days)
+    newest = newest_complete(days, config.data, config.night)
     seen = [day for day in days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
     manifest = logs.find(uri, seen, spec)
     with (

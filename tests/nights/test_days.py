@@ -8,7 +8,7 @@ from bundles import STAGES
 from click_logs import SPEC, click_rows, write_day
 from six_days import DAYS, config_of, write_log
 
-from pipeline.nights import plan
+from pipeline.nights.days import choose_days
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
 
@@ -25,17 +25,17 @@ def own_logs(tmp_path: Path) -> Path:
 
 
 def key_of(config: TrainConfig, day: date = DAYS[4]) -> str:
-    return plan.choose_days(config, day).key
+    return choose_days(config, day).key
 
 
 def refusal_of(config: TrainConfig, day: date | None) -> Refusal:
     with pytest.raises(Refusal) as refused:
-        plan.choose_days(config, day)
+        choose_days(config, day)
     return refused.value
 
 
 def test_the_newest_day_is_held_out_and_the_days_before_it_are_the_window(logs):
-    days = plan.choose_days(config_of(logs), None)
+    days = choose_days(config_of(logs), None)
     assert (days.day, days.held_out) == (DAYS[5], (DAYS[5],))
     assert days.window == days.trailing == tuple(DAYS[:5])
     assert days.manifest.days == tuple(DAYS)
@@ -45,7 +45,7 @@ def test_the_newest_day_is_held_out_and_the_days_before_it_are_the_window(logs):
 
 
 def test_a_past_night_sees_nothing_of_later_days(logs):
-    days = plan.choose_days(config_of(logs), DAYS[2])
+    days = choose_days(config_of(logs), DAYS[2])
     assert (days.window, days.held_out, days.trailing) == (tuple(DAYS[:2]), (DAYS[2],), tuple(DAYS[:2]))
     assert days.manifest.days == tuple(DAYS[:3])
 
@@ -55,14 +55,14 @@ def test_the_window_is_of_calendar_days_and_names_those_that_are_missing(own_log
         file.unlink()
     (own_logs / f"date={DAYS[3]}").rmdir()
     quality = {"trailing_days": 1}
-    days = plan.choose_days(config_of(own_logs, {"window_days": 3, "quality": quality}), DAYS[5])
+    days = choose_days(config_of(own_logs, {"window_days": 3, "quality": quality}), DAYS[5])
     assert days.window == (DAYS[2], DAYS[4])
     assert days.missing == (DAYS[3],)
     assert days.trailing == (DAYS[4],)
 
 
 def test_a_month_is_held_out_up_to_the_day_and_the_window_ends_before_it(logs):
-    days = plan.choose_days(config_of(logs, {"period": "month", "window_days": 1}), DAYS[4])
+    days = choose_days(config_of(logs, {"period": "month", "window_days": 1}), DAYS[4])
     assert days.held_out == tuple(DAYS[2:5])
     assert days.window == (DAYS[1],)
     assert days.trailing == tuple(DAYS[:2])
@@ -72,7 +72,7 @@ def test_by_success_file_the_newest_day_that_has_one_is_complete(own_logs):
     config = config_of(own_logs, {"complete": "success_file"})
     assert refusal_of(config, None).found == f"{DAYS[5]} without a _SUCCESS file"
     (own_logs / f"date={DAYS[3]}" / "_SUCCESS").touch()
-    assert plan.choose_days(config, None).day == DAYS[3]
+    assert choose_days(config, None).day == DAYS[3]
     refused = refusal_of(config, DAYS[4])
     assert refused.found == f"{DAYS[4]} without a _SUCCESS file"
     assert refused.where == f"{own_logs}/date={DAYS[4]}"
@@ -83,8 +83,8 @@ def test_by_delay_a_day_is_complete_when_its_labels_have_had_their_time(tmp_path
     days = [today - timedelta(back) for back in (9, 8, 6, 2)]
     for day in days:
         write_day(tmp_path, day, click_rows())
-    assert plan.choose_days(config_of(tmp_path, {"label_delay_days": 4}), None).day == days[2]
-    assert plan.choose_days(config_of(tmp_path, {"label_delay_days": 0}), None).day == days[3]
+    assert choose_days(config_of(tmp_path, {"label_delay_days": 4}), None).day == days[2]
+    assert choose_days(config_of(tmp_path, {"label_delay_days": 0}), None).day == days[3]
     refused = refusal_of(config_of(tmp_path, {"label_delay_days": 4}), days[3])
     assert refused.found == f"{days[3]}, whose labels may still be on their way"
     assert refused.expected == "a day that ended 4 day(s) ago"
@@ -107,7 +107,7 @@ def test_a_half_written_file_of_the_window_is_refused(own_logs):
     refused = refusal_of(config_of(own_logs), DAYS[4])
     assert "not whole Parquet" in refused.found
     assert refused.where.endswith(f"date={DAYS[3]}/part-0.parquet")
-    assert plan.choose_days(config_of(own_logs), DAYS[2]).day == DAYS[2], "nights before it have nothing to do with it"
+    assert choose_days(config_of(own_logs), DAYS[2]).day == DAYS[2], "nights before it have nothing to do with it"
 
 
 @pytest.mark.parametrize(
@@ -155,5 +155,5 @@ def test_another_day_and_a_day_written_again_are_other_nights(own_logs):
 
 
 def test_a_model_of_the_night_is_known_by_its_key_and_one_that_learned_the_day_by_another(logs):
-    days = plan.choose_days(config_of(logs), None)
+    days = choose_days(config_of(logs), None)
     assert days.keys == (days.key, f"{days.key}-refresh")

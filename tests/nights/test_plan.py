@@ -9,6 +9,7 @@ from click_logs import SPEC, click_rows
 from six_days import DAYS, config_of, write_log
 
 from pipeline.nights import plan
+from pipeline.nights.days import choose_days
 from pipeline.nights.plan import Tonight
 from pipeline.registry import versions
 from pipeline.registry.tracking import Tracking, connect
@@ -44,7 +45,7 @@ def registered(tracking: Tracking, folder: Path, name: str, key: str) -> Version
 
 
 def tonight_of(tracking: Tracking, config: TrainConfig, day: date) -> Tonight:
-    return plan.plan(plan.choose_days(config, day), tracking)
+    return plan.plan(choose_days(config, day), tracking)
 
 
 def test_without_a_champion_the_whole_plan_is_trained_over_the_window(logs, tracking):
@@ -141,7 +142,7 @@ def test_a_champion_is_not_judged_on_days_that_it_may_have_learned(logs, trackin
 def test_a_night_that_is_champion_already_is_held_against_the_one_before(logs, tracking, tmp_path):
     """As after a kill between the alias's move and the night's end."""
     config = config_of(logs, mlflow={"registered_model": "killed"})
-    days = plan.choose_days(config, DAYS[5])
+    days = choose_days(config, DAYS[5])
     before, own = (registered(tracking, tmp_path, "killed", key) for key in (ANOTHER, days.key))
     versions.promote(tracking, before)
     tonight = plan.plan(days, tracking)

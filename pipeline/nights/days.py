@@ -1,0 +1,128 @@
+"""Which days a night is about, and the name that they give it. Only listings and footers of the log are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from pipeline.data import logs, split
+from pipeline.data.logs import Manifest
+from pipeline.retrain.dataset import identity_of
+from pipeline.runtime import files
+from schemas.checking import derived
+from schemas.config import DataConfig, DateSplit, TrainConfig
+from schemas.errors import Refusal
+from schemas.night import NightConfig
+from schemas.stage import REFRESH
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days of a night, and the name that they give it."""
+
+    day: date
+    window: tuple[date, ...]
+    """May be trained on."""
+    held_out: tuple[date, ...]
+    trailing: tuple[date, ...]
+    """The new ones are held against these."""
+    missing: tuple[date, ...]
+    """Calendar days from the first of the window on that the log does not have."""
+    manifest: Manifest
+    """The files of the window and of the held-out days."""
+    config: TrainConfig
+    """The user's, with the days that it asks for in place of its split."""
+    key: str
+    """Same config, log, code and day, same key."""
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """What the models that the night registers go by: the candidate, and the same when it has learned the day."""
+        return self.key, f"{self.key}-{REFRESH}"
+
+
+def choose_days(config: TrainConfig, day: date | None) -> Days:
+    """The days of the night of `day`, or of the newest complete day. Raises Refusal for what stands in the way."""
+    data, night = config.data, config.night
+    days = logs.days_of(data.logs_uri, data.features)
+    if not isinstance(data.split, DateSplit):
+        raise Refusal(
+            found="a random split",
+            expected="a split by date: a night holds out its newest day",
+            where="data.split.by",
+            remedy="leave data.split away, or train with `nightjar train`",
+        )
+    day = day or newest_complete(days, data, night)
+    split.require([day], days, data.logs_uri)
+    if not _is_complete(day, data, night):
+        raise _incomplete(day, data, night)
+    held_out = [one for one in days if _period(one, night) == _period(day, night) and one <= day]
+    before = [one for one in days if one < held_out[0]]
+    window = [one for one in before if one >= held_out[0] - timedelta(night.window_days)]
+    _require_window(window, held_out[0], config)
+    manifest = logs.find(data.logs_uri, [*window, *held_out], data.features)
+    dated = with_days(config, window, held_out)
+    return Days(
+        day=day,
+        window=tuple(window),
+        held_out=tuple(held_out),
+        trailing=tuple(before[-night.quality.trailing_days :]),
+        missing=_missing(days, window[0], day),
+        manifest=manifest,
+        config=dated,
+        key=identity_of(dated, manifest),
+    )
+
+
+def with_days(config: TrainConfig, train_days: Sequence[date], held_out: Sequence[date]) -> TrainConfig:
+    """The config with a split of these days in place of its own."""
+    own = DateSplit(test_dates=tuple(held_out), train_from=train_days[0], train_to=train_days[-1])
+    return derived(config, data=derived(config.data, split=own))
+
+
+def newest_complete(days: Sequence[date], data: DataConfig, night: NightConfig) -> date:
+    """Raises Refusal where no day is complete."""
+    complete = [day for day in days if _is_complete(day, data, night)]
+    if not complete:
+        raise _incomplete(max(days), data, night)
+    return max(complete)
+
+
+def _is_complete(day: date, data: DataConfig, night: NightConfig) -> bool:
+    if night.complete == "success_file":
+        return files.is_complete(_folder(day, data))
+    return day + timedelta(night.label_delay_days) <= datetime.now(UTC).date()
+
+
+def _incomplete(day: date, data: DataConfig, night: NightConfig) -> Refusal:
+    by_file = night.complete == "success_file"
+    return Refusal(
+        found=f"{day} without a {files.SUCCESS} file" if by_file else f"{day}, whose labels may still be on their way",
+        expected=f"a {files.SUCCESS} file in the day's folder, written last"
+        if by_file
+        else f"a day that ended {night.label_delay_days} day(s) ago",
+        where=_folder(day, data),
+        remedy="ask again when the day is whole, or change night.complete and night.label_delay_days",
+    )
+
+
+def _folder(day: date, data: DataConfig) -> str:
+    return f"{data.logs_uri}/{data.features.partition}={day}"
+
+
+def _period(day: date, night: NightConfig) -> tuple[int, ...]:
+    return (day.year, day.month) if night.period == "month" else (day.year, day.month, day.day)
+
+
+def _require_window(window: Sequence[date], first_held_out: date, config: TrainConfig) -> None:
+    if not window:
+        raise Refusal(
+            found=f"no day in the {config.night.window_days} days before {first_held_out}",
+            expected="at least one day to train on",
+            where=config.data.logs_uri,
+            remedy="ask for a later date, or widen night.window_days",
+        )
+
+
+def _missing(days: Sequence[date], first: date, last: date) -> tuple[date, ...]:
+    calendar = (first + timedelta(i) for i in range((last - first).days + 1))
+    return tuple(day for day in calendar if day not in set(days))
