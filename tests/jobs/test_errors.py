@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from command import nightjar
 from disks import full_disk
-from faults import Moment, at
+from faults import Call, at
 
 from jobs import errors
 from pipeline.data import passes
@@ -53,7 +53,7 @@ def test_a_bug_keeps_its_traceback(tmp_path, bug):
         raise bug
 
     assert errors.in_words(bug) is None
-    with at(Moment("before", "pipeline.synthetic.log:generate"), meet), pytest.raises(type(bug)) as shown:
+    with at(Call("before", "pipeline.synthetic.log:generate"), meet), pytest.raises(type(bug)) as shown:
         nightjar("generate", "logs", cwd=tmp_path)
     assert shown.value is bug, "Python prints its traceback, and exits 1"
 
