@@ -1,10 +1,12 @@
 """Bundles of every kind of field, made without training: a vocabulary of 400 random rows and weights far from fresh."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import torch
 from lookups import lookup_of
 
@@ -36,7 +38,7 @@ STAGES = [
 ]
 
 
-def random_log(num_rows: int, seed: int) -> pa.Table:
+def random_rows(num_rows: int, seed: int) -> pa.Table:
     """Rows as a Parquet file holds them, a tenth of the values missing; another seed brings values not seen before."""
     rng = np.random.default_rng(seed)
 
@@ -62,14 +64,21 @@ def random_log(num_rows: int, seed: int) -> pa.Table:
     )
 
 
-def config_of_all_kinds() -> TrainConfig:
+@pytest.fixture(scope="session")
+def random_log() -> Callable[[int, int], pa.Table]:
+    return random_rows
+
+
+@pytest.fixture(scope="session")
+def config() -> TrainConfig:
     data = {"logs_uri": "/logs", "features": {"label": "click", "fields": FIELDS}}
     return TrainConfig.model_validate({"data": data, "stages": STAGES, "table": {"dimension": 4}})
 
 
-def random_state(config: TrainConfig) -> checkpoint.StageState:
+@pytest.fixture(scope="session")
+def state(config: TrainConfig) -> checkpoint.StageState:
     """A deepfm stage whose rows and batch-norm statistics are far from their start, so that scores differ."""
-    vocab = vocabulary.build(config.data.features, vocabulary.count(random_log(400, seed=0), config.data.features))
+    vocab = vocabulary.build(config.data.features, vocabulary.count(random_rows(400, seed=0), config.data.features))
     state = initialize.from_scratch(config.stages[1], config, vocab.num_ids)
     torch.manual_seed(0)
     state.table.rows.normal_()
@@ -79,12 +88,12 @@ def random_state(config: TrainConfig) -> checkpoint.StageState:
     return state
 
 
-def write_bundle_of(state: checkpoint.StageState, config: TrainConfig, path: Path) -> Path:
-    """The bundle's folder, within an empty one."""
-    stage_folder, folder = path / "stage", path / "bundle"
-    stage_folder.mkdir()
+@pytest.fixture(scope="session")
+def bundle_folder(config: TrainConfig, state: checkpoint.StageState, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tests that change files change a copy."""
+    stage_folder, folder = tmp_path_factory.mktemp("stage"), tmp_path_factory.mktemp("bundles") / "bundle"
     checkpoint.save(state, stage_folder)
-    vocab = vocabulary.build(config.data.features, vocabulary.count(random_log(400, seed=0), config.data.features))
+    vocab = vocabulary.build(config.data.features, vocabulary.count(random_rows(400, seed=0), config.data.features))
     write_bundle(
         folder,
         config,

@@ -4,10 +4,9 @@
 `pull` and `push` are a step's two exchanges. N ranks over their shares of a batch do what one does over all of it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -15,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pipeline.data.batch import Batch
+from pipeline.embedding import exchange
 from pipeline.embedding.lookup import IdGroups, Lookup, group_ids, group_ids_padded
 from pipeline.embedding.table import Shard, Table, check
 from schemas.config import TableConfig
@@ -136,8 +136,9 @@ class Replicated(_Whole):
     def prepare(self, batch: Batch) -> Prepared:
         check(batch.ids_N, len(self.table.rows))
         groups = self.group(batch.ids_N, len(self.table.rows))
-        ids_and_counts = _gather(torch.stack([groups.unique_U, groups.counts_U], dim=1), self.ranks)
-        received = tuple(len(of_rank) for of_rank in ids_and_counts)
+        received = exchange.gather_sizes(len(groups.unique_U), self.ranks)
+        own = torch.stack([groups.unique_U, groups.counts_U], dim=1)
+        ids_and_counts = exchange.gather(own, received, self.ranks)
         update = _groups_of_ranks(torch.cat(ids_and_counts), self.group, len(self.table.rows))
         device = self.table.rows.device
         return Prepared(batch.to(device), groups.to(device), update.to(device), received=received)
@@ -145,12 +146,7 @@ class Replicated(_Whole):
     def push(
         self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
-        longest = max(prepared.received)
-        padded = torch.zeros(longest, grad_UD.shape[1], dtype=self.wire, device=grad_UD.device)
-        padded[: len(grad_UD)] = grad_UD
-        gathered = [torch.empty_like(padded) for _ in prepared.received]
-        dist.all_gather([_bytes(grads) for grads in gathered], _bytes(padded))
-        grads = [grads[:size] for grads, size in zip(gathered, prepared.received, strict=True)]
+        grads = exchange.gather(grad_UD.to(self.wire), prepared.received)
         mean_UD = prepared.update.sum_occurrences(torch.cat(grads).float()) / self.num_ranks
         rows_UD = self.table.pull(prepared.update.unique_U)
         self.table.update(prepared.update, rows_UD, mean_UD, config, rate, step)
@@ -183,12 +179,11 @@ class RowSharded:
         owners_N = batch.ids_N % self.num_ranks
         places_N = owners_N * self._rows_per_rank + batch.ids_N // self.num_ranks
         groups = self.group(places_N, self._rows_per_rank * self.num_ranks)
-        bounds = torch.arange(1, self.num_ranks) * self._rows_per_rank
-        sent = _sizes(torch.searchsorted(groups.unique_U, bounds), len(groups.unique_U))
-        received = tuple(_all_to_all_sizes(sent, self.ranks))
+        bounds = torch.arange(self.num_ranks + 1) * self._rows_per_rank
+        sent = tuple(torch.searchsorted(groups.unique_U, bounds).diff().tolist())
+        received = exchange.all_to_all_sizes(sent, self.ranks)
         rows_and_counts = torch.stack([groups.unique_U % self._rows_per_rank, groups.counts_U], dim=1)
-        asked = rows_and_counts.new_empty(sum(received), 2)
-        dist.all_to_all_single(asked, rows_and_counts, list(received), list(sent), group=self.ranks)
+        asked = exchange.all_to_all(rows_and_counts, sent, received, self.ranks)
         device = self.table.rows.device
         update = _groups_of_ranks(asked, self.group, len(self.table.rows))
         return Prepared(batch.to(device), groups.to(device), update.to(device), sent, received)
@@ -215,20 +210,16 @@ class RowSharded:
     def push(
         self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
-        grads = self._exchange(grad_UD.to(self.wire), prepared.sent, prepared.received)
+        grads = exchange.all_to_all(grad_UD.to(self.wire), prepared.sent, prepared.received).float()
         mean_VD = prepared.update.sum_occurrences(grads) / self.num_ranks
         own_VD = self.table.pull(prepared.update.unique_U)
         self.table.update(prepared.update, own_VD, mean_VD, config, rate, step)
 
     def _pull(self, prepared: Prepared, wire: torch.dtype) -> Tensor:
         asked = self.table.pull(prepared.update.unique_U).to(wire)
-        return self._exchange(asked.index_select(0, prepared.update.index_N), prepared.received, prepared.sent)
-
-    def _exchange(self, values: Tensor, sent: Sequence[int], received: Sequence[int]) -> Tensor:
-        """The first sent[0] rows of `values` go to rank 0, the next to rank 1, ...; what they send, in their order."""
-        result = values.new_empty(sum(received), values.shape[1])
-        dist.all_to_all_single(_bytes(result), _bytes(values), list(received), list(sent))
-        return result.float()
+        return exchange.all_to_all(
+            asked.index_select(0, prepared.update.index_N), prepared.received, prepared.sent
+        ).float()
 
 
 def place(
@@ -248,32 +239,3 @@ def _groups_of_ranks(ids_and_counts: Tensor, group: Grouping, num_ids: int) -> I
     groups = group(ids_and_counts[:, 0].int(), num_ids)
     counts_U = torch.zeros_like(groups.unique_U).index_add_(0, groups.index_N.long(), ids_and_counts[:, 1])
     return groups.counting(counts_U)
-
-
-def _gather(values: Tensor, group: dist.ProcessGroup | None) -> list[Tensor]:
-    """Each rank's `values` [L, ...] of a CPU, whose L differ; the collective wants equal ones."""
-    lengths = [torch.empty(1, dtype=torch.int64) for _ in range(dist.get_world_size())]
-    dist.all_gather(lengths, torch.tensor([len(values)]), group=group)
-    sizes = [int(length) for length in lengths]
-    padded = values.new_zeros(max(sizes), *values.shape[1:])
-    padded[: len(values)] = values
-    gathered = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(gathered, padded, group=group)
-    return [of_rank[:size] for of_rank, size in zip(gathered, sizes, strict=True)]
-
-
-def _all_to_all_sizes(sent: Sequence[int], group: dist.ProcessGroup | None) -> list[int]:
-    received = torch.empty(len(sent), dtype=torch.int64)
-    dist.all_to_all_single(received, torch.tensor(sent), group=group)
-    return [int(size) for size in received]
-
-
-def _sizes(bounds: Tensor, end: int) -> tuple[int, ...]:
-    """How long the pieces between 0, the bounds and the end are."""
-    edges = [0, *bounds.tolist(), end]
-    return tuple(stop - start for start, stop in pairwise(edges))
-
-
-def _bytes(values: Tensor) -> Tensor:
-    """gloo has no collective of bfloat16; bytes are bytes."""
-    return values.view(torch.uint8)
