@@ -108,7 +108,7 @@ Made by
     python tests/benchmarks/two_stage.py --out study --report
 
 and the table of the choices of transfer with `--rows 2000000 --transfers 0 1 2 3 4 5`, all dense learning rates 0.002,
-rows at 0.1 with L2 of 1e-4 for nets and 0.2 with 2e-3 for controls, by `--set stages.fnn.rows=...` and so on.
+rows at 0.1 with L2 of 1e-4 for nets and 0.2 with 2e-3 for controls, by `--set stages.fnn.embedding=...` and so on.
 """
 
 
