@@ -90,10 +90,10 @@ class Manifest:
 
 def days_of(logs_uri: str, spec: FeatureSpec) -> list[date]:
     """Days with a `<partition>=YYYY-MM-DD` folder, oldest first."""
-    fs, root = fsspec.core.url_to_fs(logs_uri)
     prefix = f"{spec.partition}="
-    refused: tuple[type[Exception], ...] = (ValueError, *files.errors())
+    refused: tuple[type[Exception], ...] = (ValueError, ImportError, *files.errors())
     try:
+        fs, root = fsspec.core.url_to_fs(logs_uri)
         names = [os.path.basename(path.rstrip("/")) for path in fs.ls(root, detail=False)]  # noqa: PTH119 (a URI's)
     except (FileNotFoundError, NotADirectoryError):
         names = []
@@ -201,6 +201,13 @@ def _read_footer(
 
 
 def _unreadable(where: str, error: Exception) -> Refusal:
+    if isinstance(error, OSError) and error.errno:  # the system's word, and not the Parquet reader's
+        return Refusal(
+            found=f"a file that cannot be read: {' '.join(str(error).split())[:200]}",
+            expected="a file of the log, with permission to read it",
+            where=where,
+            remedy="check the file's permissions and its disk; the same command goes on from here",
+        )
     return Refusal(
         found=f"a file that is not whole Parquet: {' '.join(str(error).split())[:200]}",
         expected="a Parquet file, written to its end",

@@ -9,6 +9,7 @@ import fsspec
 from schemas.errors import imported
 
 SUCCESS = "_SUCCESS"  # the file that a folder gets last
+OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs"}
 
 
 def errors() -> tuple[type[Exception], ...]:
@@ -21,11 +22,18 @@ def errors() -> tuple[type[Exception], ...]:
     )
 
 
+def make_folder(fs: fsspec.AbstractFileSystem, path: str) -> None:
+    """With those above it. Object stores have none; asked for one, they would make a bucket that is not there."""
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    if not protocols & OBJECT_STORES:
+        fs.makedirs(path, exist_ok=True)
+
+
 def write_bytes(uri: str, content: bytes) -> None:
     """Write under a temporary name in the same folder, then move: a reader sees the old file or the new one."""
     fs, path = fsspec.core.url_to_fs(uri)
     folder, _, name = path.rpartition("/")
-    fs.makedirs(folder, exist_ok=True)
+    make_folder(fs, folder)
     temporary = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
     try:
         fs.pipe_file(temporary, content)
@@ -74,8 +82,13 @@ def folders(uri: str) -> list[str]:
 
 
 def exists(uri: str) -> bool:
+    """Raises where it must not be looked for, of which fsspec's own `exists` says that nothing is there."""
     fs, path = fsspec.core.url_to_fs(uri)
-    return bool(fs.exists(path))
+    try:
+        fs.info(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def remove(uri: str) -> None:

@@ -191,7 +191,7 @@ def _generations(folder_uri: str) -> list[int]:
 def _create(uri: str, content: bytes) -> None:
     """Raises FileExistsError."""
     fs, path = fsspec.core.url_to_fs(uri)
-    fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+    files.make_folder(fs, path.rpartition("/")[0])
     if "file" in fs.protocol:  # where pipe_file would look, then write, and the operating system does both at once
         try:
             with fs.open(path, "xb") as stream:

@@ -58,6 +58,6 @@ def train(rank: Rank, stages: Sequence[StageConfig], report: Report) -> str:
 
 def _copy(source_uri: str, target_uri: str) -> None:
     fs, target = fsspec.core.url_to_fs(target_uri)
-    fs.makedirs(target, exist_ok=True)
+    files.make_folder(fs, target)
     for name in files.names(source_uri):
         fs.cp_file(fsspec.core.url_to_fs(f"{source_uri}/{name}")[1], f"{target}/{name}")

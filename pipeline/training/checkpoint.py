@@ -222,7 +222,7 @@ def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:
             save(state, folder)
         for file_name, content in extra.items():
             (folder / file_name).write_bytes(content)
-        fs.makedirs(path, exist_ok=True)
+        files.make_folder(fs, path)
         for file in sorted(folder.iterdir()):
             fs.put_file(str(file), f"{path}/{file.name}")
 
