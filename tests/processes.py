@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import select
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -73,3 +75,35 @@ def hanging_up() -> Iterator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
         listener.shutdown(socket.SHUT_RDWR)
         hearing.join()
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """A port of its own before a server's on this machine; when it is cut, the server is gone for who went by it."""
+
+    def __init__(self, to_port: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Copy)
+        self.to_port, self.is_cut = to_port, threading.Event()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def cut(self) -> None:
+        self.is_cut.set()
+        self.shutdown()
+        self.server_close()  # waits for the connections to end
+
+
+class _Copy(socketserver.BaseRequestHandler):
+    server: Relay
+
+    def handle(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.server.to_port)) as server:
+            other = {self.request: server, server: self.request}
+            while not self.server.is_cut.is_set():
+                for side in select.select(list(other), [], [], 0.02)[0]:
+                    sent = side.recv(65536)
+                    if not sent:
+                        return
+                    other[side].sendall(sent)
