@@ -1,6 +1,5 @@
 """A search for the best values of a config's keys: trials of one stage under Ray Tune, judged by validation rows."""
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pydantic import TypeAdapter
 from pipeline.registry import sweep_runs
 from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
-from pipeline.runtime import cluster, files
+from pipeline.runtime import cluster, files, fingerprint
 from pipeline.runtime.progress import Event, Show
 from pipeline.sweep import outcome, tuning
 from pipeline.sweep.best_config import as_yaml
@@ -24,6 +23,8 @@ from schemas.config import ClusterConfig, TrainConfig
 from schemas.errors import Refusal
 from schemas.loading import absolute
 from schemas.sweep import SweepConfig, Trial, lineage
+
+SEARCHING = ("pipeline/sweep",)  # the sources that decide what a sweep finds, beside those of a retrain
 
 
 def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], command: str, show: Show) -> Summary:
@@ -101,4 +102,4 @@ def _identity(settings: SweepConfig, trials: Sequence[Trial], inputs: Inputs) ->
     """Not by what the sweep may cost: what one call began, another with more time or more processes may end."""
     what = settings.model_dump_json(exclude={"concurrent", "seconds"})
     configs = [one.config.model_dump_json(include={"stages", "table"}) if one.config else "" for one in trials]
-    return hashlib.sha256("\0".join([inputs.identity, what, *configs]).encode()).hexdigest()[:16]
+    return fingerprint.digest(inputs.identity, what, *configs, fingerprint.of_sources(*SEARCHING))

@@ -20,6 +20,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.retrain.dataset import TRAINING, identity_of, store_name
 from pipeline.runtime import fingerprint
 from pipeline.scoring.score import SCORING, day_folder
+from pipeline.sweep.search import SEARCHING
 
 DAY = date(2026, 11, 1)
 ALL = {"store", "retrain", "scores", "profile"}
@@ -133,6 +134,7 @@ AROUND_A_RETRAIN = {
         ("pipeline.retrain.run", TRAINING, AROUND_A_RETRAIN),
         ("pipeline.training.on_ray.trainer", TRAINING, {RUNTIME}),
         ("pipeline.training.local", TRAINING, {RUNTIME}),
+        ("pipeline.sweep.search", (*TRAINING, *SEARCHING), {RUNTIME, "pipeline.profiles", "pipeline.registry"}),
         ("pipeline.scoring.score", SCORING, {RUNTIME}),
         ("pipeline.profiles.profiler", PROFILING, {RUNTIME}),
     ],
