@@ -20,7 +20,7 @@ ENCODING = ("schemas", "pipeline/data")  # the sources that decide what is encod
 
 @dataclass(frozen=True, slots=True)
 class EncodedDays:
-    """Of one way to encode a log: another config, seed or version of the code has others."""
+    """The days encoded in one way: another config, seed or version of the code has others."""
 
     root_uri: str
     data: DataConfig

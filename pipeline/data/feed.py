@@ -1,4 +1,4 @@
-"""From the store to a training rank: Ray Data reads the parts, `batches` slices a rank's share."""
+"""From the store to the training ranks of a Ray Train job: Ray Data reads the parts, each rank gets its windows."""
 
 from collections.abc import Iterator
 

@@ -78,7 +78,7 @@ class _Scores:
         return cls(bins + NUM_BINS * positive, np.add.reduceat(nats, np.arange(0, len(nats), group_rows)))
 
     def metrics(self, times_G: NDArray[np.int64], weights: NDArray[Any]) -> Metrics:
-        """Of the draw that takes group g `times_G[g]` times, which makes the weights of its rows `weights` [n].
+        """The metrics of the draw that takes group g `times_G[g]` times: the weights of its rows are `weights` [n].
 
         Log loss, NE and AUC alone; p is not summed, so what comes from p means nothing.
         """

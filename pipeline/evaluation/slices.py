@@ -30,13 +30,13 @@ class Pair:
     weights: NDArray[Any] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "Pair":
-        """Of these row numbers alone."""
+        """The scores of these row numbers alone."""
         champion_logits = None if self.champion_logits is None else self.champion_logits[rows]
         weights = None if self.weights is None else self.weights[rows]
         return Pair(self.logits[rows], champion_logits, self.labels[rows], weights)
 
     def metrics(self) -> tuple[Metrics, Metrics | None]:
-        """Of the candidate and of the champion."""
+        """What the candidate's rows add up to, and the champion's."""
         champion = None
         if self.champion_logits is not None:
             champion = Sums.of(self.champion_logits, self.labels, self.weights).metrics()

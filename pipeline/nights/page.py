@@ -120,7 +120,7 @@ def _progress(nights: Sequence[Night]) -> tuple[ProgressiveNight, ...]:
 
 
 def _data(looks: Looks) -> DataProfile | None:
-    """Of the newest day; of several held-out ones, each one's breaches stand there too."""
+    """What the page tells of the newest day's data; of several held-out ones, each one's breaches."""
     if not looks.new:
         return None
     newest, before = looks.new[-1], [*looks.trailing, *looks.new[:-1]]

@@ -59,7 +59,7 @@ def write(config: TrainConfig, night: Night) -> None:
 
 
 def all_of(config: TrainConfig) -> list[Night]:
-    """Of the config's registered model, oldest day first; of a day asked for under several configs, each."""
+    """The nights of the config's registered model, oldest day first; one a config that asked for a day."""
     root = _root(config)
     if not files.exists(root):
         return []

@@ -145,5 +145,5 @@ def root_of(error: BaseException) -> BaseException:
 
 
 def first_line(error: BaseException) -> str:
-    """Of what it says, redacted."""
+    """The first line of what it says, redacted."""
     return redacted((str(error).splitlines() or [type(error).__name__])[0])[:300]

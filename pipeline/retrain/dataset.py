@@ -132,7 +132,8 @@ def _encode(
 
 
 def profiles(config: TrainConfig, manifest: Manifest, known: Vocabulary | None) -> list[DayProfile]:
-    """Of each day of the manifest, kept in the work folder; bad rows go to its quarantine. `known` tells unseen values.
+    """A profile of each day of the manifest, kept in the work folder, whose quarantine gets the bad rows. `known` tells
+    which values are unseen.
 
     Raises Refusal for a day with more bad rows than the config allows.
     """

@@ -22,7 +22,7 @@ from schemas.scores import DayScores
 
 @dataclass(frozen=True, slots=True)
 class DayFolder:
-    """Of one day, as one attempt means to fill it. One process at a time may."""
+    """The folder of one day, as one attempt means to fill it. One process at a time may."""
 
     out_uri: str
     day: date
@@ -48,7 +48,7 @@ class DayFolder:
 
     @property
     def _prefix(self) -> str:
-        """Of all attempts at this day, whatever they depend on."""
+        """What the names of all attempts at this day begin with, whatever they depend on."""
         return f"_tmp-{self.day}-"
 
     def holds_scores(self, overwrite: bool) -> bool:
@@ -149,7 +149,7 @@ def _read_success(folder_uri: str) -> DayScores | None:
 
 
 def _names(uri: str) -> set[str]:
-    """Of files and folders, as they are now; none where there is no such folder."""
+    """The names of files and folders, as they are now; none where there is no such folder."""
     fs, path = fsspec.core.url_to_fs(uri)
     fs.invalidate_cache(path)  # of what other processes have written it knows nothing
     try:

@@ -101,7 +101,7 @@ class HeldOut:
         return Sums.of(self.logits, self.labels, self.weights, groups)
 
     def by_day(self) -> dict[date, Metrics]:
-        """Of each held-out day by itself; without GAUC."""
+        """The metrics of each held-out day by itself; without GAUC."""
         days, found = self._numbers(DAY), {}
         for day in np.unique(days):
             own = days == day

@@ -82,7 +82,7 @@ class Standings:
         self._end(outcome)
 
     def _end(self, outcome: Outcome, why_without_looks: str = "") -> None:
-        """Of a trial: its run, and what is shown of it."""
+        """End a trial: its run, and what is shown of it."""
         done = max(1, len(outcome.looks))
         if outcome.failure:
             self.runs.fail_trial(outcome.number, outcome.failure)

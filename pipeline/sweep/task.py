@@ -33,7 +33,7 @@ class Task:
         return f"{self.uri}/trials/{number}"
 
     def num_looks(self, number: int) -> int:
-        """Of a trial that nothing stops."""
+        """How often a trial looks that nothing stops."""
         rank, stage = Rank(self.configs[number], self.store, ""), lineage(self.configs[number], self.stage)[-1]
         assert stage.early_stop is not None
         every = max(1, round(stage.early_stop.every_epochs * rank.steps_per_epoch(stage)))
@@ -41,7 +41,7 @@ class Task:
 
     @classmethod
     def of(cls, stage: str, trials: Sequence[Trial], epochs: float, store: Store, uri: str) -> "Task":
-        """Of the trials whose drawn config is one; `epochs` are those of the stage before anything is drawn."""
+        """The task of the trials whose drawn config holds; `epochs` are those of the stage before anything is drawn."""
         configs = {one.number: with_looks(one.config, stage, epochs / LOOKS) for one in trials if one.config}
         return cls(stage, configs, store, uri, shared_stages(list(configs.values()), stage))
 

@@ -52,7 +52,7 @@ def _train_shared(task: Task, show: Show) -> None:
 
 
 def _unreported(point: Point) -> None:
-    """Of stages that all trials share, nothing is told."""
+    """Tell nothing: what all trials share is no trial's."""
 
 
 def _tune(settings: SweepConfig, standings: Standings, numbers: Sequence[int], seconds: float | None) -> None:
