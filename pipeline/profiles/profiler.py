@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from pipeline.data import passes, quality, vocabulary
+from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
 from pipeline.profiles.profile import DayProfile, learned_values, summarize, tally, with_unseen_shares
@@ -24,7 +25,7 @@ __all__ = ["DayProfile", "profile_days"]
 
 TALLIES_SCHEMA = COUNTS_SCHEMA.append(pa.field("day", pa.date32()))
 # The sources that decide what is counted. Days of two ways of counting could not be held against each other.
-PROFILING = ("schemas", "pipeline/data", "pipeline/profiles/profile.py", "pipeline/profiles/profiler.py")
+PROFILING = (*ENCODING, "pipeline/profiles/profile.py", "pipeline/profiles/profiler.py")
 REASON = "reason"
 QUARANTINED = "quarantined: "  # tallied with the name of the file that holds the rows
 

@@ -14,6 +14,7 @@ import ray
 import torch
 
 from pipeline.data import passes
+from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.registry.bundle import Bundle
 from pipeline.runtime import files, fingerprint
@@ -23,8 +24,8 @@ from schemas.scores import DayScores, scores_schema
 WRITTEN_SCHEMA = pa.schema([("day", pa.date32())])
 # The sources that decide what is written.
 SCORING = (
-    "schemas",
-    "pipeline/data",
+    *ENCODING,
+    "schemas/scores.py",
     "pipeline/embedding",
     "pipeline/models",
     "pipeline/evaluation",

@@ -24,7 +24,8 @@ from schemas.errors import Refusal
 from schemas.loading import absolute
 from schemas.sweep import SweepConfig, Trial, lineage
 
-SEARCHING = ("pipeline/sweep",)  # the sources that decide what a sweep finds, beside those of a retrain
+# The sources that decide what a sweep finds, beside those of a retrain.
+SEARCHING = ("schemas/sweep.py", "pipeline/sweep")
 
 
 def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], command: str, show: Show) -> Summary:

@@ -54,6 +54,8 @@ def names(tmp_path: Path, bundle: Bundle):
     ("path", "made_anew"),
     [
         ("schemas/features.py", ALL),
+        ("schemas/page.py", set()),
+        ("schemas/loading.py", set()),
         ("pipeline/data/encode.py", ALL),
         ("pipeline/data/a_new_one.py", ALL),
         ("pipeline/embedding/table.py", {"retrain", "scores"}),
@@ -113,8 +115,11 @@ def test_the_files_beside_the_code_count_whatever_else_is_called_like_them(tmp_p
 
 
 RUNTIME = "pipeline.runtime"  # where files lie and who works, not what comes of it
+LOADING = "schemas.loading"  # how a config is read: what it says is in the result's name
 AROUND_A_RETRAIN = {
     RUNTIME,
+    LOADING,
+    "schemas.scores",  # of days that are scored later
     "pipeline.profiles",  # may refuse a day, and changes no row
     "pipeline.registry",  # but for the bundle: records and registers what came of it
     "pipeline.report",  # shows it
@@ -123,6 +128,9 @@ AROUND_A_RETRAIN = {
     "pipeline.retrain.promotion",
     "pipeline.retrain.run",
 }
+
+
+AROUND_A_SWEEP = {RUNTIME, LOADING, "pipeline.profiles", "pipeline.registry"}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +142,11 @@ AROUND_A_RETRAIN = {
         ("pipeline.retrain.run", TRAINING, AROUND_A_RETRAIN),
         ("pipeline.training.on_ray.trainer", TRAINING, {RUNTIME}),
         ("pipeline.training.local", TRAINING, {RUNTIME}),
-        ("pipeline.sweep.search", (*TRAINING, *SEARCHING), {RUNTIME, "pipeline.profiles", "pipeline.registry"}),
+        (
+            "pipeline.sweep.search",
+            (*TRAINING, *SEARCHING),
+            {RUNTIME, LOADING, "pipeline.profiles", "pipeline.registry"},
+        ),
         ("pipeline.scoring.score", SCORING, {RUNTIME}),
         ("pipeline.profiles.profiler", PROFILING, {RUNTIME}),
     ],
