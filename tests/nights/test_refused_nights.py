@@ -7,7 +7,7 @@ import pytest
 from night_folder import MODEL, NEWEST, ONE_CLASS, ROWS, TRIPLED, NightFolder, day
 from processes import hanging_up
 
-from pipeline.registry import versions
+from pipeline.registry import model_uri
 
 pytestmark = [
     pytest.mark.slow,
@@ -82,7 +82,7 @@ class TestTheChampionsFiles:
     def bundle(self, folder) -> Path:
         number = folder.aliases()["champion"]
         location = folder.client.get_model_version_download_uri(MODEL, number)
-        return Path(location.removeprefix("file://")) / versions.BUNDLE_OF_MODEL
+        return Path(location.removeprefix("file://")) / model_uri.BUNDLE_OF_MODEL
 
     def test_an_edited_champion_is_refused(self, folder, bundle):
         weights = bundle / "weights.safetensors"

@@ -15,6 +15,7 @@ from bundles import write_random_bundle
 from click_logs import SPEC, click_rows, write_day, write_random_log
 from sklearn import metrics
 
+from jobs import errors
 from pipeline.data import logs
 from pipeline.data.split import ResolvedSplit
 from pipeline.registry.bundle import Bundle
@@ -23,7 +24,7 @@ from pipeline.scoring import score as scoring
 from pipeline.scoring.day_folder import DayFolder
 from pipeline.scoring.held_out import evaluate
 from schemas.config import DataConfig
-from schemas.errors import Failure, Refusal
+from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 from schemas.scores import DayScores
 
@@ -130,10 +131,11 @@ def test_a_lone_part_is_scored_here_on_one_thread_as_a_task_would(bundle, logs_u
 
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(bundle, logs_uri, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(
-        Failure, match=r"^files cannot be read or written: .*file.*; the same command goes on from here$"
-    ):
+    with pytest.raises(OSError, match="file") as met:
         score(bundle, logs_uri, DAYS[:1], str(tmp_path / "file" / "out"))
+    said = errors.in_words(met.value)
+    assert said
+    assert re.match(r"^files cannot be read or written: .*file.*; the same command goes on from here$", said)
 
 
 def test_the_days_scores_are_those_that_its_evaluation_judges(bundle, logs_uri, tmp_path):
