@@ -25,11 +25,22 @@ def in_words(error: Exception) -> str | None:
         cause = getattr(error, "cause", None)
         return in_words(cause) if isinstance(cause, Exception) else None
     if isinstance(error, server.errors()):
-        uri, reason = server.redacted(server.opened()), server.first_line(server.root_of(error))
-        return f"MLflow at {uri} does not take what it is sent: {reason}; {GOES_ON}"
+        return _of_mlflow(error)
     if isinstance(error, files.errors()):
-        words = server.redacted(" ".join(str(error).split())) or type(error).__name__
-        return f"files cannot be read or written: {words}; {GOES_ON}"
+        return _of_files(error)
     if isinstance(error, imported("ray.exceptions:RayError")):
         return f"Ray has lost a part of the work: {server.first_line(error)}; {GOES_ON}"
     return None
+
+
+def _of_mlflow(error: Exception) -> str:
+    root = server.root_of(error)
+    if isinstance(root, OSError) and root.filename:  # in what MLflow does on this machine before it sends anything
+        return _of_files(root)
+    uri = server.redacted(server.opened())
+    return f"MLflow at {uri} does not take what it is sent: {server.first_line(root)}; {GOES_ON}"
+
+
+def _of_files(error: Exception) -> str:
+    words = server.redacted(" ".join(str(error).split())) or type(error).__name__
+    return f"files cannot be read or written: {words}; {GOES_ON}"

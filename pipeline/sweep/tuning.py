@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -60,6 +60,7 @@ def _tune(settings: SweepConfig, standings: Standings, numbers: Sequence[int], s
     os.environ.update(TUNE_SETTINGS)
     files.remove(f"{task.uri}/tune")
     most_looks = max(task.num_looks(number) for number in numbers)
+    listener = _Listener(standings)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, task=task), {"cpu": 1}),
         param_space={"trial": tune.grid_search(list(numbers))},
@@ -76,9 +77,11 @@ def _tune(settings: SweepConfig, standings: Standings, numbers: Sequence[int], s
             time_budget_s=seconds,
             reuse_actors=True,  # a process takes seconds to import what it needs
         ),
-        run_config=tune.RunConfig(name="tune", storage_path=task.uri, verbose=0, callbacks=[_Listener(standings)]),
+        run_config=tune.RunConfig(name="tune", storage_path=task.uri, verbose=0, callbacks=[listener]),
     )
     tuner.fit()
+    if listener.met:
+        raise listener.met[0]
 
 
 @dataclass(eq=False)
@@ -86,6 +89,8 @@ class _Listener(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyp
     """Whom Tune tells, in this process, how its trials go."""
 
     standings: Standings
+    met: list[Exception] = field(default_factory=list)
+    """What it has met itself, which Tune would take for the trial's."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tune.Callback, ()  # Tune keeps a pickle of its settings, which nobody reads here
@@ -101,7 +106,11 @@ class _Listener(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyp
             self.standings.look(number, int(result["step"]), float(result["ne"]))
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self.standings.complete(trial.config["trial"])
+        try:
+            self.standings.complete(trial.config["trial"])
+        except Exception as error:
+            self.met.append(error)
+            raise
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         error = trial.get_pickled_error() or trial.get_error()

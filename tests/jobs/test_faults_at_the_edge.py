@@ -136,7 +136,7 @@ def mlflow_port(prepared: NightFolder) -> Iterator[int]:
 
 @pytest.fixture
 def place(prepared: NightFolder, mlflow_port: int, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """The work folder is as the two nights left it; MLflow's database is shared, since no fault lets a night begin."""
+    """The work folder is as the two nights left it; MLflow's database is shared: no fault lets a verb promote."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     work = prepared.path / "work"
@@ -149,11 +149,15 @@ def place(prepared: NightFolder, mlflow_port: int, bucket: str, monkeypatch: pyt
 
 def full_disk(place: Place) -> None:
     """Of the work folder, the results and temporary files."""
+    fill(small_disk(place))
+
+
+def small_disk(place: Place) -> Path:
     disk = place.around.enter_context(mounted(place.work, "16m"))
     shutil.copytree(place.folder.path / "prepared", disk, dirs_exist_ok=True)
-    fill(disk)
     place.around.callback(setattr, tempfile, "tempdir", tempfile.tempdir)
     tempfile.tempdir = str(disk)
+    return disk
 
 
 def forbid(place: Place, mode: int, *paths: Path) -> None:
@@ -240,3 +244,26 @@ def test_a_fault_ends_in_words_and_the_documented_exit_code(place, fault, verb, 
     assert "Traceback" not in said
     if exit_code:
         assert WORDS[fault] in said
+
+
+@pytest.mark.parametrize(
+    ("verb", "moment"),
+    [
+        ("train", Moment("before", "pipeline.retrain.run:encoded_store")),
+        ("train", Moment("before", "pipeline.training.checkpoint:save")),
+        ("nightly", Moment("before", "pipeline.training.on_ray.trainer:fit")),
+        ("nightly", Moment("before", "pipeline.registry.versions:register")),
+        ("rebuild", Moment("after", "pipeline.data.passes:count_values")),
+        ("score", Moment("before", "pipeline.scoring.day_folder:DayFolder.publish")),
+        ("sweep", Moment("before", "pipeline.sweep.standings:Standings.complete")),
+    ],
+    ids=str,
+)
+def test_a_disk_that_fills_up_at_work_is_told_as_one(place, verb, moment):
+    disk = small_disk(place)
+    with at(moment, lambda: fill(disk)):
+        done = place.run(verb)
+    assert done.exit_code == 1, done.stderr
+    assert "nightjar: files cannot be read or written: " in done.stderr
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
