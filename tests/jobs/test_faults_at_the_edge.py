@@ -12,7 +12,7 @@ import s3fs
 import yaml
 from command import Done, nightjar
 from disks import fill, mounted, permissions_bind
-from faults import Moment, at
+from faults import Call, at
 from night_folder import NightFolder, day
 from processes import Relay, free_port, served
 
@@ -113,7 +113,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> NightFolder:
-    """The nights of days 2 and 3; the work folder is put aside, to be copied to its place."""
+    """The nights of days 2 and 3, and a copy of their work folder."""
     path = tmp_path_factory.mktemp("faults")
     folder = NightFolder.write(path, 4, mlflow={"tracking_uri": f"sqlite:///{path}/mlflow.db"})
     space = {"stages.fm.embedding.learning_rate": {"choice": [0.02, 0.03]}}
@@ -121,7 +121,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> NightFo
     done = folder.run("backfill", "--from", str(day(2)), "--to", str(day(3)))
     assert done.exit_code == 0, done.stderr
     assert folder.aliases() == {"challenger": "2", "champion": "2", "previous_champion": "1"}
-    (path / "work").rename(path / "prepared")
+    (path / "work/results").mkdir()
+    shutil.copytree(path / "work", path / "prepared")
     return folder
 
 
@@ -136,15 +137,11 @@ def mlflow_port(prepared: NightFolder) -> Iterator[int]:
 
 @pytest.fixture
 def place(prepared: NightFolder, mlflow_port: int, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """The work folder is as the two nights left it; MLflow's database is shared: no fault lets a verb promote."""
+    """All cases share the work folder and MLflow's database: no fault lets a verb come to a result."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    work = prepared.path / "work"
-    shutil.copytree(prepared.path / "prepared", work)
-    (work / "results").mkdir()
     with ExitStack() as around:
-        yield Place(prepared, {}, str(work / "results/out"), around, mlflow_port)
-    shutil.rmtree(work)
+        yield Place(prepared, {}, str(prepared.path / "work/results/out"), around, mlflow_port)
 
 
 def full_disk(place: Place) -> None:
@@ -191,7 +188,7 @@ def mlflow_lost(place: Place) -> None:
     """It has answered, and then does no more."""
     relay = Relay(place.mlflow_port)
     place.sets["mlflow.tracking_uri"] = f"http://127.0.0.1:{relay.port}"
-    place.around.enter_context(at(Moment("after", "pipeline.registry.server:reach"), relay.cut))
+    place.around.enter_context(at(Call("after", "pipeline.registry.server:reach"), relay.cut))
 
 
 def no_bucket_of_log(place: Place) -> None:
@@ -249,13 +246,13 @@ def test_a_fault_ends_in_words_and_the_documented_exit_code(place, fault, verb, 
 @pytest.mark.parametrize(
     ("verb", "moment"),
     [
-        ("train", Moment("before", "pipeline.retrain.run:encoded_store")),
-        ("train", Moment("before", "pipeline.training.checkpoint:save")),
-        ("nightly", Moment("before", "pipeline.training.on_ray.trainer:fit")),
-        ("nightly", Moment("before", "pipeline.registry.versions:register")),
-        ("rebuild", Moment("after", "pipeline.data.passes:count_values")),
-        ("score", Moment("before", "pipeline.scoring.day_folder:DayFolder.publish")),
-        ("sweep", Moment("before", "pipeline.sweep.standings:Standings.complete")),
+        ("train", Call("before", "pipeline.retrain.run:encoded_store")),
+        ("train", Call("before", "pipeline.training.checkpoint:save")),
+        ("nightly", Call("before", "pipeline.training.on_ray.trainer:fit")),
+        ("nightly", Call("before", "pipeline.registry.versions:register")),
+        ("rebuild", Call("after", "pipeline.data.passes:count_values")),
+        ("score", Call("before", "pipeline.scoring.day_folder:DayFolder.publish")),
+        ("sweep", Call("before", "pipeline.sweep.standings:Standings.complete")),
     ],
     ids=str,
 )
