@@ -3,21 +3,19 @@
 import contextlib
 import functools
 import importlib
-import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
+import forked
+
 import jobs.nightly
-from jobs.__main__ import main
 from jobs.console import ProgressView
 from pipeline.runtime.progress import Event
 
@@ -50,19 +48,23 @@ class Shown:
 
 @dataclass(frozen=True)
 class FirstCheckpoint:
-    """While ranks train, when a checkpoint of theirs is there."""
+    """While ranks train, when a checkpoint of theirs is there; of a command in the folder of its nights."""
 
     def __str__(self) -> str:
         return "while training"
 
 
-Moment = Call | Shown
-
-
 @contextlib.contextmanager
-def at(moment: Moment, action: Callable[[], object]) -> Iterator[None]:
+def at(moment: Call | Shown | FirstCheckpoint, action: Callable[[], object]) -> Iterator[None]:
     """Do it at that moment, once; all else is as it was."""
-    with _when_shown(moment, action) if isinstance(moment, Shown) else _when_called(moment, action):
+    match moment:
+        case Call():
+            watching = _when_called(moment, action)
+        case Shown():
+            watching = _when_shown(moment, action)
+        case FirstCheckpoint():
+            watching = _at_first_checkpoint(action)
+    with watching:
         yield
 
 
@@ -103,38 +105,23 @@ def _when_called(moment: Call, action: Callable[[], object]) -> Iterator[None]:
         yield
 
 
-def killed(arguments: list[str], ray_address: str, moment: Moment | FirstCheckpoint, work: Path) -> int | None:
+@contextlib.contextmanager
+def _at_first_checkpoint(action: Callable[[], object]) -> Iterator[None]:
+    runs = Path.cwd() / "work" / "runs"
+    earlier = set(runs.glob("*/checkpoint_*"))
+
+    def watch() -> None:
+        while not set(runs.glob("*/checkpoint_*")) - earlier:
+            time.sleep(0.005)
+        action()
+
+    threading.Thread(target=watch, daemon=True).start()
+    yield
+
+
+def killed(arguments: list[str], folder: Path, ray_address: str, moment: Call | Shown | FirstCheckpoint) -> int:
     """The exit code of `nightjar arguments` in a process of its own that SIGKILL ends at that moment, if it comes."""
-    process = _forks().Process(target=_run, args=(arguments, ray_address, moment, work))
-    process.start()
-    process.join(timeout=240)
-    return process.exitcode
-
-
-@functools.cache
-def _forks() -> ForkServerContext:
-    """Of a process that has imported what takes seconds, and starts no thread before it forks."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.nights.night", "mlflow", "matplotlib.pyplot"])
-    return context
-
-
-def _run(arguments: list[str], ray_address: str, moment: Moment | FirstCheckpoint, work: Path) -> None:
-    os.environ["RAY_ADDRESS"] = ray_address
-    sys.argv = ["nightjar", *arguments]
-    if isinstance(moment, FirstCheckpoint):
-        threading.Thread(target=_kill_at_checkpoint, args=(work,), daemon=True).start()
-        main()
-    else:
-        with at(moment, _kill):
-            main()
-
-
-def _kill_at_checkpoint(work: Path) -> None:
-    earlier = set(work.glob("runs/*/checkpoint_*"))
-    while not set(work.glob("runs/*/checkpoint_*")) - earlier:
-        time.sleep(0.005)
-    _kill()
+    return forked.start(arguments, folder, ray_address, functools.partial(at, moment, _kill)).ended().exit_code
 
 
 def _kill() -> None:

@@ -80,8 +80,10 @@ def hanging_up() -> Iterator[tuple[str, list[str]]]:
 class Relay(socketserver.ThreadingTCPServer):
     """A port of its own before a server's on this machine; when it is cut, the server is gone for who went by it."""
 
-    def __init__(self, to_port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Copy)
+    allow_reuse_address = True
+
+    def __init__(self, to_port: int, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Copy)
         self.to_port, self.is_cut = to_port, threading.Event()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -1,8 +1,10 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 from command import nightjar
 
@@ -10,15 +12,15 @@ TINY = ["--fields", "3", "--vocab", "60", "--batch-size", "16", "--hidden", "4",
 STEP_KEYS = {"rows_per_second", "step_seconds", "data_wait", "peak_memory_bytes", "table_bytes", "limits", "ratios"}
 
 
-def bench_alone(*arguments: str) -> dict[str, Any]:
+def bench_alone(folder: Path, *arguments: str) -> dict[str, Any]:
     """In a process of its own, which has no Ray cluster yet; its last line."""
-    command = [sys.executable, "-m", "jobs", "bench", *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = forked.start(["bench", *arguments, "--json"], folder).ended()
+    assert done.exit_code == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return report
 
 
+@pytest.mark.slow
 def test_step_reports_rates_limits_and_ratios(tmp_path):
     done = nightjar("bench", "step", "--model", "fnn", *TINY, "--seconds", "0.02", "--json", cwd=tmp_path)
     assert done.exit_code == 0, done.stderr
@@ -91,8 +93,8 @@ def test_two_ranks_share_the_batch_or_take_one_each(tmp_path):
 
 
 @pytest.mark.ray
-def test_feed_reports_a_pass_and_its_start():
-    report = bench_alone("feed", "--fields", "3", "--vocab", "60", "--rows", "70000")
+def test_feed_reports_a_pass_and_its_start(tmp_path):
+    report = bench_alone(tmp_path, "feed", "--fields", "3", "--vocab", "60", "--rows", "70000")
     assert report["rows"] == 70_000
     for name in ("rows_per_second", "rows_per_second_after_start", "first_window_seconds", "first_pass_seconds"):
         assert report[name] > 0, name
@@ -100,8 +102,8 @@ def test_feed_reports_a_pass_and_its_start():
 
 
 @pytest.mark.ray
-def test_job_is_held_against_its_steps():
-    report = bench_alone("job", "--model", "deepfm", *TINY, "--rows", "2000", "--seconds", "0.05")
+def test_job_is_held_against_its_steps(tmp_path):
+    report = bench_alone(tmp_path, "job", "--model", "deepfm", *TINY, "--rows", "2000", "--seconds", "0.05")
     assert report["rows_per_second"] > 0
     assert 0 <= report["data_wait"] < 1
     assert report["threads_of_rank"] == report["step"]["shape"]["threads"] == 1

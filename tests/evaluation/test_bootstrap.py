@@ -37,9 +37,9 @@ def test_estimates_are_the_differences_of_the_metrics(weights: NDArray[np.int64]
 
 
 def test_the_interval_of_log_loss_is_that_of_the_mean_of_paired_differences():
-    logits, base_logits, labels = two_models(20_000, seed=2)
+    logits, base_logits, labels = two_models(5_000, seed=2)
     differences = nats(logits, labels) - nats(base_logits, labels)
-    reach = 1.96 * differences.std() / np.sqrt(20_000)
+    reach = 1.96 * differences.std() / np.sqrt(5_000)
     found = compare(logits, base_logits, labels, draws=Bootstrap(1_000)).log_loss
     assert found.estimate == pytest.approx(differences.mean())
     assert found.high - found.estimate == pytest.approx(reach, rel=0.15)

@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import forked
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -163,19 +165,16 @@ def test_the_module_is_the_command(folder):
 
 
 def test_ctrl_c_kills_the_run_and_the_same_command_goes_on(folder, ray_address):
-    command = [sys.executable, "-m", "jobs", "train", "--config", "train.yaml", "--json"]
-    for override in ("work_uri=interrupted", "stages.fnn.epochs=200"):
-        command += ["--set", override]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    train = subprocess.Popen(command, cwd=folder, env={**os.environ, "RAY_ADDRESS": ray_address}, text=True, **pipes)
-    for line in train.stderr or ():
-        if line.startswith("train fnn"):
-            train.send_signal(signal.SIGINT)
-            break
-    _, rest = train.communicate(timeout=60)
-    assert train.returncode == 130
-    assert "interrupted; the same command goes on" in rest
-    assert "Traceback" not in rest
+    overrides = ("--set", "work_uri=interrupted", "--set", "stages.fnn.epochs=200")
+    train = forked.start(["train", "--config", "train.yaml", "--json", *overrides], folder, ray_address)
+    while "\ntrain fnn" not in train.stderr.read_text():
+        assert train.process.is_alive()
+        time.sleep(0.01)
+    os.kill(train.process.pid, signal.SIGINT)
+    done = train.ended(within_seconds=60)
+    assert done.exit_code == 130
+    assert "interrupted; the same command goes on" in done.stderr
+    assert "Traceback" not in done.stderr
     client = MlflowClient(f"sqlite:///{folder}/interrupted/mlflow.db")
     assert {run.info.status for run in client.search_runs(["1"])} == {"KILLED"}
     (run_folder,) = (folder / "interrupted" / "runs").iterdir()

@@ -1,6 +1,5 @@
 """Nights that are killed, that lose MLflow or the disk: the same command goes on, and comes to what it would have."""
 
-import contextlib
 import json
 import shutil
 import signal
@@ -14,7 +13,7 @@ from command import Done
 from disks import fill, mounted
 from faults import Call, FirstCheckpoint, Shown, at, killed
 from night_folder import MODEL, STAGE, NightFolder, day
-from processes import free_port, served
+from processes import Relay, free_port, served
 
 from pipeline.nights.records import Night
 
@@ -75,13 +74,11 @@ def champion_was_accepted(folder: NightFolder) -> bool:
 
 @pytest.mark.timeout(900)  # two dozen processes start, one after the other
 def test_a_night_killed_at_every_step_comes_to_what_an_undisturbed_one_does(folder, undisturbed, ray_address):
-    command = ["nightly", "--config", str(folder.path / "nightly.yaml"), "--date", str(day(3))]
+    command = ["nightly", "--config", "nightly.yaml", "--date", str(day(3))]
     trains = range(MOMENTS.index(FirstCheckpoint()), MOMENTS.index(FirstCheckpoint()) + 2)
     for number, moment in enumerate(MOMENTS):
         options = BY_A_RANK if number in trains else ()  # for the others its start would be but seconds lost
-        assert killed([*command, *options], ray_address, moment, folder.path / "work") == -signal.SIGKILL, (
-            f"not killed {moment}"
-        )
+        assert killed([*command, *options], folder.path, ray_address, moment) == -signal.SIGKILL, f"not killed {moment}"
         assert champion_was_accepted(folder), f"after a kill {moment}"
         assert len(runs_of(folder, undisturbed["key"])) == 1, f"after a kill {moment}"
 
@@ -100,32 +97,28 @@ def test_a_night_killed_at_every_step_comes_to_what_an_undisturbed_one_does(fold
     assert json.loads(newest.read_text())["released"]
 
 
-@pytest.mark.timeout(900)  # three servers start
 def test_a_night_that_loses_mlflow_says_so_and_goes_on_when_it_is_back(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    port = free_port()
+    server_port, port = free_port(), free_port()
     folder = NightFolder.write(tmp_path, 2, mlflow={"tracking_uri": f"http://127.0.0.1:{port}"})
     server = ["server", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1"]
     server += ["--artifacts-destination", f"{tmp_path}/artifacts"]
-    for lost in (
-        Shown("begins", "score with champion"),
-        Call("before", "pipeline.registry.versions:register"),
-    ):
-        with contextlib.ExitStack() as running:
-            running.enter_context(served(server, port, tmp_path))
-            with at(lost, running.close):
+    with served(server, server_port, tmp_path):
+        for lost in (Shown("begins", "score with champion"), Call("before", "pipeline.registry.versions:register")):
+            with at(lost, Relay(server_port, port).cut):
                 done = folder.night(2)
-        assert done.exit_code == 1, done.stderr
-        assert f"MLflow at http://127.0.0.1:{port} does not take what it is sent: " in done.stderr
-        assert "the same command goes on from here" in done.stderr
-        assert "Traceback" not in done.stderr
-    with served(server, port, tmp_path):
+            assert done.exit_code == 1, done.stderr
+            assert f"MLflow at http://127.0.0.1:{port} does not take what it is sent: " in done.stderr
+            assert "the same command goes on from here" in done.stderr
+            assert "Traceback" not in done.stderr
+        relay = Relay(server_port, port)
         done = folder.night(2)
         assert done.exit_code == 0, done.stderr
         assert "there is no champion yet" in done.stdout
         (run,) = runs_of(folder, folder.record(2).key)
         assert run.info.status == "FINISHED"
         assert folder.aliases() == {"challenger": "1", "champion": "1"}
+        relay.cut()
     assert "train fm" not in done.stderr, "it was trained before the server was lost again"
 
 
