@@ -18,13 +18,16 @@ demo: install
 	.venv/bin/nightjar generate data/demo/logs --days 8 --rows-per-day 50000 --seed 7
 	.venv/bin/nightjar train --config jobs/configs/demo.yaml
 
+# Two processes take a file each, with Ray clusters and servers of their own: most tests wait for those.
+PYTEST = .venv/bin/pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 # Everything but what needs a CUDA device.
 test: install
-	.venv/bin/pytest -q -m 'not gpu'
+	$(PYTEST) -m 'not gpu'
 
 # Without Ray, servers and whole runs.
 test-fast: install
-	.venv/bin/pytest -q
+	$(PYTEST)
 
 lint: install
 	.venv/bin/ruff check .

@@ -35,6 +35,11 @@ os.environ |= {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for servers and clusters comes first: the many short tests then fill what time processes have left."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None and item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def spec() -> FeatureSpec:
     return FeatureSpec.model_validate(SPEC)
@@ -60,10 +65,13 @@ def cluster() -> Iterator[None]:
     import ray.data
     from ray.cluster_utils import Cluster
 
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    nodes.add_node(num_cpus=2)
-    importable = {"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}}
-    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR", runtime_env=importable)
+    # Processes that do no work for a test, and cost seconds.
+    without = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # workers import what tests define
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, **without})
+        nodes.add_node(num_cpus=2)
+    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()
