@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.data import vocabulary
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary, log_bucket
+from schemas.checking import derived
 from schemas.features import FeatureField, FeatureSpec, LogBucketEncoder, QuantileBucketEncoder, VocabularyEncoder
 
 ROWS, POSITIVES, BAD, BAD_BECAUSE = "sound rows", "positives", "bad rows", "bad: "
@@ -139,9 +140,9 @@ def _counted_by_value(spec: FeatureSpec) -> FeatureSpec:
     def by_value(field: FeatureField) -> FeatureField:
         is_number = field.kind == "numeric"
         encoder = QuantileBucketEncoder(type="quantile_bucket") if is_number else VocabularyEncoder()
-        return field.model_copy(update={"encoder": encoder})
+        return derived(field, encoder=encoder)
 
-    return spec.model_copy(update={"fields": tuple(map(by_value, spec.fields))})
+    return derived(spec, fields=tuple(map(by_value, spec.fields)))
 
 
 def _num_missing(column: pa.ChunkedArray, field: FeatureField) -> int:

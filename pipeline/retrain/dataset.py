@@ -36,11 +36,12 @@ TRAINING = (
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a retrain reads, chosen and checked before anything expensive; `identity` is that of the whole retrain."""
+    """Which days of the log a retrain is about, and their files: chosen and checked before anything expensive."""
 
     manifest: Manifest
     split: ResolvedSplit
     identity: str
+    """The name of the whole retrain: same config, log and code, same name."""
     learned_before: tuple[date, ...] = ()
     """Days that the registered model had learned, for stages that start from it."""
 
@@ -118,7 +119,7 @@ def _encode(
     config: TrainConfig, inputs: Inputs, show: Show, vocab: Vocabulary, reused: Sequence[StoredPart], uri: str
 ) -> Store:
     """A store of all days at `uri`; those that are `reused` stay where they are."""
-    trainer.check_memory(config, vocab.num_ids)  # before the longer pass, too
+    trainer.check_memory(config.table, config.cluster, config.plan, vocab.num_ids)  # before the longer pass, too
     show(Event("encode rows", 0, 1))
     files.remove(uri)
     store.write_vocabulary(uri, vocab)

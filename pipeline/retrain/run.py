@@ -110,7 +110,7 @@ def train(prepared: Prepared, run: Retrain, show: Show) -> Trained:
     config, inputs, run_uri = prepared.config, prepared.inputs, prepared.run_uri
     encoded = encoded_store(config, inputs, show, warm_start.vocabulary_of(prepared.bundles))
     warm_start.lay_out(prepared.bundles, run_uri)
-    trainer.check_memory(config, encoded.num_ids)
+    trainer.check_memory(config.table, config.cluster, config.plan, encoded.num_ids)
     run.open_stages(config.plan)
     log = run.log
     failures = trainer.fit(Job(config, encoded, run_uri, log, open_log=log.open), _points_to(show))

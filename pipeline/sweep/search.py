@@ -19,6 +19,7 @@ from pipeline.sweep.outcome import Summary
 from pipeline.sweep.standings import Standings
 from pipeline.sweep.task import Task
 from pipeline.training.on_ray import trainer
+from schemas.checking import derived
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.errors import Refusal
 from schemas.loading import absolute
@@ -68,10 +69,9 @@ def _check_memory(settings: SweepConfig, task: Task) -> None:
     """Each trial holds a whole table."""
     largest = max(task.configs.values(), key=lambda config: config.table.dimension)
     at_once = min(settings.concurrent or int(ray.cluster_resources().get("CPU", 1)), len(task.configs))
-    whole = largest.table.model_copy(update={"placement": "replicated"})
-    ranks = ClusterConfig(num_workers=max(1, at_once))
+    whole, ranks = derived(largest.table, placement="replicated"), ClusterConfig(num_workers=max(1, at_once))
     try:
-        trainer.check_memory(largest.model_copy(update={"table": whole, "cluster": ranks}), task.store.num_ids)
+        trainer.check_memory(whole, ranks, largest.plan, task.store.num_ids)
     except Refusal as refusal:
         raise Refusal(
             found=refusal.found,

@@ -7,6 +7,7 @@ from math import ceil
 
 from pipeline.data.store import Store
 from pipeline.training.rank import Rank
+from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.stage import EarlyStopConfig, StageConfig
 from schemas.sweep import Trial, lineage, owner
@@ -52,8 +53,8 @@ def with_looks(config: TrainConfig, name: str, every_epochs: float) -> TrainConf
         return config
     early_stop = EarlyStopConfig(every_epochs=every_epochs, patience=NEVER)
     of_name = {stage.name: stage for stage in config.stages}
-    of_name[owner(config, name)] = of_name[owner(config, name)].model_copy(update={"early_stop": early_stop})
-    return config.model_copy(update={"stages": tuple(of_name.values())})
+    of_name[owner(config, name)] = derived(of_name[owner(config, name)], early_stop=early_stop)
+    return derived(config, stages=tuple(of_name.values()))
 
 
 def shared_stages(configs: Sequence[TrainConfig], name: str) -> tuple[StageConfig, ...]:

@@ -88,6 +88,14 @@ def test_with_both_the_champion_goes_on_beside_the_whole_plan(logs, tracking):
     assert tonight.inputs.learned_days(cold[0]) == tuple(DAYS[:5])
 
 
+def test_a_stage_that_is_called_like_the_champions_is_refused_and_not_taken_for_it(logs, tracking):
+    config = config_of(
+        logs, {"start": "both"}, stages=[{**STAGES[0], "name": "warm"}, {**STAGES[1], "init_from": "warm"}]
+    )
+    with pytest.raises(Refusal, match="two stages are named 'warm'"):
+        tonight_of(tracking, config, DAYS[5])
+
+
 def test_with_no_new_day_there_is_nothing_to_learn(logs, tracking):
     tonight = tonight_of(tracking, config_of(logs), DAYS[3])
     assert tonight.start == "none"

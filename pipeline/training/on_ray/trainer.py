@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +20,9 @@ from pipeline.training.on_ray import worker
 from pipeline.training.on_ray.progress import Board, Posting, watched
 from pipeline.training.on_ray.worker import Job
 from pipeline.training.rank import Rank
-from schemas.config import ClusterConfig, TrainConfig
+from schemas.config import ClusterConfig, TableConfig
 from schemas.errors import INTERRUPTED, Failure, Refusal
+from schemas.stage import StageConfig
 
 # Ray Train's controller takes one report of each rank a poll, and a rank waits with its next one for that: at Ray's own
 # interval of 2 s four short stages would wait for eight.
@@ -109,20 +111,20 @@ def check_placement(cluster: ClusterConfig) -> None:
         )
 
 
-def check_memory(config: TrainConfig, num_ids: int) -> None:
-    """Refuse a table that no placement of the ranks has memory for."""
+def check_memory(table: TableConfig, cluster: ClusterConfig, stages: Sequence[StageConfig], num_ids: int) -> None:
+    """Refuse a table that no placement of the ranks has memory for while they train these stages."""
     need = memory.need(
         num_ids,
-        config.table.dimension,
-        config.cluster.num_ranks,
-        is_sharded=config.table.placement == "row_sharded",
-        has_moments=any(stage.embedding.name == "adam" for stage in config.plan),
+        table.dimension,
+        cluster.num_ranks,
+        is_sharded=table.placement == "row_sharded",
+        has_moments=any(stage.embedding.name == "adam" for stage in stages),
     )
     ray_nodes = [node for node in ray.nodes() if node["Alive"]]
     # What Ray gives out is what was free when it started, which costs nothing to look at. Where it falls short, other
     # programs may have held the rest: the nodes are asked what they have in all.
-    if memory.num_missing(need, [_node(node, config.cluster, _free_bytes(node)) for node in ray_nodes]):
-        memory.check(need, [_node(node, config.cluster, total) for node, total in _with_total_bytes(ray_nodes)])
+    if memory.num_missing(need, [_node(node, cluster, _free_bytes(node)) for node in ray_nodes]):
+        memory.check(need, [_node(node, cluster, total) for node, total in _with_total_bytes(ray_nodes)])
 
 
 def _node(node: dict[str, Any], cluster: ClusterConfig, total_bytes: int) -> Node:
