@@ -1,5 +1,6 @@
 """The Arrow schema a FeatureSpec implies, and a check of a Parquet footer or a table against it."""
 
+from collections import Counter
 from collections.abc import Callable
 from difflib import get_close_matches
 
@@ -63,6 +64,7 @@ def check(schema: pa.Schema, spec: FeatureSpec, where: str, *, labelled: bool = 
     unknown = [name for name in schema.names if name not in known]
     if not labelled:
         expected = {name: kind for name, kind in expected.items() if name in spec.scoring_columns}
+    _check_names([name for name in schema.names if labelled or name in {*expected, spec.partition}], where)
     for column, (is_right, in_words) in expected.items():
         if column not in schema.names:
             raise Refusal(
@@ -85,6 +87,17 @@ def check(schema: pa.Schema, spec: FeatureSpec, where: str, *, labelled: bool = 
             expected="every column of the log to be a field, or named under `ignored`",
             where=where,
             remedy="add each to `fields` if it is known before the click, else to `ignored`",
+        )
+
+
+def _check_names(names: list[str], where: str) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise Refusal(
+            found=f"{names.count(twice[0])} columns named {twice[0]!r}",
+            expected="every column's name once in a file",
+            where=where,
+            remedy="leave one of them out, or give it another name, where the log is written",
         )
 
 

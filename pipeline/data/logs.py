@@ -1,26 +1,31 @@
-"""Find the Parquet files of a click log, freeze them in a manifest, read them in parts."""
+"""Freeze the Parquet files of a click log in a manifest, and read them in parts."""
 
 import hashlib
 import json
+import logging
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.runtime import files
+from pipeline.data import day_column
+from pipeline.data.log_listing import Info, LeftAside, days_of, in_words, look, without_files
 from schemas import click_log
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
+__all__ = ["LeftAside", "LogFile", "Manifest", "Part", "days_of", "find", "read_part"]
+
 FOOTER_THREADS = 16
 FOOTER_TAIL_BYTES = 8  # the footer's length and the magic bytes "PAR1"
+MAGIC = (b"PAR1", b"PARE")  # the second, of an encrypted file, that it be refused as one that cannot be read
+MAX_NAMES = 5  # in a warning
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Part:
     day: date
     index: int
     row_groups: tuple[tuple[str, int], ...]
+    unproven_column: str | None = None
+    """As in `Manifest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,10 @@ class Manifest:
     """The files of a run, in the order of days, then of names."""
 
     files: tuple[LogFile, ...]
+    left_aside: tuple[LeftAside, ...] = ()
+    """What lies among them and is not read."""
+    unproven_column: str | None = None
+    """Named like the partition, and not proven by every footer to hold the path's day: whoever reads rows looks."""
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -67,8 +78,11 @@ class Manifest:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def of_days(self, days: Sequence[date]) -> "Manifest":
-        wanted = set(days)
-        return Manifest(tuple(file for file in self.files if file.day in wanted))
+        """What was left aside beside the days stays with all of them."""
+        wanted = {*days}
+        files = tuple(file for file in self.files if file.day in wanted)
+        left_aside = tuple(one for one in self.left_aside if one.day is None or one.day in wanted)
+        return Manifest(files, left_aside, self.unproven_column)
 
     def to_json(self) -> str:
         return json.dumps([asdict(file) for file in self.files], default=str, indent=1)
@@ -84,111 +98,78 @@ class Manifest:
             files = [file for file in self.files if file.day == day]
             groups = [(file.uri, group) for file in files for group in range(len(file.row_group_rows))]
             count = min(len(groups), math.ceil(sum(file.num_rows for file in files) / rows_per_part))
-            parts += [Part(day, index, tuple(groups[index::count])) for index in range(count)]
+            parts += [Part(day, index, tuple(groups[index::count]), self.unproven_column) for index in range(count)]
         return parts
 
 
-def days_of(logs_uri: str, spec: FeatureSpec) -> list[date]:
-    """Days with a `<partition>=YYYY-MM-DD` folder, oldest first."""
-    prefix = f"{spec.partition}="
-    refused: tuple[type[Exception], ...] = (ValueError, ImportError, *files.errors())
-    try:
-        fs, root = fsspec.core.url_to_fs(logs_uri)
-        names = [os.path.basename(path.rstrip("/")) for path in fs.ls(root, detail=False)]  # noqa: PTH119 (a URI's)
-    except (FileNotFoundError, NotADirectoryError):
-        names = []
-    except refused as error:
-        raise Refusal(
-            found=f"{type(error).__name__}: {error}",
-            expected="a folder that can be listed",
-            where=logs_uri,
-            remedy="check the URI and the credentials of its file system",
-        ) from error
-    days = [_parse_day(name.removeprefix(prefix), logs_uri) for name in names if name.startswith(prefix)]
-    if not days:
-        raise Refusal(
-            found=f"no {prefix}YYYY-MM-DD folder",
-            expected=f"one folder a day, for example {prefix}2026-11-19/",
-            where=logs_uri,
-            remedy="set data.logs_uri to the folder that holds the days, or write a log with `nightjar generate`",
-        )
-    return sorted(days)
-
-
 def find(logs_uri: str, days: Sequence[date], spec: FeatureSpec, *, labelled: bool = True) -> Manifest:
-    """The manifest of these days, each file's footer read and its schema checked; Refusal for what is amiss."""
-    fs, root = fsspec.core.url_to_fs(logs_uri)
-    paths: list[tuple[date, dict[str, Any]]] = []
+    """The manifest of these days, each file's footer read and its schema checked; Refusal for what is amiss.
+
+    What is left aside is told in one warning, and named in the manifest.
+    """
+    listing = look(logs_uri, spec)
+    candidates: list[tuple[date, Info]] = []
+    left_aside = list(listing.left_aside)
     for day in days:
-        folder = f"{root}/{spec.partition}={day}"
-        infos = sorted(fs.ls(folder, detail=True), key=lambda info: str(info["name"])) if fs.exists(folder) else None
-        paths += [(day, info) for info in _data_files(infos, f"{logs_uri}/{spec.partition}={day}")]
+        infos, others = listing.files_of(day)
+        candidates += [(day, info) for info in infos]
+        left_aside += others
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        files = list(pool.map(lambda found: _read_footer(fs, found[0], found[1], spec, labelled), paths))
-    manifest = Manifest(tuple(files))
+        read = list(pool.map(lambda found: _read_file(listing.fs, found[0], found[1], spec, labelled), candidates))
+    left_aside += [other for one in read for other in one.left_aside]
+    manifest = Manifest(
+        files=tuple(file for one in read for file in one.files),
+        left_aside=tuple(sorted(left_aside, key=lambda one: one.uri)),
+        unproven_column=next((one.unproven_column for one in read if one.unproven_column), None),
+    )
     for day in days:
-        if manifest.of_days([day]).num_rows == 0:
-            raise Refusal(
-                found="no rows",
-                expected="at least one row a day",
-                where=f"{logs_uri}/{spec.partition}={day}",
-                remedy="write the day again, or leave it out of the split's dates",
-            )
+        _check_day(manifest.of_days([day]), f"{logs_uri}/{spec.partition}={day}")
+    if left_aside:
+        names = ", ".join(f"{one.uri} ({one.reason})" for one in manifest.left_aside[:MAX_NAMES])
+        more = " ..." if len(left_aside) > MAX_NAMES else ""
+        logger.warning("the log holds what is read for no day: %s; %s%s", in_words(left_aside), names, more)
     return manifest
 
 
+def _check_day(manifest: Manifest, where: str) -> None:
+    """Refuse a day of which nothing is left to read."""
+    if not manifest.files:
+        raise without_files(where, [one for one in manifest.left_aside if one.day])
+    if manifest.num_rows == 0:
+        raise Refusal(
+            found="no rows",
+            expected="at least one row a day",
+            where=where,
+            remedy="write the day again, or leave it out of the split's dates",
+        )
+
+
 def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, str]]:
-    """The part's rows, a row group at a time, each with the place to name in an error."""
+    """The part's rows, a row group at a time, each with the place to name in an error.
+
+    Raises Refusal for a file that cannot be read, or whose own column says another day than its path.
+    """
+    unproven = part.unproven_column
+    wanted = list(dict.fromkeys([*columns, *([unproven] if unproven else [])]))
     for uri, group in part.row_groups:
         where = f"{uri}, row group {group}"
         try:
             with fsspec.open(uri, "rb") as stream:
-                yield pq.ParquetFile(stream).read_row_group(group, columns=list(columns)), where
+                table = pq.ParquetFile(stream).read_row_group(group, columns=wanted)
         except (pa.ArrowInvalid, OSError) as error:
             raise _unreadable(where, error) from error
+        if unproven and unproven in table.column_names:
+            day_column.check(table.column(unproven), unproven, part.day, where)
+            table = table if unproven in columns else table.drop_columns([unproven])
+        yield table, where
 
 
-def _parse_day(text: str, logs_uri: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise Refusal(
-            found=f"a partition named {text!r}",
-            expected="a day, YYYY-MM-DD",
-            where=logs_uri,
-            remedy="rename the folder, or move it out of the log",
-        ) from error
-
-
-def _data_files(infos: Sequence[dict[str, Any]] | None, where: str) -> list[dict[str, Any]]:
-    """Files that hold rows: those whose names start with `_` or `.` are other tools' notes."""
-    if infos is None:
-        raise Refusal(
-            found="no such day",
-            expected="a folder of Parquet files",
-            where=where,
-            remedy="choose a day that the log has, or wait until it is written",
-        )
-    data = [info for info in infos if info["type"] == "file" and _basename(info)[0] not in "_."]
-    if not data:
-        raise Refusal(
-            found="a day without files",
-            expected="at least one Parquet file",
-            where=where,
-            remedy="write the day again, or leave it out of the split's dates",
-        )
-    return data
-
-
-def _basename(info: dict[str, Any]) -> str:
-    return str(info["name"]).rsplit("/", 1)[-1]
-
-
-def _read_footer(
-    fs: fsspec.AbstractFileSystem, day: date, info: dict[str, Any], spec: FeatureSpec, labelled: bool
-) -> LogFile:
+def _read_file(fs: fsspec.AbstractFileSystem, day: date, info: Info, spec: FeatureSpec, labelled: bool) -> Manifest:
+    """What one file adds to the manifest. Not Parquet is only what neither its name nor its first bytes call so."""
     uri = fs.unstrip_protocol(info["name"])
     try:
+        if not uri.endswith(".parquet") and fs.cat_file(info["name"], start=0, end=4) not in MAGIC:
+            return Manifest((), (LeftAside(uri, "not Parquet", day),))
         with fs.open(info["name"], "rb") as stream:
             footer = pq.ParquetFile(stream)
             rows = tuple(footer.metadata.row_group(i).num_rows for i in range(footer.metadata.num_row_groups))
@@ -197,7 +178,9 @@ def _read_footer(
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(uri, error) from error
     click_log.check(footer.schema_arrow, spec, uri, labelled=labelled)
-    return LogFile(uri, day, int(info["size"]), rows, digest)
+    file = LogFile(uri, day, int(info["size"]), rows, digest)
+    is_proven = day_column.is_proven(footer, spec.partition, day, uri)
+    return Manifest((file,), unproven_column=None if is_proven else spec.partition)
 
 
 def _unreadable(where: str, error: Exception) -> Refusal:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from pipeline.data import logs
+from pipeline.data.log_listing import in_words
 from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation import gate
 from pipeline.evaluation.gate import Evidence, Reason
@@ -106,6 +107,9 @@ def _inspect(night: NightRun) -> Looks:
             earlier = [*before, *new[:number]][-config.night.quality.trailing_days :]
             found += bounds.breaches(one, earlier, config.night.quality)
         note("; ".join(breach.words for breach in found) or "within its bounds")
+        left_aside = {*trailing.left_aside, *tonight.days.manifest.left_aside}
+        if left_aside:
+            note(in_words([*left_aside]))
     night.run.log_text("profiles.json", "[" + ",\n".join(one.model_dump_json() for one in new) + "]")
     return Looks(tuple(before), tuple(new), tuple(found))
 

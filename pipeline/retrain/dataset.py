@@ -7,6 +7,7 @@ from datetime import date
 
 from pipeline.data import logs, passes, quality, split, store, vocabulary
 from pipeline.data.encoded_days import ENCODING, EncodedDays
+from pipeline.data.log_listing import in_words
 from pipeline.data.logs import Manifest
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store, StoredPart
@@ -71,7 +72,8 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
     days = logs.days_of(data.logs_uri, data.features)
     resolved = split.resolve(days, data)
     manifest = logs.find(data.logs_uri, sorted({*resolved.train_days, *resolved.test_days}), data.features)
-    show(Event("check the log", 1, 1, f"{manifest.num_rows:,} rows, {len(manifest.days)} days"))
+    note = f"{manifest.num_rows:,} rows, {len(manifest.days)} days"
+    show(Event("check the log", 1, 1, "; ".join(filter(None, [note, in_words(manifest.left_aside)]))))
     return Inputs(manifest, resolved, identity_of(config, manifest))
 
 
