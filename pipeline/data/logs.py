@@ -26,6 +26,7 @@ FOOTER_TAIL_BYTES = 8  # the footer's length and the magic bytes "PAR1"
 MAGIC = (b"PAR1", b"PARE")  # the second, of an encrypted file, that it be refused as one that cannot be read
 MAX_NAMES = 5  # in a warning
 logger = logging.getLogger(__name__)
+_told = set[LeftAside]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Manifest:
 def find(logs_uri: str, days: Sequence[date], spec: FeatureSpec, *, labelled: bool = True) -> Manifest:
     """The manifest of these days, each file's footer read and its schema checked; Refusal for what is amiss.
 
-    What is left aside is told in one warning, and named in the manifest.
+    What is left aside is named in the manifest, and told in a warning.
     """
     listing = look(logs_uri, spec)
     candidates: list[tuple[date, Info]] = []
@@ -124,11 +125,17 @@ def find(logs_uri: str, days: Sequence[date], spec: FeatureSpec, *, labelled: bo
     )
     for day in days:
         _check_day(manifest.of_days([day]), f"{logs_uri}/{spec.partition}={day}")
-    if left_aside:
-        names = ", ".join(f"{one.uri} ({one.reason})" for one in manifest.left_aside[:MAX_NAMES])
-        more = " ..." if len(left_aside) > MAX_NAMES else ""
-        logger.warning("the log holds what is read for no day: %s; %s%s", in_words(left_aside), names, more)
+    _tell(manifest.left_aside)
     return manifest
+
+
+def _tell(left_aside: Sequence[LeftAside]) -> None:
+    """In one line, once in a process: nights of a backfill look at the same days again and again."""
+    new = [one for one in left_aside if one not in _told]
+    if new:
+        _told.update(new)
+        names = ", ".join(f"{one.uri} ({one.reason})" for one in new[:MAX_NAMES])
+        logger.warning("of the log, %s: %s%s", in_words(new), names, " ..." if len(new) > MAX_NAMES else "")
 
 
 def _check_day(manifest: Manifest, where: str) -> None:

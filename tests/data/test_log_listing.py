@@ -118,6 +118,7 @@ def test_what_holds_no_rows_is_left_aside_and_told_in_one_line(logs_uri, spec, c
         ("manifest.json", "not Parquet", FIRST),
         ("pipe", "neither file nor folder", FIRST),
     }
+    logs.find(logs_uri, [FIRST], spec)
     (record,) = caplog.records
     assert "6 left aside (1 x neither file nor folder, 1 x not Parquet," in record.getMessage()
     assert "manifest.json (not Parquet)" in record.getMessage()

@@ -12,6 +12,7 @@ import pytest
 from click_logs import click_rows
 
 from pipeline.data import logs
+from pipeline.runtime import files
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
@@ -76,6 +77,14 @@ def test_each_look_sees_what_others_have_written_since_the_last(log, spec, put):
     (part,) = grown.of_days([FIRST]).parts(100)
     rows = [row for table, _ in logs.read_part(part, ["row"]) for row in table["row"].to_pylist()]
     assert rows == [*range(24, 32), *range(16, 24)]
+
+
+def test_a_day_that_was_looked_at_is_seen_to_become_complete(log, spec, put):
+    found(log, spec)
+    assert not files.is_complete(f"{log}/date={FIRST}")
+    put(f"date={FIRST}/_SUCCESS", b"")
+    logs.days_of(log, spec)
+    assert files.is_complete(f"{log}/date={FIRST}")
 
 
 def test_what_holds_no_rows_is_left_aside(log, spec, put):

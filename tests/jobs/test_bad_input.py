@@ -66,6 +66,20 @@ def truncate(logs: Path) -> None:
     path.write_bytes(path.read_bytes()[:-50])
 
 
+def nest(logs: Path) -> None:
+    (logs / f"date={FIRST}/hour=03").mkdir()
+    (logs / f"date={FIRST}/hour=03/part-0.parquet").write_text("rows")
+
+
+def delta(logs: Path) -> None:
+    (logs / "_delta_log").mkdir()
+
+
+def double(logs: Path) -> None:
+    rows = click_rows()
+    write_day(logs, FIRST, rows.append_column("age", rows["age"]))
+
+
 def empty(logs: Path) -> None:
     (logs / f"date={FIRST}/part-0.parquet").unlink()
 
@@ -84,8 +98,15 @@ def empty(logs: Path) -> None:
         (lambda logs: write_day(logs, FIRST, click_rows().slice(0, 0)), "no rows", f"date={FIRST}"),
         (truncate, "not whole Parquet", "part-0.parquet"),
         (lambda logs: (logs / f"date={FIRST}/b.parquet").write_text("text"), "not whole Parquet", "b.parquet"),
+        (nest, "hour=03/", f"date={FIRST}"),
+        (delta, "a Delta Lake table", "logs"),
+        (double, "2 columns named 'age'", "part-0.parquet"),
+        (lambda logs: (logs / "date=20261101").mkdir(), "'20261101'", "logs"),
     ],
-    ids=["missing", "renamed", "type", "no-files", "no-rows", "truncated", "not-parquet"],
+    ids=[
+        *("missing", "renamed", "type", "no-files", "no-rows", "truncated", "not-parquet"),
+        *("nested", "delta", "twice", "spelling"),
+    ],
 )
 def test_a_log_that_its_footers_give_away_is_refused_before_ray_starts(session, damage, found, where):
     damage(session.folder / "logs")

@@ -76,6 +76,14 @@ class TestTheDaysData:
         assert found in done.stderr
         assert f"date={day(NEWEST)}/part-0.parquet" in done.stderr
 
+    def test_what_is_left_aside_of_the_day_is_told_where_it_is_looked_at(self, folder, caplog):
+        (folder.path / f"logs/date={day(TRIPLED)}/manifest.json").write_text("{}")
+        (folder.path / f"logs/date={day(TRIPLED)}/part-7").touch()
+        stderr = folder.night(TRIPLED).stderr
+        assert caplog.text.count("part-7 (zero bytes)") == 1
+        (line,) = [line for line in stderr.splitlines() if "look at the day" in line and "left aside" in line]
+        assert "2 left aside (1 x not Parquet, 1 x zero bytes)" in line
+
 
 class TestTheChampionsFiles:
     @pytest.fixture
