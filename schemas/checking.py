@@ -36,16 +36,18 @@ def derived(config: Config, **changes: Any) -> Config:
 
 
 def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: int, where: str) -> Refusal:
-    key, known = _place(config_class, detail["loc"])
+    is_unknown = detail["type"] == "extra_forbidden"
+    key, known = _place(config_class, detail["loc"][:-1] if is_unknown else detail["loc"])
     more = f" (and {num_errors - 1} more)" if num_errors > 1 else ""
-    if detail["type"] == "extra_forbidden":
+    if is_unknown:
         name = str(detail["loc"][-1])
         return Refusal(
             found=f"unknown key {name!r}{more}",
             expected=f"one of {', '.join(known)}",
-            where=f"{where}: {key}",
+            where=f"{where}: {'.'.join([*key, name])}",
             remedy=_instead_of(name, known),
         )
+    place = f"{where}: {'.'.join(key) or '(top)'}"
     value = detail.get("input")
     if detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
         context = detail["ctx"]
@@ -53,14 +55,15 @@ def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: in
         return Refusal(
             found=f"{tag}: {context['tag']}" if "tag" in context else f"no key {tag!r}",
             expected=f"{tag} to be one of {context['expected_tags']}" if "tag" in context else f"a key {tag!r}",
-            where=f"{where}: {key}",
+            where=place,
             remedy="the configs in jobs/configs have one of each",
         )
+    is_no_mapping = detail["type"] in ("model_type", "model_attributes_type", "dict_type")
     found = "nothing" if detail["type"] == "missing" else repr(value) if not isinstance(value, dict) else "these keys"
     return Refusal(
         found=found[:200] + more,
-        expected=detail["msg"].removeprefix("Value error, "),
-        where=f"{where}: {key}",
+        expected="a mapping of keys to values" if is_no_mapping else detail["msg"].removeprefix("Value error, "),
+        where=place,
         remedy="correct the value; the JSON Schemas in schemas/json describe every key to your editor",
     )
 
@@ -72,11 +75,11 @@ def _instead_of(unknown: str, known: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else "remove the key"
 
 
-def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """The dotted key of pydantic's location, as it stands in the file, and the keys that are allowed beside it."""
+def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+    """Pydantic's location as keys of the file, and the keys that are allowed within the last one."""
     models: list[type[BaseModel]] = [config_class]
     key: list[str] = []
-    for part in location[:-1]:
+    for part in location:
         tagged = [model for model in models if _has_tag(model, part)]
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
         if fields:
@@ -87,7 +90,7 @@ def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tu
             continue
         key.append(str(part))
     known = sorted({name for model in models for name in model.model_fields})
-    return ".".join([*key, *map(str, location[-1:])]) or "(top)", known
+    return key, known
 
 
 def _has_tag(model: type[BaseModel], tag: int | str) -> bool:

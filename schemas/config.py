@@ -38,9 +38,9 @@ class RandomSplit(BaseModel):
     seed: int = Field(default=0, ge=0, description="Another seed holds out other rows.")
 
 
-def _split_by(split: Any) -> str:
+def _by(split: Any) -> str:
     """Which split is meant: by date, where nothing says otherwise."""
-    return str(split.get("by", "date") if isinstance(split, dict) else split.by)
+    return str(split.get("by", "date") if isinstance(split, dict) else getattr(split, "by", "date"))
 
 
 class DataConfig(BaseModel):
@@ -49,9 +49,9 @@ class DataConfig(BaseModel):
     model_config = FROZEN
     logs_uri: str = Field(description="Folder of `date=YYYY-MM-DD/` partitions, any fsspec URI.")
     features: FeatureSpec = Field(description="The columns; in YAML also a path, relative to the config's folder.")
-    split: Annotated[
-        Annotated[DateSplit, Tag("date")] | Annotated[RandomSplit, Tag("random")], Discriminator(_split_by)
-    ] = DateSplit()
+    split: Annotated[Annotated[DateSplit, Tag("date")] | Annotated[RandomSplit, Tag("random")], Discriminator(_by)] = (
+        DateSplit()
+    )
     rows_per_part: PositiveInt = Field(default=1_000_000, description="Rows of a file of the encoded store, at most.")
     validation_share: float = Field(
         default=0.0,

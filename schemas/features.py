@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FROZEN = ConfigDict(extra="forbid", frozen=True)
+# No number is infinite: JSON, in which bundles and runs keep a config, has no such number and would give back null.
+FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class VocabularyEncoder(BaseModel):
@@ -88,6 +89,11 @@ class NumericField(BaseModel):
 
 
 FeatureField = Annotated[CategoricalField | MultiValuedField | NumericField, Field(discriminator="kind")]
+WHY_NO_LABEL = {
+    "weight": "rows without a click would weigh nothing, and every model would learn that all is clicked",
+    "group": "GAUC compares clicks with other rows of their group, and no group would hold both",
+    "row_key": "0 and 1 name no row, and of rows to be scored the label is not known",
+}
 
 
 class FeatureSpec(BaseModel):
@@ -105,6 +111,17 @@ class FeatureSpec(BaseModel):
     )
     ignored: tuple[str, ...] = Field(default=(), description="Columns that are no features.")
     fields: tuple[FeatureField, ...] = Field(min_length=1, description="The columns that models read, one entry each.")
+
+    @model_validator(mode="after")
+    def _the_other_roles_can_be_played_by_their_columns(self) -> Self:
+        lists = [field.name for field in self.fields if field.kind == "multi_valued"]
+        for role in ("weight", "group", "row_key"):
+            column = getattr(self, role)
+            if column is not None and column == self.label:
+                raise ValueError(f"a {role} that is not the label: {WHY_NO_LABEL[role]}")
+            if column in lists:
+                raise ValueError(f"a {role} of one value a row: {column!r} is a multi_valued field, a list a row")
+        return self
 
     @model_validator(mode="after")
     def _columns_have_one_role(self) -> Self:

@@ -1,14 +1,14 @@
 """From a YAML file and overrides of its keys to a checked config."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from schemas.checking import BY_HAND, Config, validate
 from schemas.errors import Refusal
+from schemas.yaml_text import MAX_DEPTH, parse
 
 
 def load(config_class: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -30,25 +30,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping. Duplicate keys are refused: YAML itself would silently keep the last."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise Refusal(
             found=f"a file that cannot be read: {error}",
             expected="a YAML file",
             where=str(path),
             remedy="check the path; configs to copy are in jobs/configs",
         ) from error
-    try:
-        tree = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader that also refuses duplicates)
-    except yaml.YAMLError as error:
-        raise Refusal(
-            found=" ".join(str(getattr(error, "problem", None) or error).split()),
-            expected="valid YAML in which every key stands once",
-            where=f"{path}{_line_of(error)}",
-            remedy="correct the file at that line",
-        ) from error
+    tree = parse(text, str(path), "correct the file at that line")
     if not isinstance(tree, dict):
         raise Refusal(
-            found=f"{type(tree).__name__} at the top",
+            found=f"{'nothing' if tree is None else type(tree).__name__} at the top",
             expected="a mapping of keys to values",
             where=str(path),
             remedy="start from one of jobs/configs",
@@ -56,68 +48,70 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _line_of(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f", line {mark.line + 1}" if mark else ""
-
-
 def _apply(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    if not equals or not key:
+    *parents, last = parts = key.split(".")
+    where = f"--set {override if override.isprintable() else repr(override)}"
+    if not equals or not all(parts) or not key.isprintable() or len(parts) > MAX_DEPTH:
         raise Refusal(
-            found=repr(override), expected="a.b=c", where="--set", remedy="for example --set cluster.num_workers=2"
+            found=repr(override),
+            expected="a.b=c, each name between dots a key of the config",
+            where="--set",
+            remedy="for example --set cluster.num_workers=2",
         )
-    node: Any = tree
-    *parents, last = key.split(".")
+    node: dict[str, Any] | list[Any] = tree
     for part in parents:
-        node = _child(node, part, override)
-    value = yaml.safe_load(text)
+        node = _child(node, part, where)
+    value = parse(text, where, "write a value as YAML has it, in quotes where it is text", is_file=False)
     if isinstance(node, list):
-        node[_position(node, last, override)] = value
+        node[_index(node, last, where)] = value
     else:
         node[last] = value
 
 
-def _child(node: Any, part: str, override: str) -> Any:
+def _child(node: dict[str, Any] | list[Any], part: str, where: str) -> dict[str, Any] | list[Any]:
+    """The mapping or list at a key or element; where there is nothing yet, a mapping is put."""
     if isinstance(node, list):
-        return node[_position(node, part, override)]
-    child = node.setdefault(part, {})
-    if child is None:
-        child = node[part] = {}
+        index = _index(node, part, where)
+        if node[index] is None:
+            node[index] = {}
+        child = node[index]
+    else:
+        if node.get(part) is None:
+            node[part] = {}
+        child = node[part]
     if not isinstance(child, dict | list):
         raise Refusal(
             found=f"{part!r} holds {child!r}, which has no keys",
             expected="a key of a mapping or an element of a list",
-            where=f"--set {override}",
+            where=where,
             remedy="name the key as it stands in the config",
         )
     return child
 
 
-def _position(elements: list[Any], part: str, override: str) -> int:
-    """An element's position, given as a number or as the element's `name`."""
-    names = [element.get("name") for element in elements if isinstance(element, dict)]
+def _index(elements: list[Any], part: str, where: str) -> int:
+    names = [element.get("name") if isinstance(element, dict) else None for element in elements]
+    index = position(names, part)
+    if index is None:
+        choices = ", ".join(str(name) for name in names if name is not None)
+        raise Refusal(
+            found=repr(part),
+            expected=f"one of {choices}, or a position below {len(elements)}"
+            if choices
+            else f"a position below {len(elements)}",
+            where=where,
+            remedy="name the element as the config does",
+        )
+    return index
+
+
+def position(names: Sequence[object], part: str) -> int | None:
+    """Where in a list the element is that an override names, by its `name` or else its position; None: nowhere."""
     if part in names:
         return names.index(part)
-    if part.isdigit() and int(part) < len(elements):
-        return int(part)
-    raise Refusal(
-        found=repr(part),
-        expected=f"one of {', '.join(map(str, names))}, or a position below {len(elements)}",
-        where=f"--set {override}",
-        remedy="name the element as the config does",
-    )
+    # No `isdigit`, which superscripts are as well; a number of more digits is no position, and may be too long for int.
+    return int(part) if re.fullmatch(r"[0-9]{1,9}", part) and int(part) < len(names) else None
 
 
 def absolute(uri: str) -> str:

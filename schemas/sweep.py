@@ -25,7 +25,7 @@ from pydantic import (
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
 from schemas.features import FROZEN
-from schemas.loading import load
+from schemas.loading import load, position
 from schemas.stage import StageConfig
 
 SWEEPABLE = ("stages", "table")
@@ -159,7 +159,8 @@ def check(sweep: SweepConfig, config: TrainConfig, where: str) -> None:
 def _check_part(part: str, key: str, sweep: SweepConfig, config: TrainConfig, where: str) -> None:
     """Refuse to draw values of a stage that the swept one does not depend on."""
     known = [stage.name for stage in config.stages]
-    name = known[int(part)] if part.isdigit() and int(part) < len(known) else part
+    index = position(known, part)
+    name = part if index is None else known[index]
     used = {owner(config, stage.name) for stage in lineage(config, sweep.stage)}
     can_change = any(one.endswith("init_from") for one in sweep.space)
     if name in known and name not in used and not can_change:

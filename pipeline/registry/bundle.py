@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import AllowInfNan, BaseModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -51,7 +51,7 @@ class Origin(BaseModel):
     model_config = FROZEN
     identity: str
     training_days: tuple[date, ...]
-    results: dict[str, float]
+    results: dict[str, Annotated[float, AllowInfNan(True)]]  # of a stage that diverged too
 
 
 class Contents(BaseModel):
