@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.data import columns
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import FieldIds, Vocabulary, log_bucket
 from schemas.features import CategoricalField, FeatureField, HashEncoder, MultiValuedField, NumericField
@@ -14,13 +14,13 @@ from schemas.features import CategoricalField, FeatureField, HashEncoder, MultiV
 
 def hash64(values: pa.Array) -> np.ndarray:
     """Uint64 hash of each value's text, the same in every process and for every integer width (pandas' SipHash)."""
-    text = np.asarray(values.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=object)
+    text = np.asarray(values.cast(pa.large_string()).to_numpy(zero_copy_only=False), dtype=object)
     return np.asarray(pd.util.hash_array(text, categorize=False))
 
 
 def hash_column(column: pa.ChunkedArray) -> np.ndarray:
     """Uint64 hash of each row's value, 0 of null; each distinct value is hashed once."""
-    values, codes = _distinct(column)
+    values, codes = columns.distinct(column)
     hashes: np.ndarray = np.append(hash64(values), np.uint64(0))[codes.fill_null(len(values)).to_numpy()]
     return hashes
 
@@ -80,7 +80,7 @@ class Encoder:
                 return self._numbers(column, field, ids)
 
     def _categories(self, column: pa.ChunkedArray, field: FeatureField, ids: FieldIds) -> np.ndarray:
-        values, codes = _distinct(column)
+        values, codes = columns.distinct(column)
         if isinstance(field.encoder, HashEncoder):
             known = ids.block + (hash64(values) % np.uint64(field.encoder.num_buckets)).astype(np.int32)
         else:
@@ -90,23 +90,19 @@ class Encoder:
         return found
 
     def _bags(self, column: pa.ChunkedArray, field: MultiValuedField, ids: FieldIds) -> _FieldCells:
-        lists = _one_chunk(column)
-        row_of_value = pc.list_parent_indices(lists)
-        values = pc.list_flatten(lists)
-        present = values.is_valid()
-        row_of_value, values = row_of_value.filter(present), values.filter(present)
-        lengths = np.bincount(row_of_value.to_numpy(), minlength=len(lists))
+        values, row_of_value = columns.values_of_lists(column)
+        lengths = np.bincount(row_of_value, minlength=len(column))
         is_empty = lengths == 0
         filled = np.maximum(lengths, 1)
         bag_ids = np.empty(filled.sum(), np.int32)
         is_missing = np.repeat(is_empty, filled)
         bag_ids[is_missing] = ids.missing
-        bag_ids[~is_missing] = self._categories(pa.chunked_array([values]), field, ids)
+        bag_ids[~is_missing] = self._categories(values, field, ids)
         weights = np.repeat(1.0 / filled, filled).astype(np.float32) if field.combine == "mean" else None
         return _FieldCells(bag_ids, filled, weights)
 
     def _numbers(self, column: pa.ChunkedArray, field: NumericField, ids: FieldIds) -> _FieldCells:
-        numbers = column.cast(pa.float64(), safe=False).to_numpy()
+        numbers = columns.numbers(column).cast(pa.float64(), safe=False).to_numpy()
         # A served row may hold what training refuses: NaN and infinity count as missing, as null does.
         is_missing = ~np.isfinite(numbers)
         values = np.where(is_missing, 0.0, numbers)
@@ -160,27 +156,15 @@ class _Lookup:
 def _lookups(vocabulary: Vocabulary) -> dict[str, _Lookup]:
     hashes = hash64(vocabulary.values.column("value").combine_chunks())
     ids = vocabulary.num_reserved + np.arange(len(hashes), dtype=np.int32)
-    names, field_of_value = _distinct(vocabulary.values.column("field"))
+    names, field_of_value = columns.distinct(vocabulary.values.column("field"))
     codes = field_of_value.to_numpy()
     code_of = {name: code for code, name in enumerate(names.to_pylist())}
     of_field = {field.name: codes == code_of.get(field.name, -1) for field in vocabulary.fields}
     return {name: _Lookup(hashes[mask], ids[mask]) for name, mask in of_field.items()}
 
 
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays([pa.array([], column.type), *column.chunks])
-
-
-def _distinct(column: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
-    """(distinct values, each row's index into them, null for null)."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    encoded = _one_chunk(column).dictionary_encode()
-    return encoded.dictionary, encoded.indices
-
-
 def _floats(table: pa.Table, name: str) -> np.ndarray:
-    return np.asarray(table.column(name).cast(pa.float32()).to_numpy())
+    return np.asarray(columns.numbers(table.column(name)).cast(pa.float32(), safe=False).to_numpy())
 
 
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.data import day_column
+from pipeline.data.columns import without_views
 from pipeline.data.log_listing import Info, LeftAside, days_of, in_words, look, without_files
 from schemas import click_log
 from schemas.errors import Refusal
@@ -162,7 +163,7 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, st
         where = f"{uri}, row group {group}"
         try:
             with fsspec.open(uri, "rb") as stream:
-                table = pq.ParquetFile(stream).read_row_group(group, columns=wanted)
+                table = without_views(pq.ParquetFile(stream).read_row_group(group, columns=wanted))
         except (pa.ArrowInvalid, OSError) as error:
             raise _unreadable(where, error) from error
         if unproven and unproven in table.column_names:

@@ -1,15 +1,20 @@
 """Refuse rows whose values break the contract, or leave them out, as they stream by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.data import columns
+from schemas.click_log import is_list, is_text
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
+MAX_NUMBER = float(np.finfo(np.float32).max)
+WHOLE = "whole numbers below 2^53 (2^24 of 32 bits), as integers with nulls among them become when they are floats"
+AS_INTEGERS = "write the column as nullable integers: df[column].astype('Int64') in pandas, or as text"
 MAX_VALUES = 65_535  # of a multi-valued field in one row; the store keeps lengths in 16 bits
 
 
@@ -22,6 +27,7 @@ class Rule:
     expected: str
     is_broken: Callable[[pa.ChunkedArray], pa.ChunkedArray]
     describe: Callable[[pa.ChunkedArray], str]
+    remedy: str = "correct the rows where the log is written, then write the file again"
 
 
 def rules(spec: FeatureSpec) -> list[Rule]:
@@ -29,40 +35,34 @@ def rules(spec: FeatureSpec) -> list[Rule]:
     of_rows = [Rule(spec.label, "neither 0 nor 1", "0 or 1 in every row", _is_no_label, _example)]
     for field in spec.fields:
         if field.kind == "numeric":
-            of_rows.append(_finite(field.name))
+            of_rows += _finite(field.name)
         if field.kind == "multi_valued":
             at_most = f"at most {MAX_VALUES:,} values a row"
             of_rows.append(Rule(field.name, f"more than {MAX_VALUES:,} values", at_most, _is_too_long, _longest))
     if spec.weight:
         at_least = "a weight of at least 0 in every row"
-        of_rows.append(_finite(spec.weight))
+        of_rows += _finite(spec.weight)
         of_rows.append(
             Rule(spec.weight, "null or negative", at_least, _is_no_weight, lambda _: "a null or a negative weight")
         )
     if spec.row_key:
-        of_rows.append(Rule(spec.row_key, "null", "a key in every row", pc.is_null, lambda bad: f"{len(bad)} nulls"))
-    return of_rows
+        of_rows.append(Rule(spec.row_key, "null", "a key in every row", _is_missing, lambda bad: f"{len(bad)} nulls"))
+    return of_rows + _readable(spec)
+
+
+def check_features(table: pa.Table, spec: FeatureSpec, where: str) -> None:
+    """Refuse rows to be scored that hold what no category can be read of; numbers that training refuses are missing."""
+    _check(table, [rule for rule in _readable(spec) if rule.column in spec.feature_columns], where)
 
 
 def check_rows(table: pa.Table, spec: FeatureSpec, where: str) -> None:
     """Refuse labels outside {0, 1}, non-finite numbers, negative weights, null keys; other nulls are missing values."""
-    for rule in rules(spec):
-        column = table.column(rule.column)
-        is_broken = rule.is_broken(column)
-        if pc.any(is_broken).as_py():
-            raise Refusal(
-                found=rule.describe(column.filter(is_broken)),
-                expected=rule.expected,
-                where=f"{where}, column {rule.column!r}",
-                remedy="correct the rows where the log is written, then write the file again",
-            )
+    _check(table, rules(spec), where)
 
 
 def bad_rows(table: pa.Table, spec: FeatureSpec) -> dict[str, np.ndarray]:
     """Reason -> mask over the table's rows, for each rule that any row breaks; a row may break several."""
-    masks = {
-        f"{rule.column}: {rule.broken_by}": rule.is_broken(table.column(rule.column)).to_numpy() for rule in rules(spec)
-    }
+    masks = {f"{rule.column}: {rule.broken_by}": _mask(rule, table) for rule in rules(spec)}
     return {reason: mask for reason, mask in masks.items() if mask.any()}
 
 
@@ -90,25 +90,118 @@ def check_classes(rows: int, positives: int, what: str, where: str) -> None:
         )
 
 
-def _finite(column: str) -> Rule:
+def _check(table: pa.Table, of_rows: Sequence[Rule], where: str) -> None:
+    for rule in of_rows:
+        is_broken = _mask(rule, table)
+        if is_broken.any():
+            raise Refusal(
+                found=rule.describe(table.column(rule.column).filter(pa.array(is_broken))),
+                expected=rule.expected,
+                where=f"{where}, column {rule.column!r}",
+                remedy=rule.remedy,
+            )
+
+
+def _mask(rule: Rule, table: pa.Table) -> np.ndarray:
+    return np.asarray(rule.is_broken(table.column(rule.column)))
+
+
+def _finite(column: str) -> list[Rule]:
     expected = "finite numbers; null where the value is missing"
-    return Rule(column, "not finite", expected, _is_not_finite, _example)
+    in_reach = (
+        f"numbers from -{MAX_NUMBER:.4g} to {MAX_NUMBER:.4g}, which 32 bits hold; null where the value is missing"
+    )
+    return [
+        Rule(column, "not finite", expected, _is_not_finite, _example),
+        Rule(column, "beyond 32-bit floats", in_reach, _is_too_large, _example),
+    ]
+
+
+def _readable(spec: FeatureSpec) -> list[Rule]:
+    """Of the columns whose values are told apart: those that are numbers in another role are so as numbers."""
+    of_kind = {field.name: field.kind for field in spec.fields}
+    keys = [name for name in (spec.group, spec.row_key) if name and of_kind.get(name) != "numeric"]
+    names = [*(name for name, kind in of_kind.items() if kind != "numeric"), *keys]
+    return [
+        rule
+        for name in dict.fromkeys(names)
+        if name not in (spec.label, spec.weight)
+        for rule in (
+            Rule(name, "not UTF-8", "text in UTF-8", _is_no_text, _bytes_example),
+            Rule(name, "no whole number", WHOLE, _is_not_whole, _number_example, AS_INTEGERS),
+        )
+    ]
 
 
 def _is_no_label(label: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.invert(pc.is_in(pc.cast(label, pa.float64(), safe=False), pa.array([0.0, 1.0])))
+    numbers = pc.cast(columns.numbers(label), pa.float64(), safe=False)
+    return pc.invert(pc.is_in(numbers, pa.array([0.0, 1.0])))
 
 
 def _is_not_finite(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.invert(pc.is_finite(column)).fill_null(False)
+    return pc.invert(pc.is_finite(columns.numbers(column))).fill_null(False)
+
+
+def _is_too_large(column: pa.ChunkedArray) -> pa.ChunkedArray | np.ndarray:
+    numbers = columns.numbers(column)
+    if not pa.types.is_float64(numbers.type):
+        return _none(column)
+    size = pc.abs(numbers)
+    return pc.and_(pc.greater(size, MAX_NUMBER), pc.is_finite(size)).fill_null(False)
 
 
 def _is_too_long(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.greater(pc.list_value_length(column), MAX_VALUES).fill_null(False)
+    return pc.greater(pc.list_value_length(columns.lists(column)), MAX_VALUES).fill_null(False)
 
 
 def _is_no_weight(weight: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.less(weight, 0).fill_null(True)
+    return pc.less(columns.numbers(weight).cast(pa.float64(), safe=False), 0).fill_null(True)
+
+
+def _is_missing(key: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.is_null(columns.decoded(key), nan_is_null=True)
+
+
+def _is_no_text(column: pa.ChunkedArray) -> np.ndarray:
+    return _of_values(column, is_text, lambda text: ~columns.is_utf8(text))
+
+
+def _is_not_whole(column: pa.ChunkedArray) -> np.ndarray:
+    return _of_values(
+        column, pa.types.is_floating, lambda floats: ~columns.is_whole(columns.decoded(floats)).to_numpy()
+    )
+
+
+def _of_values(
+    column: pa.ChunkedArray,
+    is_of_type: Callable[[pa.DataType], bool],
+    is_broken: Callable[[pa.ChunkedArray], np.ndarray],
+) -> np.ndarray:
+    """Which rows hold a value, or a list of some, that breaks a rule of this type alone."""
+    kind = column.type.value_type if is_list(column.type) else column.type
+    if not is_of_type(kind.value_type if pa.types.is_dictionary(kind) else kind):
+        return _none(column)
+    if not is_list(column.type):
+        return is_broken(column)
+    of_rows = columns.lists(column)
+    sizes = pc.list_value_length(of_rows).fill_null(0).to_numpy()
+    rows = np.repeat(np.arange(len(sizes)), sizes)[is_broken(pc.list_flatten(of_rows))]
+    return np.bincount(rows, minlength=len(column)) > 0
+
+
+def _none(column: pa.ChunkedArray) -> np.ndarray:
+    return np.zeros(len(column), bool)
+
+
+def _bytes_example(bad: pa.ChunkedArray) -> str:
+    values = pc.list_flatten(columns.lists(bad)) if is_list(bad.type) else bad
+    first = columns.raw_bytes(values).filter(pa.array(~columns.is_utf8(values)))[0].as_py()
+    return f"{first[:40]!r} ({len(bad):,} such rows)"
+
+
+def _number_example(bad: pa.ChunkedArray) -> str:
+    values = columns.decoded(pc.list_flatten(columns.lists(bad)) if is_list(bad.type) else bad)
+    return f"{values.filter(pc.invert(columns.is_whole(values)))[0].as_py()!r} ({len(bad):,} such rows)"
 
 
 def _example(bad: pa.ChunkedArray) -> str:
@@ -116,4 +209,4 @@ def _example(bad: pa.ChunkedArray) -> str:
 
 
 def _longest(bad: pa.ChunkedArray) -> str:
-    return f"a list of {pc.max(pc.list_value_length(bad)).as_py():,} values"
+    return f"a list of {pc.max(pc.list_value_length(columns.lists(bad))).as_py():,} values"

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.data import columns
 from schemas.features import FeatureField, FeatureSpec, QuantileBucketEncoder, ScaleEncoder
 
 COUNTS_SCHEMA = pa.schema([("field", pa.string()), ("value", pa.string()), ("count", pa.int64())])
@@ -141,20 +142,27 @@ def log_bucket(values: np.ndarray) -> np.ndarray:
 
 def _count_field(column: pa.ChunkedArray, field: FeatureField) -> pa.Table:
     if field.kind == "multi_valued":
-        column = pc.list_flatten(column)
-    present = column.drop_null()
+        present, _ = columns.values_of_lists(column)
+    else:
+        read = columns.numbers(column) if field.kind == "numeric" else columns.categories(column)
+        present = read.drop_null()
     if field.encoder.type == "log_bucket":
         present = pa.array(log_bucket(present.to_numpy()))
     elif field.kind == "numeric":
         present = pa.array(_number_bins(present.to_numpy()))
-    counted = pc.value_counts(present)
-    if isinstance(counted, pa.ChunkedArray):
-        counted = counted.combine_chunks()
-    value, number = counted.flatten()
-    if pa.types.is_dictionary(value.type):
-        value = value.dictionary_decode()
+    value, number = _value_counts(present)
     names = pa.repeat(pa.scalar(field.name, pa.string()), len(value))
     return pa.table([names, value.cast(pa.string()), number], schema=COUNTS_SCHEMA)
+
+
+def _value_counts(present: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+    """(distinct values, how often each occurs)."""
+    if pa.types.is_dictionary(present.type):
+        values, codes = columns.distinct(present)
+        return values, pa.array(np.bincount(codes.to_numpy(), minlength=len(values)), pa.int64())
+    counted = pc.value_counts(present)
+    value, number = (counted.combine_chunks() if isinstance(counted, pa.ChunkedArray) else counted).flatten()
+    return value, number
 
 
 def _number_bins(values: np.ndarray) -> np.ndarray:

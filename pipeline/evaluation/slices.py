@@ -83,11 +83,10 @@ def _largest(column: pa.ChunkedArray, min_rows: int) -> Iterator[tuple[str, NDAr
 
 
 def _refuse_unless_categorical(name: str, kind: pa.DataType) -> None:
-    is_category, in_words = CATEGORY
-    if not is_category(kind):
+    if not CATEGORY.is_right(kind) or pt.is_floating(kind.value_type if pt.is_dictionary(kind) else kind):
         raise Refusal(
             found=f"column {name!r} of type {kind}",
-            expected=f"{in_words}, whose every value is a slice",
+            expected=f"{CATEGORY.in_words}, whose every value is a slice",
             where="night.gate.slices",
             remedy=f"take {name!r} from the list, or write a column of its buckets into the log",
         )

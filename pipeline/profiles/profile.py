@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.data import vocabulary
+from pipeline.data import columns, vocabulary
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary, log_bucket
 from schemas.checking import derived
 from schemas.features import FeatureField, FeatureSpec, LogBucketEncoder, QuantileBucketEncoder, VocabularyEncoder
@@ -68,7 +68,7 @@ class DayProfile(BaseModel):
 
 def tally(sound: pa.Table, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> pa.Table:
     """Tallies of some rows of a day: the sound ones, and `quality.bad_rows` of all. Cost: that of counting values."""
-    num_positives = pc.sum(pc.equal(sound.column(spec.label).cast(pa.float64()), 1)).as_py() or 0
+    num_positives = pc.sum(pc.equal(columns.numbers(sound.column(spec.label)).cast(pa.float64()), 1)).as_py() or 0
     num_bad = int(np.logical_or.reduce(list(bad.values())).sum()) if bad else 0
     of_rows = {ROWS: len(sound), POSITIVES: num_positives, BAD: num_bad}
     of_rows |= {BAD_BECAUSE + reason: int(mask.sum()) for reason, mask in bad.items()}
@@ -146,13 +146,10 @@ def _counted_by_value(spec: FeatureSpec) -> FeatureSpec:
 
 
 def _num_missing(column: pa.ChunkedArray, field: FeatureField) -> int:
-    if field.kind != "multi_valued":
-        return int(column.null_count)
-    filled = (
-        len(pc.unique(pc.list_parent_indices(lists).filter(pc.list_flatten(lists).is_valid())))
-        for lists in column.chunks
-    )
-    return len(column) - sum(filled)
+    if field.kind == "multi_valued":
+        _, row_of_value = columns.values_of_lists(column)
+        return len(column) - len(np.unique(row_of_value))
+    return int((column if field.kind == "numeric" else columns.categories(column)).null_count)
 
 
 def _field_profile(of_field: pa.Table, field: FeatureField, num_rows: int) -> FieldProfile:

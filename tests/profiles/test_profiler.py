@@ -140,3 +140,23 @@ def test_another_spec_is_another_profile(log, spec, tmp_path):
     profiles(find(log, spec), spec, tmp_path)
     fewer = spec.model_copy(update={"fields": spec.fields[1:], "ignored": ("note",), "group": "user"})
     assert "user" not in profiles(find(log, fewer), fewer, tmp_path)[0].fields
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "reason"),
+    [
+        ("site", pa.array([b"x", b"\xff", *[b"y"] * 398], pa.binary()).view(pa.string()), "site: not UTF-8"),
+        ("site", pa.array([b"x", b"\xff", *[b"y"] * 398], pa.binary_view()), "site: not UTF-8"),
+        ("site", pa.array([1.0, 0.5, *[3.0] * 398]), "site: no whole number"),
+        ("price", pa.array([1.0, 1e300, *[3.0] * 398]), "price: beyond 32-bit floats"),
+    ],
+)
+def test_rows_that_cannot_be_read_are_in_quarantine_with_their_reason(log, spec, tmp_path, column, values, reason):
+    path = log / "date=2026-11-01" / "part-0.parquet"
+    table = pq.read_table(path, partitioning=None)
+    changed = table.set_column(table.column_names.index(column), column, values)
+    pq.write_table(changed.append_column("note", pa.array(["n"] * 400, pa.string_view())), path)
+    profile, _ = profiles(find(log, spec), spec, tmp_path)
+    assert profile.bad_by_reason == {reason: 1}
+    (kept,) = (tmp_path / "quarantine" / "date=2026-11-01").iterdir()
+    assert pq.read_table(kept, partitioning=None)["reason"].to_pylist() == [reason]

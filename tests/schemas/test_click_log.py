@@ -1,3 +1,5 @@
+from datetime import date
+
 import pyarrow as pa
 import pytest
 
@@ -16,7 +18,10 @@ def test_the_log_of_its_own_spec_passes(rows, spec):
         (lambda rows: rows.rename_columns({"views": "view"}), "perhaps it was renamed to 'view'"),
         (lambda rows: rows.append_column("extra", pa.array([1] * 8)), "does not know: 'extra'"),
         (lambda rows: rows.set_column(4, "age", rows["age"].cast(pa.string())), "column 'age' of type string"),
-        (lambda rows: rows.set_column(1, "user", pa.array([1.5] * 8)), "column 'user' of type double"),
+        (
+            lambda rows: rows.set_column(1, "user", pa.array([date(2026, 11, 1)] * 8)),
+            "column 'user' of type date32[day]",
+        ),
         (lambda rows: rows.set_column(3, "tags", pa.array(["a"] * 8)), "column 'tags' of type string"),
         (lambda rows: rows.set_column(7, "click", pa.array(["1"] * 8)), "column 'click' of type string"),
     ],
@@ -31,3 +36,29 @@ def test_a_schema_that_breaks_the_contract_is_refused_with_column_and_place(rows
 def test_dictionaries_and_large_strings_are_categories(rows, spec):
     for kind in (pa.dictionary(pa.int32(), pa.string()), pa.large_string()):
         click_log.check(rows.set_column(1, "user", rows["user"].cast(kind)).schema, spec, "here")
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "remedy"),
+    [
+        ("user", pa.date32(), "table['user'].cast(pyarrow.string()) or CAST(user AS STRING)"),
+        ("age", pa.string(), "table['age'].cast(pyarrow.float64()) or CAST(age AS DOUBLE)"),
+        ("click", pa.string(), "table['click'].cast(pyarrow.int8()) or CAST(click AS TINYINT)"),
+        ("tags", pa.string(), "a list of one, of type list<item: string>"),
+        ("tags", pa.list_(pa.list_(pa.string())), "flatten the lists of each row into one"),
+        ("tags", pa.list_(pa.struct([("id", pa.int64()), ("w", pa.float32())])), "a list column each: tags_id, tags_w"),
+        ("user", pa.struct([("id", pa.int64()), ("name", pa.string())]), "a column each: user_id, user_name"),
+        ("user", pa.map_(pa.string(), pa.string()), "a list column each: user_keys, user_values"),
+        ("user", pa.list_(pa.string()), "the kind multi_valued"),
+    ],
+)
+def test_the_remedy_names_the_cast_to_write_or_the_columns_to_flatten_into(rows, spec, column, kind, remedy):
+    changed = rows.schema.set(rows.schema.get_field_index(column), pa.field(column, kind))
+    with pytest.raises(Refusal) as refusal:
+        click_log.check(changed, spec, "here")
+    assert remedy in refusal.value.remedy
+
+
+def test_every_role_of_a_column_is_asked_of_its_type(rows, spec):
+    with pytest.raises(Refusal, match="column 'tags' of type list"):
+        click_log.check(rows.schema, spec.model_copy(update={"group": "tags"}), "here")
