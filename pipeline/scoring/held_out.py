@@ -20,7 +20,7 @@ from pipeline.evaluation.gate import Evidence
 from pipeline.evaluation.metrics import Metrics, Sums
 from pipeline.evaluation.slices import Pair, slices
 from pipeline.registry.bundle import Bundle
-from pipeline.scoring.score import fetched
+from pipeline.scoring.score import fetched, require_finite
 from schemas.checking import derived
 from schemas.config import DataConfig
 from schemas.night import GateConfig
@@ -45,13 +45,16 @@ def scored_rows(
     """The sound held-out rows of a part, a row group at a time, with these `columns` of the log beside those it needs.
 
     Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
+    Raises Failure for rows of which the model makes no finite number.
     """
     wanted = list(dict.fromkeys([*data.features.columns, *bundle.spec.columns, *columns]))
     for table, where in read_part(part, wanted):
         sound = quality.sound_rows(table, data.features, where, data.max_bad_share)
         held_out = sound.filter(pa.array(split.is_held_out(sound, part.day)))
         rows = bundle.encoder.encode(held_out)
-        yield Scored(held_out, rows, bundle.logits(rows))
+        logits = bundle.logits(rows)
+        require_finite(logits, where)
+        yield Scored(held_out, rows, logits)
 
 
 def evaluate(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> Sums:

@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 import torch
+from numpy.typing import NDArray
 
-from pipeline.data import passes
+from pipeline.data import passes, quality
 from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.registry.bundle import Bundle
 from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
+from schemas.errors import Failure
 from schemas.scores import DayScores, scores_schema
 
 WRITTEN_SCHEMA = pa.schema([("day", pa.date32())])
@@ -81,12 +84,25 @@ def _score_parts(bundle: Bundle, model_uri: str, parts: Sequence[Part], folders:
 
 def _score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:
     spec, scored = bundle.spec, []
-    for table, _ in read_part(part, spec.scoring_columns):
+    for table, where in read_part(part, spec.scoring_columns):
+        quality.check_features(table, spec, where)
         key = [table.column(spec.row_key)] if spec.row_key else []
         schema = scores_schema(spec, table.schema.field(spec.row_key).type if spec.row_key else None)
         version = pa.repeat(pa.scalar(model_uri), len(table))
-        scored.append(pa.table([*key, bundle.probabilities(table), version], schema=schema))
+        probabilities = bundle.probabilities(table)
+        require_finite(probabilities, where)
+        scored.append(pa.table([*key, probabilities, version], schema=schema))
     return pa.concat_tables(scored)
+
+
+def require_finite(scores: NDArray[np.float32], where: str) -> None:
+    """Raise Failure for rows of which the model makes no number, as of one far beyond those that it was trained on."""
+    is_finite = np.isfinite(scores)
+    if not is_finite.all():
+        raise Failure(
+            f"{where}: the model makes no finite score of {np.count_nonzero(~is_finite):,} of {len(scores):,} rows; "
+            "look in them for a number far beyond those of the training days"
+        )
 
 
 def day_folder(bundle: Bundle, model_uri: str, of_day: Manifest, out_uri: str, rows_per_part: int) -> DayFolder:

@@ -10,6 +10,7 @@ import pytest
 from bundles import bundle_logits, write_random_bundle
 from click_logs import SPEC, click_rows, write_random_log
 
+from jobs import errors
 from pipeline.data import logs
 from pipeline.data.split import ResolvedSplit
 from pipeline.registry.bundle import Bundle
@@ -87,3 +88,15 @@ def test_a_model_is_evaluated_by_its_own_columns_whatever_the_config_reads(bundl
     fewer = data.features.model_copy(update={"fields": data.features.fields[1:]})
     other = data.model_copy(update={"features": fewer})
     assert evaluate(bundle, manifest, other, BY_DATE).metrics() == evaluate(bundle, manifest, data, BY_DATE).metrics()
+
+
+def test_logits_that_are_not_finite_are_a_failure_in_words(bundle, data):
+    path = Path(data.logs_uri, f"date={DAYS[1]}", "part-0.parquet")
+    table = pq.read_table(path, partitioning=None)
+    price = pa.array([3e38] * len(table))  # within the contract, and far beyond the days that scaled it
+    pq.write_table(table.set_column(table.column_names.index("price"), "price", price), path)
+    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    for judge in (evaluate, score_held_out):
+        with pytest.raises(Exception, match="no finite score") as failed:
+            judge(bundle, manifest, data, BY_DATE)
+        assert "no finite score of 400 of 400 rows" in (errors.in_words(failed.value) or "")

@@ -281,3 +281,30 @@ def test_a_reader_of_a_day_that_is_replaced_never_gets_a_mix(bundle, other_bundl
     reader.join()
     assert len(seen) > 4
     assert all(len(models) == 1 and rows == 1000 for models, rows in seen)
+
+
+def rewrite(logs_uri: str, day: date, column: str, values: pa.Array) -> None:
+    path = Path(logs_uri, f"date={day}", "part-0.parquet")
+    table = pq.read_table(path, partitioning=None)
+    pq.write_table(table.set_column(table.column_names.index(column), column, values), path, row_group_size=250)
+
+
+def test_a_score_that_is_not_finite_is_written_nowhere(bundle, logs_uri, tmp_path):
+    rewrite(logs_uri, DAYS[0], "price", pa.array([1.0] * 999 + [1e300]))
+    with pytest.raises(Exception, match="no finite score of 1 of 250 rows") as failed:
+        score(bundle, logs_uri, DAYS[:1], str(tmp_path / "out"))
+    assert "row group 3: the model makes no finite score" in (errors.in_words(failed.value) or "")
+    assert not list((tmp_path / "out").glob("date=*"))
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (pa.array([b"x"] * 999 + [b"\xff"], pa.binary()).view(pa.string()), r"b'\\xff' \(1 such rows\)"),
+        (pa.array([1.0] * 999 + [0.5]), r"0.5 \(1 such rows\)(.|\n)*Int64"),
+    ],
+)
+def test_rows_to_be_scored_whose_categories_cannot_be_read_are_refused(bundle, logs_uri, tmp_path, values, found):
+    rewrite(logs_uri, DAYS[0], "site", values)
+    with pytest.raises(Refusal, match=found):
+        score(bundle, logs_uri, DAYS[:1], str(tmp_path / "out"))
