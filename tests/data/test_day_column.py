@@ -45,7 +45,7 @@ of_each_type = pytest.mark.parametrize(
         (noon, pa.timestamp("ns")),
         (number, pa.int32()),
     ],
-    ids=str,
+    ids=lambda one: getattr(one, "__name__", str(one)),  # the same in each process
 )
 with_and_without_statistics = pytest.mark.parametrize("statistics", [True, False], ids=["statistics", "none"])
 
