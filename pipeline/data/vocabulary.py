@@ -159,7 +159,7 @@ def _value_counts(present: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, pa.Arr
     """(distinct values, how often each occurs)."""
     if pa.types.is_dictionary(present.type):
         values, codes = columns.distinct(present)
-        return values, pa.array(np.bincount(codes.to_numpy(), minlength=len(values)), pa.int64())
+        return values, pa.array(np.bincount(codes.drop_null().to_numpy(), minlength=len(values)), pa.int64())
     counted = pc.value_counts(present)
     value, number = (counted.combine_chunks() if isinstance(counted, pa.ChunkedArray) else counted).flatten()
     return value, number

@@ -149,7 +149,8 @@ def _num_missing(column: pa.ChunkedArray, field: FeatureField) -> int:
     if field.kind == "multi_valued":
         _, row_of_value = columns.values_of_lists(column)
         return len(column) - len(np.unique(row_of_value))
-    return int((column if field.kind == "numeric" else columns.categories(column)).null_count)
+    values = columns.decoded(column)
+    return int((values if field.kind == "numeric" else columns.categories(values)).null_count)
 
 
 def _field_profile(of_field: pa.Table, field: FeatureField, num_rows: int) -> FieldProfile:

@@ -172,6 +172,19 @@ def test_a_column_of_nulls_alone_is_missing(kind):
     assert Encoder(vocabulary).encode(labelled(pa.nulls(3))).ids.tolist() == [vocabulary.fields[0].missing] * 3
 
 
+def test_a_null_within_a_dictionary_is_missing_too():
+    spec, values = categorical(), pa.array(["a", None])
+    table = labelled(pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 0], pa.int8()), values))
+    vocabulary = build(spec, count(table, spec))
+    assert vocabulary.values["count"].to_pylist() == [2]
+    missing = vocabulary.fields[0].missing
+    assert Encoder(vocabulary).encode(table).ids.tolist() == [missing + 1, missing, missing, missing + 1]
+    assert {row["value"]: row["count"] for row in tally(table, {}, spec).to_pylist() if row["field"]} == {
+        "a": 2,
+        None: 2,
+    }
+
+
 def test_floats_that_integers_with_nulls_became_have_the_ids_of_the_integers():
     spec, values = categorical(), [7, None, 2**53 - 1, -3, 10**12]
     encoder = Encoder(build(spec, count(labelled(pa.array(values, pa.int64())), spec)))
