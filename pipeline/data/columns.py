@@ -17,8 +17,10 @@ MAX_BYTES = 2**31 - 1  # of the text that one array with offsets of 32 bits hold
 
 def without_views(table: pa.Table) -> pa.Table:
     """The table with its views of text as text: Arrow neither filters views nor takes rows of them."""
-    columns = [column if _is_viewless(column.type) else _viewless(column) for column in table.columns]
-    return pa.table(columns, table.column_names)
+    for index, column in enumerate(table.columns):
+        if not _is_viewless(column.type):
+            table = table.set_column(index, table.column_names[index], _viewless(column))
+    return table
 
 
 def categories(column: pa.ChunkedArray) -> pa.ChunkedArray:
