@@ -9,7 +9,7 @@ from yaml.reader import ReaderError
 
 from schemas.errors import Refusal
 
-MAX_DEPTH = 100  # of mappings and lists inside one another; a config needs seven
+MAX_DEPTH = 32  # of mappings and lists inside one another; a config needs seven, and Python's stack holds some 100
 MAX_REPEATED = 100_000  # values that aliases stand for in all: a kilobyte of them can mean more than memory holds
 MAX_BITS = 1023  # of a whole number: more would be too large for a float too
 
@@ -81,8 +81,10 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
-        for key_node, _ in node.value:
+        for key_node, value_node in node.value:
             is_merge = key_node.tag == "tag:yaml.org,2002:merge"
+            if is_merge:
+                self.construct_object(value_node, deep=True)  # no mapping comes of it, but its keys are looked at
             key = key_node.value if is_merge else self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 raise _error(f"a {type(key).__name__} as a key", key_node)

@@ -15,7 +15,7 @@ from schemas.loading import load
 from schemas.sweep import SweepConfig, draw_trials
 
 CONFIGS = Path(__file__).parents[2] / "jobs" / "configs"
-EXAMPLES = int(os.environ.get("NIGHTJAR_EXAMPLES", "150"))  # of each test; more by hand, after a change of the reader
+EXAMPLES = int(os.environ.get("NIGHTJAR_EXAMPLES", "100"))  # of each test; more by hand, after a change of the reader
 several = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
@@ -102,7 +102,14 @@ SNAGS = [
         "> ",
         "|9\n a",
     ],
-    *["@", "`", "'", '"', "&", "*", "!", "!!", "%", "[" * 300, "{a: " * 300, "[" * 90 + "]" * 90, "- " * 300],
+    *["@", "`", "'", '"', "&", "*", "!", "!!", "%", "[" * 300, "{a: " * 300, "[" * 30 + "]" * 30, "- " * 300],
+    *[
+        "{? " * 28 + "}" * 28,
+        "{<<: " * 28 + "{}" + "}" * 28,
+        "{<<: {a: 1, a: 2}}",
+        "[" * 32,
+        "{a: " * 28 + "1" + "}" * 28,
+    ],
     *[
         "synthetic_features.yaml",
         "demo.yaml",

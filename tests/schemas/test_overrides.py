@@ -135,7 +135,7 @@ def test_an_element_goes_by_its_name_before_its_position_and_whatever_stands_bes
         ("seed=&a {b: *a}", "alias *a inside what it repeats"),
         ("seed={<<: &a {<<: *a}}", "alias *a inside what it repeats"),
         ("seed=*a", "found undefined alias 'a'"),
-        ("seed=" + "[" * 5000 + "]" * 5000, "more than 100 deep"),
+        ("seed=" + "[" * 5000 + "]" * 5000, "more than 32 deep"),
         ("seed={? [a] : 1}", "a list as a key"),
         ("seed={? {a: 1} : 1}", "a dict as a key"),
         ("seed=\0", "the character '\\x00'"),
