@@ -79,7 +79,9 @@ class _Loader(yaml.SafeLoader):
         if depth > MAX_DEPTH:
             raise _error(f"values more than {MAX_DEPTH} deep inside one another", event)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
+        if not isinstance(node, yaml.MappingNode):  # `!!map [a]` is none
+            raise _error("what is tagged as a mapping and is none", node)
         seen: set[object] = set()
         for key_node, value_node in node.value:
             is_merge = key_node.tag == "tag:yaml.org,2002:merge"
