@@ -278,6 +278,7 @@ def test_unsigned_integers_above_those_with_a_sign_are_categories_of_their_own()
 LONG = pa.array(["a" * 2**25, "b"])  # 32 MiB; 65 times that are 2.03 GiB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "column",
     [
