@@ -1,4 +1,6 @@
-"""The models, one file a paper, and the table whose rows they all read: Lookup -> logits [B].
+"""The models, one file a paper: from the rows that a batch looks up to logits [B].
+
+What a paper calls a model may enter; optimizers, devices, paths and the table itself may not.
 
 Each has a scalar parameter w0, the global bias, which a stage takes over from an earlier one together with the rows.
 """

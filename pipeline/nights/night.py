@@ -16,14 +16,14 @@ from pipeline.nights.days import choose_days
 from pipeline.nights.plan import Tonight
 from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Night
-from pipeline.profiles import bounds
+from pipeline.profiles import bounds, profiler
 from pipeline.profiles.bounds import Breach
 from pipeline.registry import versions
 from pipeline.registry.tags import REFRESHED_FROM, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
 from pipeline.retrain import promotion
-from pipeline.retrain.dataset import Inputs, profiles
+from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import COMPARABLE, Candidate, Decision, Opponent
 from pipeline.retrain.run import Trained, candidate_of, prepare, record_best, train
 from pipeline.runtime import cluster
@@ -33,6 +33,7 @@ from pipeline.training.on_ray import trainer
 from schemas.checking import derived
 from schemas.config import DateSplit, TrainConfig
 from schemas.errors import Failure, Stopped
+from schemas.loading import absolute
 from schemas.stage import REFRESH
 
 
@@ -100,8 +101,9 @@ def _inspect(night: NightRun) -> Looks:
     with night.step("look at the day") as note:
         trailing = logs.find(config.data.logs_uri, tonight.days.trailing, config.data.features)
         known = tonight.bundle.vocabulary if tonight.bundle else None
-        before = profiles(config, trailing, known=None)
-        new = profiles(config, tonight.days.manifest.of_days(tonight.days.held_out), known)
+        work_uri = absolute(config.work_uri)
+        before = profiler.profile_days(trailing, config.data, work_uri)
+        new = profiler.profile_days(tonight.days.manifest.of_days(tonight.days.held_out), config.data, work_uri, known)
         found: list[Breach] = []
         for number, one in enumerate(new):
             earlier = [*before, *new[:number]][-config.night.quality.trailing_days :]

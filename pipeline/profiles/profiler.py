@@ -21,8 +21,6 @@ from schemas.config import DataConfig
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
-__all__ = ["DayProfile", "profile_days"]
-
 TALLIES_SCHEMA = COUNTS_SCHEMA.append(pa.field("day", pa.date32()))
 # The sources that decide what is counted. Days of two ways of counting could not be held against each other.
 PROFILING = (*ENCODING, "pipeline/profiles/profile.py", "pipeline/profiles/profiler.py")

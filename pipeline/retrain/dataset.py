@@ -13,7 +13,6 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles import profiler
-from pipeline.profiles.profiler import DayProfile
 from pipeline.runtime import files, fingerprint
 from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
@@ -90,7 +89,7 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
     encoded = store.open_store(uri)
     if encoded is None:
         if data.max_bad_share:
-            profiles(config, manifest, known=None)  # which refuses too many bad rows, and keeps them in quarantine
+            profiler.profile_days(manifest, data, work)  # which refuses too many bad rows, and keeps them in quarantine
         vocab = _vocabulary(data, inputs, show, known)
         encoded = _encode(config, inputs, show, vocab, reused, uri)
         earlier.keep(encoded, manifest, vocab)
@@ -132,15 +131,6 @@ def _encode(
     note = f"{encoded.num_rows('train'):,} to train, {encoded.num_rows('test'):,} held out"
     show(Event("encode rows", 1, 1, note + f"; {len(old)} days as they were" * bool(old)))
     return encoded
-
-
-def profiles(config: TrainConfig, manifest: Manifest, known: Vocabulary | None) -> list[DayProfile]:
-    """A profile of each day of the manifest, kept in the work folder, whose quarantine gets the bad rows. `known` tells
-    which values are unseen.
-
-    Raises Refusal for a day with more bad rows than the config allows.
-    """
-    return profiler.profile_days(manifest, config.data, absolute(config.work_uri), known)
 
 
 def _check_classes(encoded: Store, data: DataConfig, test_days: Sequence[date]) -> None:

@@ -24,7 +24,7 @@ from pipeline.registry.tracking import connect
 from pipeline.runtime import cluster
 from pipeline.scoring.held_out import score_held_out
 from schemas.config import TrainConfig
-from schemas.loading import load
+from schemas.loading import absolute, load
 
 COLORS = ("#0072B2", "#D55E00", "#999999")
 
@@ -112,12 +112,13 @@ def base_rates(config: TrainConfig, nights: list[Night], days: list[date], num_d
 
 def profiles(config: TrainConfig) -> dict[date, tuple[int, int]]:
     """Clicks and rows of each day of the log."""
-    from pipeline.retrain.dataset import profiles as profiles_of
+    from pipeline.profiles.profiler import profile_days
 
     data = config.data
     manifest = logs.find(data.logs_uri, logs.days_of(data.logs_uri, data.features), data.features)
     with cluster.connected(config.cluster):
-        return {one.day: (one.positives, one.rows) for one in profiles_of(config, manifest, None)}
+        profiled = profile_days(manifest, data, absolute(config.work_uri))
+    return {one.day: (one.positives, one.rows) for one in profiled}
 
 
 def cross_entropy(rate: float, p: float) -> float:
