@@ -7,10 +7,9 @@ import typer
 from jobs import errors
 from jobs.nightly import day_of
 from jobs.options import ConfigPath, Overrides
+from jobs.places import load_config
 from jobs.status import print_nights
-from schemas.config import TrainConfig
 from schemas.errors import Failure
-from schemas.loading import load
 
 
 def backfill(
@@ -24,7 +23,7 @@ def backfill(
 
     Example: `nightjar backfill --config jobs/configs/nightly.yaml --from 2026-11-02 --to 2026-11-15`
     """
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     first, last = day_of(from_), day_of(to)
     from pipeline.nights.backfill import backfill as run
     from pipeline.nights.records import Night

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
-from schemas.config import TrainConfig
-from schemas.loading import load
+from jobs.places import load_config
 
 
 def evaluate(
@@ -29,7 +28,7 @@ def evaluate(
 
     Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-08`
     """
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     from pipeline.data import logs, split
     from pipeline.registry import model_uri
     from pipeline.registry.tracking import connect

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from schemas.loading import absolute
+from schemas.locations import absolute
 
 
 def generate(

@@ -8,9 +8,8 @@ from rich.console import Console
 
 from jobs.console import ProgressView
 from jobs.options import AsJson, ConfigPath, Overrides
-from schemas.config import TrainConfig
+from jobs.places import load_config
 from schemas.errors import Failure, Refusal
-from schemas.loading import load
 
 if TYPE_CHECKING:
     from pipeline.nights.records import Night
@@ -26,7 +25,7 @@ def nightly(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None
 
     Example: `nightjar nightly --config jobs/configs/nightly.yaml --date 2026-11-08`
     """
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     day = None if date == "auto" else day_of(date)
     from pipeline.nights.night import nightly as run
 

@@ -2,8 +2,7 @@
 
 from jobs.nightly import NightDate, day_of
 from jobs.options import ConfigPath, Overrides
-from schemas.config import TrainConfig
-from schemas.loading import load
+from jobs.places import load_config
 
 
 def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -> None:
@@ -11,7 +10,7 @@ def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -
 
     Example: `nightjar plan --config jobs/configs/nightly.yaml`
     """
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     from pipeline.nights import plan, records
     from pipeline.nights.days import choose_days
     from pipeline.registry.tracking import connect

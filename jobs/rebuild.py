@@ -6,8 +6,7 @@ from rich.table import Table
 
 from jobs.console import ProgressView
 from jobs.options import ConfigPath, Overrides
-from schemas.config import TrainConfig
-from schemas.loading import load
+from jobs.places import load_config
 
 
 def rebuild(config: ConfigPath, set_: Overrides = None) -> None:
@@ -18,7 +17,7 @@ def rebuild(config: ConfigPath, set_: Overrides = None) -> None:
 
     Example: `nightjar rebuild --config jobs/configs/nightly.yaml --set night.eviction.unseen_days=14`
     """
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     from pipeline.nights.rebuild import rebuild as run
 
     with ProgressView() as show:

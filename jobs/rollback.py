@@ -1,8 +1,7 @@
 """`nightjar rollback`: let the champion before the last one serve again."""
 
 from jobs.options import ConfigPath, Overrides
-from schemas.config import TrainConfig
-from schemas.loading import load
+from jobs.places import load_config
 
 
 def rollback(config: ConfigPath, set_: Overrides = None) -> None:
@@ -12,7 +11,7 @@ def rollback(config: ConfigPath, set_: Overrides = None) -> None:
 
     Example: `nightjar rollback --config jobs/configs/nightly.yaml`
     """
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     from pipeline.registry import versions
     from pipeline.registry.tracking import connect
     from pipeline.retrain import promotion

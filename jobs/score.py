@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from jobs.options import ConfigPath, ModelUri, Overrides
-from schemas.config import TrainConfig
+from jobs.places import load_config
 from schemas.errors import Refusal
-from schemas.loading import absolute, load
+from schemas.locations import absolute
 
 YYYY_MM_DD = ["%Y-%m-%d"]
 Day = datetime.datetime  # as Typer reads one
@@ -36,7 +36,7 @@ def score(
 
     Example: `nightjar score --config jobs/configs/demo.yaml --model models:/ctr@champion --date 2026-11-08 --out out`
     """
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     from pipeline.data import logs
     from pipeline.registry import model_uri
     from pipeline.registry.tracking import connect

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.options import ConfigPath, Overrides
-from schemas.config import TrainConfig
-from schemas.loading import load
+from jobs.places import load_config
 
 if TYPE_CHECKING:
     from pipeline.nights.records import Night
@@ -26,7 +25,7 @@ def status(
 
     Example: `nightjar status --config jobs/configs/nightly.yaml`
     """
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     from pipeline.data import logs
     from pipeline.nights import records
     from pipeline.registry import versions

@@ -14,10 +14,11 @@ from rich.table import Table
 
 from jobs.console import ProgressView
 from jobs.options import AsJson, ConfigPath, Overrides
+from jobs.places import load_config
 from schemas import sweep as schema
-from schemas.config import TrainConfig
 from schemas.errors import Refusal
-from schemas.loading import absolute, load
+from schemas.loading import load
+from schemas.locations import absolute
 from schemas.sweep import SweepConfig
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def sweep(
     --sweep jobs/configs/demo_sweep.yaml --out best.yaml`
     """
     settings = load(SweepConfig, sweep_path)
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     check_out(out, force)
     schema.check(settings, loaded, str(sweep_path))
     trials = schema.draw_trials(settings, config, set_ or [], str(sweep_path))

@@ -16,9 +16,9 @@ from rich.table import Table
 
 from jobs.console import ProgressView
 from jobs.options import AsJson, ConfigPath, Overrides
+from jobs.places import load_config, typed
 from schemas.config import TrainConfig
 from schemas.errors import Failure
-from schemas.loading import load
 
 if TYPE_CHECKING:
     from pipeline.retrain.run import Summary
@@ -40,7 +40,7 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
 
     Example: `nightjar train --config jobs/configs/demo.yaml --set stages.fnn.epochs=2`
     """
-    loaded = load(TrainConfig, config, set_ or [])
+    loaded = load_config(config, set_)
     from pipeline.retrain.run import retrain
 
     with ProgressView() as show:
@@ -80,5 +80,5 @@ def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], 
     model = f"models:/{config.mlflow.registered_model}@{summary.alias}"
     day = summary.held_out_days[-1]
     print("\nNext, look at the runs; then write a day's click probabilities:\n")
-    print(f"  {program} ui --work {shlex.quote(config.work_uri)}")
+    print(f"  {program} ui --work {typed(config.work_uri)}")
     print(f"  {program} score --config {config_path}{sets} --model {model} --date {day} --out data/scores")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from schemas.config import MLflowConfig
-from schemas.loading import absolute
+from schemas.locations import absolute
 
 
 def ui(
@@ -20,10 +20,11 @@ def ui(
     """
     from pipeline.registry import server
 
+    work = absolute(work)
     uri = server.resolve_uri(MLflowConfig(), work)
     command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", uri]
     # One worker serves one reader; several start slowly, and on a busy machine are taken for dead before they have.
-    command += ["--artifacts-destination", f"{absolute(work)}/mlartifacts", "--workers", "1"]
+    command += ["--artifacts-destination", f"{work}/mlartifacts", "--workers", "1"]
     # Its job runners, eight processes for language models' scorers and prompts, would find nothing to do here.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     print(f"MLflow on http://127.0.0.1:{port}, over {uri}", file=sys.stderr, flush=True)

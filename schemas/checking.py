@@ -83,7 +83,7 @@ def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tu
         tagged = [model for model in models if _has_tag(model, part)]
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
         if fields:
-            models = [nested for annotation in fields for nested in _models_in(annotation)]
+            models = [nested for annotation in fields for nested in models_in(annotation)]
         elif tagged:
             # The tag of a union: it says which model is meant, and is no key of the file.
             models = tagged
@@ -99,8 +99,8 @@ def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
     return any(tag in get_args(fields[name].annotation) for name in ("type", "kind", "by") if name in fields)
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from _models_in(argument)
+        yield from models_in(argument)

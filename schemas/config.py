@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
 
 from schemas.features import FROZEN, FeatureSpec
+from schemas.locations import Location, StorageUri, absolute, absolute_tracking
 from schemas.night import NightConfig
 from schemas.stage import Share, StageConfig, control_of
 
@@ -47,8 +48,10 @@ class DataConfig(BaseModel):
     """Where the click log lies and how its rows are divided."""
 
     model_config = FROZEN
-    logs_uri: str = Field(description="Folder of `date=YYYY-MM-DD/` partitions, any fsspec URI.")
-    features: FeatureSpec = Field(description="The columns; in YAML also a path, relative to the config's folder.")
+    logs_uri: StorageUri = Field(description="Folder of `date=YYYY-MM-DD/` partitions, any fsspec URI.")
+    features: Annotated[FeatureSpec, Location(absolute)] = Field(
+        description="The columns; in YAML also the path of a file that holds them."
+    )
     split: Annotated[Annotated[DateSplit, Tag("date")] | Annotated[RandomSplit, Tag("random")], Discriminator(_by)] = (
         DateSplit()
     )
@@ -149,7 +152,7 @@ class MLflowConfig(BaseModel):
     """Where runs are recorded and models registered."""
 
     model_config = FROZEN
-    tracking_uri: str | None = Field(
+    tracking_uri: Annotated[str | None, Location(absolute_tracking)] = Field(
         default=None,
         description="MLflow's address; none: that of `MLFLOW_TRACKING_URI`, else SQLite in the work folder.",
     )
@@ -163,7 +166,9 @@ class TrainConfig(BaseModel):
     """Everything one retrain depends on but the rows themselves."""
 
     model_config = FROZEN
-    work_uri: str = Field(default=".nightjar", description="Folder of the encoded store, checkpoints and local MLflow.")
+    work_uri: StorageUri = Field(
+        default=".nightjar", description="Folder of the encoded store, checkpoints and local MLflow."
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of all that is drawn: rows, layers, order, dropout.")
     data: DataConfig
     table: TableConfig = TableConfig()

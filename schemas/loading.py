@@ -1,6 +1,5 @@
-"""From a YAML file and overrides of its keys to a checked config."""
+"""From a YAML file and overrides of its keys to a checked config, whose locations are absolute."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,21 +7,25 @@ from typing import Any
 
 from schemas.checking import BY_HAND, Config, validate
 from schemas.errors import Refusal
+from schemas.locations import resolve
 from schemas.yaml_text import MAX_DEPTH, parse
 
 
 def load(config_class: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read `path`, apply `a.b=c` overrides in order (values are YAML), check.
 
-    `data.features` may be the path of a FeatureSpec, relative to the config's folder. A list's element is named by its
-    position or by its `name`: `stages.fnn.epochs=2`.
+    A relative path in the file is relative to the file's folder, one in an override to where the command stands.
+    `data.features` may be the path of a FeatureSpec. A list's element is named by its position or by its `name`:
+    `stages.fnn.epochs=2`.
     """
-    tree = read_yaml(path)
+    tree = read_yaml(path.expanduser())
+    resolve(tree, config_class, path.expanduser().absolute().parent, with_defaults=True)
     for override in overrides:
         _apply(tree, override)
+    resolve(tree, config_class, Path.cwd())
     features = tree.get("data", {}).get("features") if isinstance(tree.get("data"), dict) else None
     if isinstance(features, str):
-        tree["data"]["features"] = read_yaml(path.parent / features)
+        tree["data"]["features"] = read_yaml(Path(features))
     return validate(config_class, tree, str(path), BY_HAND)
 
 
@@ -112,8 +115,3 @@ def position(names: Sequence[object], part: str) -> int | None:
         return names.index(part)
     # No `isdigit`, which superscripts are as well; a number of more digits is no position, and may be too long for int.
     return int(part) if re.fullmatch(r"[0-9]{1,9}", part) and int(part) < len(names) else None
-
-
-def absolute(uri: str) -> str:
-    """A local path made absolute, since Ray's workers start elsewhere; a URI with a scheme as it is."""
-    return uri if "://" in uri else os.path.abspath(os.path.expanduser(uri))  # noqa: PTH100, PTH111 (a URI, no Path)

@@ -13,6 +13,9 @@ Written from the models in this folder by `make schemas`; a test holds the two t
 its path. An element of a list goes by its `name`, or by its position from 0. A mapping that may be one of several is
 told by its `kind`, `type` or `by`. An unknown key is refused, with the one that was perhaps meant.
 
+A relative path in a file is relative to that file's folder, `work_uri`'s default too; one that is typed, as by `--set`,
+or stands in the environment, to where the command stands. `~` is your home.
+
 With `# yaml-language-server: $schema=../../schemas/json/train_config.json` on top of a file an editor completes and
 checks its keys; [jobs/configs](../jobs/configs) has files to copy.
 """

@@ -14,6 +14,7 @@ from pydantic import (
 
 from schemas.checking import BY_HAND, derived
 from schemas.features import FROZEN
+from schemas.locations import Location, absolute_model
 
 WARM, REFRESH = "warm", "refresh"  # stages that nights train beside those of the config
 ORIGIN = "origin-"  # a registered model among the stages of a run, and a digest of its URI
@@ -207,7 +208,7 @@ class StageConfig(BaseModel):
     model_config = FROZEN
     name: str = Field(pattern=r"^[a-z0-9_-]+$", description="What `init_from`, `--set` and MLflow call the stage.")
     model: ModelName = Field(description="A model of pipeline/models; `dnn` is `fnn` from random rows.")
-    init_from: str | None = Field(
+    init_from: Annotated[str | None, Location(absolute_model)] = Field(
         default=None,
         description="Earlier stage that it starts from, or registered model (models:/name@alias, a bundle's folder): "
         "the vocabulary is then grown from the model's.",

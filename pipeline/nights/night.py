@@ -33,7 +33,6 @@ from pipeline.training.on_ray import trainer
 from schemas.checking import derived
 from schemas.config import DateSplit, TrainConfig
 from schemas.errors import Failure, Stopped
-from schemas.loading import absolute
 from schemas.stage import REFRESH
 
 
@@ -101,9 +100,9 @@ def _inspect(night: NightRun) -> Looks:
     with night.step("look at the day") as note:
         trailing = logs.find(config.data.logs_uri, tonight.days.trailing, config.data.features)
         known = tonight.bundle.vocabulary if tonight.bundle else None
-        work_uri = absolute(config.work_uri)
-        before = profiler.profile_days(trailing, config.data, work_uri)
-        new = profiler.profile_days(tonight.days.manifest.of_days(tonight.days.held_out), config.data, work_uri, known)
+        held_out = tonight.days.manifest.of_days(tonight.days.held_out)
+        before = profiler.profile_days(trailing, config.data, config.work_uri)
+        new = profiler.profile_days(held_out, config.data, config.work_uri, known)
         found: list[Breach] = []
         for number, one in enumerate(new):
             earlier = [*before, *new[:number]][-config.night.quality.trailing_days :]

@@ -9,7 +9,6 @@ from pydantic import TypeAdapter
 
 from pipeline.runtime import files
 from schemas.config import TrainConfig
-from schemas.loading import absolute
 
 Outcome = Literal["promoted", "kept", "stopped"]
 
@@ -74,7 +73,7 @@ def _read(uri: str) -> Night:
 
 
 def _root(config: TrainConfig) -> str:
-    return f"{absolute(config.work_uri)}/nights/{config.mlflow.registered_model}"
+    return f"{config.work_uri}/nights/{config.mlflow.registered_model}"
 
 
 def _uri(config: TrainConfig, day: date, key: str) -> str:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 from pipeline.registry.tags import EXPERIMENT_KIND, PRIMARY_METRIC
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal, imported
-from schemas.loading import absolute
+from schemas.locations import SQLITE, absolute_tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SQLITE = "sqlite:///"
 # What the pages compare runs by, and that they are about training and not about language models.
 EXPERIMENT_TAGS = {
     PRIMARY_METRIC: "test/ne",
@@ -50,7 +49,7 @@ def reach(config: MLflowConfig, work_uri: str) -> tuple[str, str]:
             if experiment is not None:
                 return uri, str(experiment.experiment_id)
             # A server has a place for artifacts of its own; a database that is used directly has none.
-            artifacts = None if uri.startswith("http") else f"{absolute(work_uri)}/mlartifacts"
+            artifacts = None if uri.startswith("http") else f"{work_uri}/mlartifacts"
             return uri, str(client.create_experiment(config.experiment, artifacts, EXPERIMENT_TAGS))
     except Exception as error:
         raise Refusal(
@@ -62,12 +61,11 @@ def reach(config: MLflowConfig, work_uri: str) -> tuple[str, str]:
 
 
 def resolve_uri(config: MLflowConfig, work_uri: str) -> str:
-    """The config's URI, else $MLFLOW_TRACKING_URI, else SQLite in the work folder; paths made absolute."""
-    uri = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    if not uri:
-        uri = f"{SQLITE}{absolute(work_uri)}/mlflow.db"
+    """The config's URI, else $MLFLOW_TRACKING_URI, from here, else SQLite in the work folder."""
+    named = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    uri = absolute_tracking(named or f"{SQLITE}{work_uri}/mlflow.db")
     if uri.startswith(SQLITE) and "://" not in uri.removeprefix(SQLITE):
-        return SQLITE + absolute(uri.removeprefix(SQLITE))
+        return uri
     if uri.startswith((SQLITE, "file:")) or ("://" not in uri and not uri.startswith("databricks")):
         raise Refusal(
             found=uri,

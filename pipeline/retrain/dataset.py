@@ -17,7 +17,6 @@ from pipeline.runtime import files, fingerprint
 from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
 from schemas.config import DataConfig, TrainConfig
-from schemas.loading import absolute
 from schemas.stage import StageConfig
 
 # The sources that decide what a retrain comes to: how its rows are encoded, how its stages start and learn, what their
@@ -82,7 +81,7 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
     Its vocabulary is grown from the `known` one, whose ids stay what they are. Days that were encoded on the way to
     that one are taken as they are, unless the config says to encode them again.
     """
-    data, manifest, work = config.data, inputs.manifest, absolute(config.work_uri)
+    data, manifest, work = config.data, inputs.manifest, config.work_uri
     earlier = EncodedDays(f"{work}/encoded/days", data, config.seed)
     reused = earlier.find(inputs.train_days, manifest, known) if known and not config.night.reencode else []
     uri = f"{work}/encoded/{store_name(config, manifest, known, reused)}"

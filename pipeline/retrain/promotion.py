@@ -32,7 +32,6 @@ from pipeline.scoring.held_out import HeldOut, gather, score_held_out
 from pipeline.training import checkpoint
 from schemas.config import TrainConfig
 from schemas.errors import Failure, Refusal
-from schemas.loading import absolute
 from schemas.stage import StageConfig
 
 COMPARABLE = "champion"  # the gate's rule about it
@@ -101,7 +100,7 @@ def lease_of(config: TrainConfig, what: str) -> AbstractContextManager[Lease]:
 
     Raises Busy, naming the holder, where another has it.
     """
-    folder = f"{absolute(config.work_uri)}/leases/{config.mlflow.registered_model}"
+    folder = f"{config.work_uri}/leases/{config.mlflow.registered_model}"
     return lease(folder, config.night.lease_seconds, what)
 
 

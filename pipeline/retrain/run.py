@@ -20,7 +20,6 @@ from pipeline.training import results
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import Job
 from schemas.config import TrainConfig
-from schemas.loading import absolute
 from schemas.stage import StageConfig
 
 
@@ -55,7 +54,7 @@ class Prepared:
 
     @property
     def run_uri(self) -> str:
-        return f"{absolute(self.config.work_uri)}/runs/{self.inputs.identity}"
+        return f"{self.config.work_uri}/runs/{self.inputs.identity}"
 
 
 @dataclass(frozen=True, slots=True)

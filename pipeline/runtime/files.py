@@ -1,15 +1,19 @@
 """Write a file whole or not at all, at any fsspec URI, and say when a folder is complete."""
 
+import os
 import uuid
 from contextlib import suppress
 from pathlib import Path
 
 import fsspec
+from fsspec.registry import known_implementations
 
-from schemas.errors import imported
+from schemas.errors import Refusal, imported
 
 SUCCESS = "_SUCCESS"  # the file that a folder gets last
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs"}
+OF_ONE_PROCESS = {"data", "memory"}  # which Ray's workers and the next command would find empty
+EXAMPLES = "a path, or a URI as s3://bucket/folder"
 
 
 def errors() -> tuple[type[Exception], ...]:
@@ -22,10 +26,64 @@ def errors() -> tuple[type[Exception], ...]:
     )
 
 
+def require_usable(uri: str, where: str) -> None:
+    """Raise Refusal for a place that could hold no files, whatever is there now; `where` names what says it.
+
+    For paths, URIs, the log, the work folder and results alike. A bucket is not asked for anything.
+    """
+    scheme, has_scheme, _ = uri.partition("://")
+    if not uri or (not has_scheme and not os.path.isabs(uri)):  # noqa: PTH117 (a URI, no Path)
+        raise _unusable(repr(uri), EXAMPLES, where, "write ./ before a local name that has a colon")
+    wrong: tuple[type[Exception], ...] = (ValueError, *errors())
+    try:
+        fs, path = fsspec.core.url_to_fs(uri)
+    except ImportError as error:
+        package = str(known_implementations.get(scheme, {}).get("class", scheme)).partition(".")[0]
+        remedy = f"pip install {package}, here and where Ray's workers run"
+        raise _unusable(f"{uri}: {error}", f"the package {package}", where, remedy) from error
+    except wrong as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise _unusable(f"{uri}: {why}", EXAMPLES, where, "correct the URI") from error
+    protocols = _protocols(fs)
+    if protocols & OF_ONE_PROCESS:
+        raise _unusable(f"{uri}, which no other process sees", EXAMPLES, where, "name a place that all processes see")
+    if protocols & OBJECT_STORES and not path.strip("/"):
+        raise _unusable(f"{uri} without a bucket", f"{scheme}://bucket/folder", where, "name the bucket")
+    if "file" in protocols and (file := _file_on_the_way(path)):
+        raise _unusable(f"a file, {file}", "a folder, or nothing yet", where, "choose another place, or move the file")
+    if "s3" in protocols and not _has_credentials(fs):
+        remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, here and where Ray's workers run"
+        raise _unusable(f"{uri}, and no credentials", "credentials for the bucket", where, remedy)
+
+
+def _unusable(found: str, expected: str, where: str, remedy: str) -> Refusal:
+    return Refusal(found=found, expected=expected, where=where, remedy=remedy)
+
+
+def _file_on_the_way(path: str) -> Path | None:
+    """The file that lies where the folder, or one above it, would have to be."""
+    return next((one for one in (Path(path), *Path(path).parents) if os.path.isfile(one)), None)  # noqa: PTH113
+
+
+def _has_credentials(fs: fsspec.AbstractFileSystem) -> bool:
+    """As its client will look for them: in fsspec's own settings, the environment, files, the machine's role."""
+    if fs.anon or fs.key or fs.token or fs.session:
+        return True
+    import botocore.session
+
+    try:
+        return botocore.session.Session(profile=fs.storage_options.get("profile")).get_credentials() is not None
+    except errors():  # a profile that is not there
+        return False
+
+
+def _protocols(fs: fsspec.AbstractFileSystem) -> set[str]:
+    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+
+
 def make_folder(fs: fsspec.AbstractFileSystem, path: str) -> None:
     """With those above it. Object stores have none; asked for one, they would make a bucket that is not there."""
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
-    if not protocols & OBJECT_STORES:
+    if not _protocols(fs) & OBJECT_STORES:
         fs.makedirs(path, exist_ok=True)
 
 

@@ -22,7 +22,6 @@ from pipeline.training.on_ray import trainer
 from schemas.checking import derived
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.errors import Refusal
-from schemas.loading import absolute
 from schemas.sweep import SweepConfig, Trial, lineage
 
 # The sources that decide what a sweep finds, beside those of a retrain.
@@ -40,7 +39,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
     inputs = find_inputs(config, show)
     identity = _identity(settings, trials, inputs)
     tracking = connect(config.mlflow, config.work_uri)
-    uri = f"{absolute(config.work_uri)}/sweeps/{identity}"
+    uri = f"{config.work_uri}/sweeps/{identity}"
     if tracking.find_finished(identity) and files.exists(f"{uri}/summary.json"):
         show(Event("this sweep is finished already", 1, 1, f"its results are in {uri}"))
         return TypeAdapter(Summary).validate_json(files.read_bytes(f"{uri}/summary.json"))

@@ -24,7 +24,7 @@ from pipeline.registry.tracking import connect
 from pipeline.runtime import cluster
 from pipeline.scoring.held_out import score_held_out
 from schemas.config import TrainConfig
-from schemas.loading import absolute, load
+from schemas.loading import load
 
 COLORS = ("#0072B2", "#D55E00", "#999999")
 
@@ -117,7 +117,7 @@ def profiles(config: TrainConfig) -> dict[date, tuple[int, int]]:
     data = config.data
     manifest = logs.find(data.logs_uri, logs.days_of(data.logs_uri, data.features), data.features)
     with cluster.connected(config.cluster):
-        profiled = profile_days(manifest, data, absolute(config.work_uri))
+        profiled = profile_days(manifest, data, config.work_uri)
     return {one.day: (one.positives, one.rows) for one in profiled}
 
 

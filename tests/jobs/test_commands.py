@@ -124,6 +124,34 @@ def test_the_same_retrain_again_is_the_finished_one(folder, trained):
     assert last_object(nightjar("train", "--config", "train.yaml", "--json", cwd=folder)) == trained
 
 
+@pytest.mark.parametrize("verb", ["train", "status", "plan", "evaluate", "score", "rollback", "sweep"])
+def test_from_another_directory_as_cron_has_it_a_verb_finds_the_same_places(folder, trained, tmp_path, verb):
+    (folder / "sweep.yaml").write_text("{stage: nowhere, space: {table.dimension: {choice: [4]}}}")
+    champion, out = ("--model", "models:/ctr@champion"), ("--out", "there")
+    arguments = {
+        "evaluate": champion,
+        "score": (*champion, *out, "--date", "2026-11-03"),
+        "sweep": ("--sweep", f"{folder}/sweep.yaml", *out),
+    }
+    done = nightjar(verb, "--config", f"{folder}/train.yaml", *arguments.get(verb, ()), cwd=tmp_path)
+    words = {
+        "train": "Held-out rows of 2026-11-03",
+        "status": "models:/ctr/1 is champion",
+        "plan": "champion      models:/ctr/1",
+        "evaluate": "models:/ctr@champion on",
+        "score": "1,000 rows of 2026-11-03 scored with models:/ctr/1",
+        "rollback": "ctr without a previous champion",
+        "sweep": "stage 'nowhere'",
+    }
+    assert words[verb] in done.stdout + done.stderr, done.stderr
+    work = f"{folder}/.nightjar"
+    assert done.stderr.startswith(f"log {folder}/logs, work folder {work}, MLflow sqlite:///{work}/mlflow.db\n")
+    if verb == "train":
+        assert f" ui --work ../{folder.name}/.nightjar\n" in done.stdout
+        assert " ui --work .nightjar\n" in nightjar("train", "--config", "train.yaml", cwd=folder).stdout
+    assert [path.name for path in tmp_path.iterdir()] == (["there"] if verb == "score" else [])
+
+
 def test_with_another_report_the_same_retrain_is_still_the_finished_one(folder, trained, ray_address, tmp_path):
     tree = copy_sources(tmp_path / "tree")
     change(tree, "pipeline/report/html.py")

@@ -116,10 +116,11 @@ def test_the_files_beside_the_code_count_whatever_else_is_called_like_them(tmp_p
 
 
 RUNTIME = "pipeline.runtime"  # where files lie and who works, not what comes of it
+LOCATIONS = "schemas.locations"  # as RUNTIME
 LOADING = {"schemas.loading", "schemas.yaml_text"}  # how a config is read: what it says is in the result's name
 AROUND_A_RETRAIN = {
     RUNTIME,
-    *LOADING,
+    LOCATIONS,
     "schemas.scores",  # of days that are scored later
     "pipeline.profiles",  # may refuse a day, and changes no row
     "pipeline.registry",  # but for the bundle: records and registers what came of it
@@ -131,25 +132,25 @@ AROUND_A_RETRAIN = {
 }
 
 
-AROUND_A_SWEEP = {RUNTIME, *LOADING, "pipeline.profiles", "pipeline.registry"}
+AROUND_A_SWEEP = {RUNTIME, LOCATIONS, *LOADING, "pipeline.profiles", "pipeline.registry"}
 
 
 @pytest.mark.parametrize(
     ("maker", "sources", "exceptions"),
     [
-        ("pipeline.data.passes", ENCODING, {RUNTIME}),
+        ("pipeline.data.passes", ENCODING, {RUNTIME, LOCATIONS}),
         ("pipeline.data.store", ENCODING, {RUNTIME}),
-        ("pipeline.data.encoded_days", ENCODING, {RUNTIME}),
+        ("pipeline.data.encoded_days", ENCODING, {RUNTIME, LOCATIONS}),
         ("pipeline.retrain.run", TRAINING, AROUND_A_RETRAIN),
-        ("pipeline.training.on_ray.trainer", TRAINING, {RUNTIME}),
-        ("pipeline.training.local", TRAINING, {RUNTIME}),
+        ("pipeline.training.on_ray.trainer", TRAINING, {RUNTIME, LOCATIONS}),
+        ("pipeline.training.local", TRAINING, {RUNTIME, LOCATIONS}),
         (
             "pipeline.sweep.search",
             (*TRAINING, *SEARCHING),
-            {RUNTIME, *LOADING, "pipeline.profiles", "pipeline.registry"},
+            {RUNTIME, LOCATIONS, *LOADING, "pipeline.profiles", "pipeline.registry"},
         ),
-        ("pipeline.scoring.score", SCORING, {RUNTIME}),
-        ("pipeline.profiles.profiler", PROFILING, {RUNTIME}),
+        ("pipeline.scoring.score", SCORING, {RUNTIME, LOCATIONS}),
+        ("pipeline.profiles.profiler", PROFILING, {RUNTIME, LOCATIONS}),
     ],
 )
 def test_all_that_a_result_is_made_by_is_among_its_sources(imports, maker, sources, exceptions):

@@ -148,14 +148,14 @@ def test_an_element_goes_by_its_name_before_its_position_and_whatever_stands_bes
         ("stages.-1.epochs=1", "'-1'"),
         ("stages.epochs=1", "'epochs'"),
         ("seed.x=1", "'seed' holds 7, which has no keys"),
-        ("work_uri.x=1", "'work_uri' holds 'work', which has no keys"),
+        ("work_uri.x=1", "'work_uri' holds '/work', which has no keys"),
         ("stages.fm.model.x=1", "'model' holds 'fm', which has no keys"),
         ("stages.fnn.mlp.hidden.0.x=1", "'0' holds 8, which has no keys"),
         ("stages.fnn.mlp.hidden.x=1", "'x'"),
     ],
 )
 def test_an_override_that_cannot_be_is_refused_by_its_own_text(tmp_path, override, found):
-    path = written(tmp_path, HEAD + SHARED_MAPPING + "seed: 7\nwork_uri: work\n")
+    path = written(tmp_path, HEAD + SHARED_MAPPING + "seed: 7\nwork_uri: /work\n")
     with pytest.raises(Refusal) as refusal:
         load(TrainConfig, path, [override])
     assert found in refusal.value.found
