@@ -31,7 +31,6 @@ def evaluate(
     loaded = load_config(config, set_)
     from pipeline.data import logs, split
     from pipeline.registry import model_uri
-    from pipeline.registry.tracking import connect
     from pipeline.runtime import cluster
     from pipeline.scoring import held_out
 
@@ -40,7 +39,8 @@ def evaluate(
     wanted = sorted({when.date() for when in dates or ()})
     split.require(wanted, days, data.logs_uri)
     judged = split.to_judge(wanted, data) if wanted else split.resolve(days, data)
-    bundle = model_uri.load_bundle(connect(loaded.mlflow, loaded.work_uri), model)
+    tracking = model_uri.where_registered(model, loaded.mlflow, loaded.work_uri)
+    bundle = model_uri.load_bundle(tracking, model)
     manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec)
     with cluster.connected(loaded.cluster):
         metrics = held_out.evaluate(bundle, manifest, data, judged).metrics()

@@ -8,7 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.registry import server
+from pipeline.runtime import files
 from schemas.config import TrainConfig
+from schemas.errors import Refusal
 from schemas.loading import load
 
 
@@ -20,6 +22,17 @@ def load_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     console.print(server.redacted(words), style="dim")
     return config
+
+
+def require_work(config: TrainConfig) -> None:
+    """Raise Refusal for a work folder that is not there, of which nothing could be told but that it is empty."""
+    if not files.exists(config.work_uri):
+        raise Refusal(
+            found=f"no work folder at {config.work_uri}",
+            expected="the one that `nightjar train` or a night has made",
+            where="work_uri",
+            remedy="correct --config or work_uri, if it lies elsewhere; else run a night first",
+        )
 
 
 def typed(uri: str) -> str:

@@ -13,14 +13,14 @@ def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -
     loaded = load_config(config, set_)
     from pipeline.nights import plan, records
     from pipeline.nights.days import choose_days
-    from pipeline.registry.tracking import connect
+    from pipeline.registry.tracking import find
 
     days = choose_days(loaded, None if date == "auto" else day_of(date))
     finished = records.find(loaded, days.day, days.key)
     if finished:
         print(f"The night of {days.day} is over already: {finished.outcome}: {finished.verdict}")
         return
-    tonight = plan.plan(days, connect(loaded.mlflow, loaded.work_uri))
+    tonight = plan.plan(days, find(loaded.mlflow, loaded.work_uri))
     inputs = tonight.inputs
     trained_on = inputs.manifest.of_days(inputs.train_days)
     held_out = inputs.manifest.of_days(inputs.test_days)

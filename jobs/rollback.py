@@ -1,7 +1,7 @@
 """`nightjar rollback`: let the champion before the last one serve again."""
 
 from jobs.options import ConfigPath, Overrides
-from jobs.places import load_config
+from jobs.places import load_config, require_work
 
 
 def rollback(config: ConfigPath, set_: Overrides = None) -> None:
@@ -13,10 +13,11 @@ def rollback(config: ConfigPath, set_: Overrides = None) -> None:
     """
     loaded = load_config(config, set_)
     from pipeline.registry import versions
-    from pipeline.registry.tracking import connect
+    from pipeline.registry.tracking import require
     from pipeline.retrain import promotion
 
-    tracking = connect(loaded.mlflow, loaded.work_uri)
+    require_work(loaded)
+    tracking = require(loaded.mlflow, loaded.work_uri)
     with promotion.lease_of(loaded, "rollback") as lease:
         lease.check()
         now, before = versions.rollback(tracking, loaded.mlflow.registered_model)

@@ -39,13 +39,12 @@ def score(
     loaded = load_config(config, set_)
     from pipeline.data import logs
     from pipeline.registry import model_uri
-    from pipeline.registry.tracking import connect
     from pipeline.runtime import cluster
     from pipeline.scoring.score import score as write_scores
 
     data = loaded.data
     days = _chosen(logs.days_of(data.logs_uri, data.features), dates or [], first, last, data.logs_uri)
-    tracking = connect(loaded.mlflow, loaded.work_uri)
+    tracking = model_uri.where_registered(model, loaded.mlflow, loaded.work_uri)
     version = model_uri.pinned(tracking, model)
     bundle = model_uri.load_bundle(tracking, version)
     manifest = logs.find(data.logs_uri, days, bundle.spec, labelled=False)

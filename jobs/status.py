@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.options import ConfigPath, Overrides
-from jobs.places import load_config
+from jobs.places import load_config, require_work
+from schemas.errors import Refusal
 
 if TYPE_CHECKING:
     from pipeline.nights.records import Night
@@ -28,20 +29,27 @@ def status(
     loaded = load_config(config, set_)
     from pipeline.data import logs
     from pipeline.nights import records
-    from pipeline.registry import versions
+    from pipeline.registry import server, versions
     from pipeline.registry.tags import VERDICT
-    from pipeline.registry.tracking import connect
+    from pipeline.registry.tracking import require
 
-    tracking = connect(loaded.mlflow, loaded.work_uri)
+    require_work(loaded)
+    tracking = require(loaded.mlflow, loaded.work_uri)
     name = loaded.mlflow.registered_model
-    champion = versions.champion(tracking, name)
+    champion, nights = versions.champion(tracking, name), records.all_of(loaded)
+    if champion is None and not nights and not tracking.experiment_id:
+        raise Refusal(
+            found=f"no experiment {loaded.mlflow.experiment!r}, no champion of {name} and no night",
+            expected="what `nightjar train` or a night has recorded",
+            where=server.redacted(tracking.uri),
+            remedy="correct --config or mlflow.tracking_uri, if it lies elsewhere; else run a night first",
+        )
     if champion is None:
         print(f"{name} has no champion yet")
     else:
         age = datetime.now(UTC) - champion.created
         print(f"{champion.uri} is champion, registered {champion.created:%Y-%m-%d %H:%M} UTC, {in_days(age)} ago")
         print(f"  {champion.tags.get(VERDICT, '')}".rstrip())
-    nights = records.all_of(loaded)
     if nights:
         print_nights(nights[-last:])
         days = logs.days_of(loaded.data.logs_uri, loaded.data.features)

@@ -42,13 +42,13 @@ def start(
     said = (folder / "stdout.txt", folder / "stderr.txt")
     for path in said:
         path.write_text("")
-    process = _forks().Process(target=_run, args=(arguments, folder, environment, said, within))
+    process = forks().Process(target=_run, args=(arguments, folder, environment, said, within))
     process.start()
     return Command(process, *said)
 
 
 @functools.cache
-def _forks() -> ForkServerContext:
+def forks() -> ForkServerContext:
     """Of a process that starts no thread before it forks."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.nights.night", "mlflow", "matplotlib.pyplot"])

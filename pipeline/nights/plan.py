@@ -38,11 +38,14 @@ class Tonight:
     """It starts so, in words."""
 
 
-def plan(days: Days, tracking: Tracking) -> Tonight:
-    """What is to be done on these days, as the champion stands. Raises Refusal if it has learned the held-out ones."""
+def plan(days: Days, tracking: Tracking | None) -> Tonight:
+    """What is to be done on these days, as the champion stands; where nothing has been recorded yet there is none.
+
+    Raises Refusal if the champion has learned the held-out days.
+    """
     config = days.config
-    champion = versions.to_beat(tracking, config.mlflow.registered_model, days.keys)
-    bundle = None if champion is None else model_uri.load_bundle(tracking, champion.uri)
+    champion = versions.to_beat(tracking, config.mlflow.registered_model, days.keys) if tracking else None
+    bundle = model_uri.load_bundle(tracking, champion.uri) if tracking and champion else None
     _require_unseen(champion, bundle, days.held_out)
     start, why, new = _how_to_start(config, bundle, days.window)
     train_days = tuple(new) if start == "warm" else days.window

@@ -10,7 +10,7 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.nights.days import newest_complete
 from pipeline.registry import eviction, model_uri, versions
 from pipeline.registry.eviction import Eviction
-from pipeline.registry.tracking import Tracking, connect
+from pipeline.registry.tracking import Tracking, connect, require
 from pipeline.retrain import promotion
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import Decision, Opponent
@@ -34,7 +34,9 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
 
     Both are judged on the log's newest complete day. Raises Refusal without a champion, Busy while a night works on it.
     """
-    tracking = connect(config.mlflow, config.work_uri)
+    tracking = require(config.mlflow, config.work_uri)
+    if not tracking.experiment_id:
+        tracking = connect(config.mlflow, config.work_uri)
     spec, uri = config.data.features, config.data.logs_uri
     days = logs.days_of(uri, spec)
     newest = newest_complete(days, config.data, config.night)

@@ -7,20 +7,33 @@ from urllib.parse import unquote, urlparse
 
 from pipeline.registry import bundle, server
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tracking import Tracking
+from pipeline.registry.tracking import Tracking, require
+from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BUNDLE_OF_MODEL = "artifacts/bundle"
+REGISTERED = ("models:/", "runs:/")
 
 
 def pinned(tracking: Tracking, model_uri: str) -> str:
     """`models:/name@alias` as the version it names now, which the alias will not always; other URIs as they are."""
-    name, at, alias = model_uri.removeprefix("models:/").partition("@")
-    number = aliases_of(tracking.client, name).get(alias) if at else None
+    scheme, _, named = model_uri.partition(":/")
+    name, at, alias = named.partition("@")
+    number = aliases_of(tracking.client, name).get(alias) if scheme == "models" and at else None
     return model_uri if number is None else f"models:/{name}/{number}"
+
+
+def where_registered(model_uri: str, config: MLflowConfig, work_uri: str) -> Tracking:
+    """What to look the model up in; for a bundle's folder, which nobody has to have registered, nothing is asked.
+
+    Raises Refusal as `tracking.require`.
+    """
+    if model_uri.startswith(REGISTERED):
+        return require(config, work_uri)
+    return Tracking(server.resolve_uri(config, work_uri), "")
 
 
 def load_bundle(tracking: Tracking, model_uri: str) -> Bundle:
@@ -31,7 +44,7 @@ def load_bundle(tracking: Tracking, model_uri: str) -> Bundle:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    location = _location(tracking.client, model_uri)
+    location = _location(tracking.client, model_uri) if model_uri.startswith(REGISTERED) else model_uri
     parsed = urlparse(location)
     if parsed.scheme in ("", "file"):
         folder = Path(unquote(parsed.path))
@@ -56,8 +69,6 @@ def _location(client: "MlflowClient", model_uri: str) -> str:
     try:
         if scheme == "runs":
             return _location_in_run(client, model_uri, name, number)
-        if scheme != "models":
-            return model_uri
         if "@" in named:
             name, _, alias = named.partition("@")
             number = aliases_of(client, name).get(alias, "")

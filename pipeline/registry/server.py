@@ -3,12 +3,13 @@
 import logging
 import os
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.registry import database
+from pipeline.registry.database import WHERE
 from pipeline.registry.tags import EXPERIMENT_KIND, PRIMARY_METRIC
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal, imported
@@ -37,23 +38,60 @@ _opened = ""
 
 
 def reach(config: MLflowConfig, work_uri: str) -> tuple[str, str]:
-    """(tracking URI, experiment id), the experiment created where there is none. Raises Refusal, within seconds."""
+    """(tracking URI, experiment id), both made where there are none. Raises Refusal, within seconds."""
     uri = resolve_uri(config, work_uri)
-    try:
-        with impatience():
-            _create_database(uri)
-            client = open_client(uri)
-            experiment = client.get_experiment_by_name(config.experiment)
-            if experiment is not None and experiment.lifecycle_stage == "deleted":
-                raise ValueError(f"experiment {config.experiment!r}, which is deleted")
-            if experiment is not None:
-                return uri, str(experiment.experiment_id)
+    path = database_of(uri)
+    be_quiet()
+    if path is not None:
+        database.make(path)
+    with _answering(config, uri):
+        client = open_client(uri)
+        experiment = client.get_experiment_by_name(config.experiment)
+        if experiment is None:
             # A server has a place for artifacts of its own; a database that is used directly has none.
             artifacts = None if uri.startswith("http") else f"{work_uri}/mlartifacts"
-            return uri, str(client.create_experiment(config.experiment, artifacts, EXPERIMENT_TAGS))
+            return uri, _create_experiment(client, config.experiment, artifacts)
+        if experiment.lifecycle_stage == "deleted":
+            raise ValueError(f"experiment {config.experiment!r}, which is deleted")
+        return uri, str(experiment.experiment_id)
+
+
+def find(config: MLflowConfig, work_uri: str) -> tuple[str, str | None] | None:
+    """(tracking URI, experiment id, where there is one) for those who only read; None where nothing was recorded yet.
+
+    Nothing is made. Raises Refusal, within seconds, if MLflow does not answer.
+    """
+    uri = resolve_uri(config, work_uri)
+    path = database_of(uri)
+    be_quiet()
+    if path is not None and database.state_of(path) != "whole":
+        return None
+    with _answering(config, uri):
+        experiment = open_client(uri).get_experiment_by_name(config.experiment)
+        return uri, None if experiment is None else str(experiment.experiment_id)
+
+
+def _create_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
+    """Its id; of that which another process has created meanwhile, if one has."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.create_experiment(name, artifacts, EXPERIMENT_TAGS))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(client.get_experiment_by_name(name).experiment_id)
+
+
+@contextmanager
+def _answering(config: MLflowConfig, uri: str) -> Iterator[None]:
+    try:
+        with impatience():
+            yield
     except Exception as error:
+        root = root_of(error)
         raise Refusal(
-            found=first_line(root_of(error)),
+            found=first_line(error if isinstance(root, KeyError) else root),  # of a scheme that MLflow does not know
             expected=f"MLflow to answer, with an experiment {config.experiment!r} or leave to create it",
             where=redacted(uri),
             remedy="start the server or correct mlflow.tracking_uri; without one, runs go to the work folder",
@@ -61,31 +99,41 @@ def reach(config: MLflowConfig, work_uri: str) -> tuple[str, str]:
 
 
 def resolve_uri(config: MLflowConfig, work_uri: str) -> str:
-    """The config's URI, else $MLFLOW_TRACKING_URI, from here, else SQLite in the work folder."""
+    """The config's URI, else $MLFLOW_TRACKING_URI, from here, else SQLite in the work folder. Raises Refusal."""
     named = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     uri = absolute_tracking(named or f"{SQLITE}{work_uri}/mlflow.db")
-    if uri.startswith(SQLITE) and "://" not in uri.removeprefix(SQLITE):
+    scheme = uri.partition(":")[0].partition("+")[0]
+    is_file = uri.startswith(f"{SQLITE}/") and not re.search("[?#]|://", uri.removeprefix(SQLITE))
+    if is_file or (scheme not in ("sqlite", "file") and "://" in uri) or scheme.startswith("databricks"):
         return uri
-    if uri.startswith((SQLITE, "file:")) or ("://" not in uri and not uri.startswith("databricks")):
-        raise Refusal(
-            found=uri,
-            expected="a tracking server (http, https) or a database (sqlite:///, postgresql://, ...)",
-            where="mlflow.tracking_uri, or MLFLOW_TRACKING_URI",
-            remedy="MLflow no longer writes to folders, nor SQLite to object stores: name a server or a local file",
-        )
-    return uri
+    raise Refusal(
+        found=redacted(uri),
+        expected=f"a tracking server (http, https) or a database ({SQLITE}path.db, postgresql://, ...)",
+        where=WHERE,
+        remedy="name a server or a local file: MLflow records nothing in folders, in object stores or in memory",
+    )
+
+
+def database_of(uri: str) -> Path | None:
+    """The file of a tracking URI that names one."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
 def open_client(uri: str) -> "MlflowClient":
-    """Imports MLflow, which takes seconds, with its telemetry off and its terminal output down to warnings."""
+    """Imports MLflow, which takes seconds. A database is looked at before, by whoever asks first."""
     global _opened
     _opened = uri
-    for name, value in {**QUIET, **PATIENT}.items():
-        os.environ.setdefault(name, value)
+    be_quiet()
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
     return MlflowClient(uri)
+
+
+def be_quiet() -> None:
+    """Before MLflow is imported: its telemetry off, and its terminal output down to warnings."""
+    for name, value in {**QUIET, **PATIENT}.items():
+        os.environ.setdefault(name, value)
 
 
 def opened() -> str:
@@ -102,17 +150,6 @@ def errors() -> tuple[type[Exception], ...]:
         "sqlalchemy.exc:DBAPIError",
         "sqlite3:OperationalError",
     )
-
-
-def _create_database(uri: str) -> None:
-    """MLflow's hundreds of migrations each wait for the disk, 1 s instead of 6 in a file with a write-ahead log."""
-    if uri.startswith(SQLITE):
-        path = Path(uri.removeprefix(SQLITE))
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.close()
 
 
 @contextmanager

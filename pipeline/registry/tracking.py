@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipeline.registry import server
+from pipeline.registry.database import WHERE
 from pipeline.registry.ending import ending
 from pipeline.registry.run_log import RunLog
 from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, RUN_NAME, STAGE, USER, of_setting
 from schemas.config import MLflowConfig, TrainConfig
+from schemas.errors import Refusal
 from schemas.stage import StageConfig
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ MAX_PARAMS, MAX_PARAM_CHARACTERS = 100, 6000  # of a call and a value, by MLflow
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """A tracking server, or a database in its place, that has answered, and the experiment to record in."""
+    """A tracking server, or a database in its place, that has answered, and the experiment to record in.
+
+    For those who only read there may be no experiment yet: its id is then empty.
+    """
 
     uri: str
     experiment_id: str
@@ -193,8 +198,28 @@ class Retrain:
 
 
 def connect(config: MLflowConfig, work_uri: str) -> Tracking:
-    """Find or create the experiment. Raises Refusal, within seconds, if MLflow does not answer."""
+    """Find or create the experiment, and its database. Raises Refusal, within seconds, if MLflow does not answer."""
     return Tracking(*server.reach(config, work_uri))
+
+
+def find(config: MLflowConfig, work_uri: str) -> Tracking | None:
+    """For those who only read: None where nothing has been recorded yet, and nothing is made. Raises as `connect`."""
+    found = server.find(config, work_uri)
+    return None if found is None else Tracking(found[0], found[1] or "")
+
+
+def require(config: MLflowConfig, work_uri: str) -> Tracking:
+    """For those who read what must be there. Raises Refusal, also where nothing has been recorded yet."""
+    tracking = find(config, work_uri)
+    if tracking is None:
+        uri = server.redacted(server.resolve_uri(config, work_uri))
+        raise Refusal(
+            found=f"no runs and no models: there is no database {uri}",
+            expected="MLflow with what `nightjar train` or a night has recorded",
+            where=WHERE,
+            remedy="correct the path, if they lie elsewhere; else train first",
+        )
+    return tracking
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -12,6 +12,9 @@ import yaml
 from click_logs import SPEC, click_rows, write_day
 from command import nightjar
 
+from pipeline.registry.server import reach
+from schemas.config import MLflowConfig
+
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 3)
 
 
@@ -143,10 +146,57 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(session):
     assert message["where"].endswith(f"line {len(path.read_text().splitlines())}")
 
 
+MODEL = ("--model", "models:/ctr@champion")
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "found"),
+    [
+        ("status", (), "no work folder at {work}"),
+        ("rollback", (), "no work folder at {work}"),
+        ("rebuild", (), "no runs and no models: there is no database sqlite:///{work}/mlflow.db"),
+        ("evaluate", MODEL, "no runs and no models: there is no database sqlite:///{work}/mlflow.db"),
+        ("score", (*MODEL, "--date", str(LAST), "--out", "scores"), "no runs and no models: there is no database"),
+    ],
+)
+def test_where_nothing_was_recorded_a_verb_says_so_and_makes_nothing(session, verb, arguments, found):
+    before = set(session.folder.rglob("*"))
+    message = session.refused(verb, "--config", str(session.folder / "train.yaml"), *arguments)
+    assert message["found"].startswith(found.format(work=session.folder / "work"))
+    assert "work_uri" in message["where"]
+    assert "if " in message["remedy"]
+    assert set(session.folder.rglob("*")) == before
+
+
+def test_where_nothing_was_recorded_the_first_night_is_planned_and_nothing_made(session):
+    before = set(session.folder.rglob("*"))
+    done = nightjar("plan", "--config", "train.yaml", "--date", str(LAST), cwd=session.folder)
+    assert done.exit_code == 0, done.stderr
+    assert "champion      none yet\nstart         cold: there is no champion yet\n" in done.stdout
+    assert set(session.folder.rglob("*")) == before
+
+
+def test_the_pages_of_a_folder_without_runs_are_not_served(session):
+    message = session.refused("ui", "--work", "work")
+    assert message["found"].startswith("no runs and no models")
+    assert not (session.folder / "work").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_work_folder_whose_mlflow_is_elsewhere_is_not_told_to_have_no_champion(session):
+    (session.folder / "work").mkdir()
+    reach(MLflowConfig(), str(session.folder / "other"))
+    elsewhere = f"mlflow={{tracking_uri: 'sqlite:///{session.folder}/other/mlflow.db', experiment: another}}"
+    message = session.refused("status", "--config", str(session.folder / "train.yaml"), "--set", elsewhere)
+    assert message["found"] == "no experiment 'another', no champion of ctr and no night"
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_model_that_is_not_there_is_refused(session):
     config = str(session.folder / "train.yaml")
+    reach(MLflowConfig(), str(session.folder / "work"))
     message = session.refused("evaluate", "--config", config, "--model", "models:/ctr@champion")
     assert "registered model" in message["expected"]
     assert message["where"] == "models:/ctr@champion"
