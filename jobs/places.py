@@ -15,8 +15,10 @@ from schemas.loading import load
 
 
 def load_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
-    """The config of a verb; where its places are is told on stderr, so that a wrong one is seen."""
+    """The config of a verb, its places told on stderr, so that a wrong one is seen. Raises Refusal for what is none."""
     config = load(TrainConfig, path, overrides or [])
+    files.require_usable(config.data.logs_uri, "data.logs_uri")
+    files.require_usable(config.work_uri, "work_uri")
     mlflow = server.resolve_uri(config.mlflow, config.work_uri)
     words = f"log {config.data.logs_uri}, work folder {config.work_uri}, MLflow {mlflow}"
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)

@@ -15,6 +15,7 @@ from rich.table import Table
 from jobs.console import ProgressView
 from jobs.options import AsJson, ConfigPath, Overrides
 from jobs.places import load_config
+from pipeline.runtime import files
 from schemas import sweep as schema
 from schemas.errors import Refusal
 from schemas.loading import load
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def sweep(
     config: ConfigPath,
     sweep_path: Annotated[Path, typer.Option("--sweep", help="YAML file of what to draw; see jobs/configs.")],
-    out: Annotated[Path, typer.Option("--out", help="File for the best config.")],
+    out: Annotated[str, typer.Option("--out", help="File or URI for the best config.")],
     set_: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: AsJson = False,
@@ -46,31 +47,32 @@ def sweep(
     check_out(out, force)
     schema.check(settings, loaded, str(sweep_path))
     trials = schema.draw_trials(settings, config, set_ or [], str(sweep_path))
-    from pipeline.runtime import files
     from pipeline.sweep.search import sweep as run_sweep
 
     with ProgressView() as show:
         summary = run_sweep(settings, loaded, trials, shlex.join(["nightjar", *sys.argv[1:]]), show)
-    files.write_bytes(absolute(str(out)), summary.best_yaml.encode())
+    files.write_bytes(absolute(out), summary.best_yaml.encode())
     print_summary(summary, out, Console(stderr=as_json, width=None if sys.stdout.isatty() else 120))
     if as_json:
         figures = asdict(summary)
         del figures["best_yaml"]
-        print(json.dumps({**figures, "out": str(out)}))
+        print(json.dumps({**figures, "out": out}))
 
 
-def check_out(out: Path, force: bool) -> None:
+def check_out(out: str, force: bool) -> None:
     """Before anything is trained: an hour later would be late."""
-    if out.is_dir() or (out.exists() and not force):
+    files.require_usable(absolute(out), "--out", "file")
+    kind = files.kind_of(absolute(out))
+    if kind == "directory" or (kind and not force):
         raise Refusal(
-            found="a folder" if out.is_dir() else "a file that is there already",
+            found="a folder" if kind == "directory" else "a file that is there already",
             expected="the name of a new file",
             where=f"--out {out}",
-            remedy="choose another name" if out.is_dir() else "choose another name, or replace it with --force",
+            remedy="choose another name" if kind == "directory" else "choose another name, or replace it with --force",
         )
 
 
-def print_summary(summary: "Summary", out: Path, console: Console) -> None:
+def print_summary(summary: "Summary", out: str, console: Console) -> None:
     table = Table(title=f"Validation rows, {summary.stage}", title_justify="left", box=SIMPLE_HEAD)
     keys = list(summary.outcomes[0].values)
     table.add_column("trial", justify="right")

@@ -4,6 +4,7 @@ import os
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import fsspec
 from fsspec.registry import known_implementations
@@ -26,10 +27,10 @@ def errors() -> tuple[type[Exception], ...]:
     )
 
 
-def require_usable(uri: str, where: str) -> None:
-    """Raise Refusal for a place that could hold no files, whatever is there now; `where` names what says it.
+def require_usable(uri: str, where: str, kind: Literal["folder", "file"] = "folder") -> None:
+    """Raise Refusal for what can be no folder, or no file, of ours; `where` names what says it.
 
-    For paths, URIs, the log, the work folder and results alike. A bucket is not asked for anything.
+    For the log, the work folder and results alike, on this machine or in a bucket, which is not asked for anything.
     """
     scheme, has_scheme, _ = uri.partition("://")
     if not uri or (not has_scheme and not os.path.isabs(uri)):  # noqa: PTH117 (a URI, no Path)
@@ -47,9 +48,10 @@ def require_usable(uri: str, where: str) -> None:
     protocols = _protocols(fs)
     if protocols & OF_ONE_PROCESS:
         raise _unusable(f"{uri}, which no other process sees", EXAMPLES, where, "name a place that all processes see")
-    if protocols & OBJECT_STORES and not path.strip("/"):
-        raise _unusable(f"{uri} without a bucket", f"{scheme}://bucket/folder", where, "name the bucket")
-    if "file" in protocols and (file := _file_on_the_way(path)):
+    bucket, _, key = path.strip("/").partition("/")
+    if protocols & OBJECT_STORES and not (bucket if kind == "folder" else key):
+        raise _unusable(f"{uri} without a bucket", f"{scheme}://bucket/{kind}", where, "name the bucket")
+    if "file" in protocols and (file := _file_on_the_way(Path(path) if kind == "folder" else Path(path).parent)):
         raise _unusable(f"a file, {file}", "a folder, or nothing yet", where, "choose another place, or move the file")
     if "s3" in protocols and not _has_credentials(fs):
         remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, here and where Ray's workers run"
@@ -60,9 +62,9 @@ def _unusable(found: str, expected: str, where: str, remedy: str) -> Refusal:
     return Refusal(found=found, expected=expected, where=where, remedy=remedy)
 
 
-def _file_on_the_way(path: str) -> Path | None:
+def _file_on_the_way(folder: Path) -> Path | None:
     """The file that lies where the folder, or one above it, would have to be."""
-    return next((one for one in (Path(path), *Path(path).parents) if os.path.isfile(one)), None)  # noqa: PTH113
+    return next((one for one in (folder, *folder.parents) if os.path.isfile(one)), None)  # noqa: PTH113 (which may raise)
 
 
 def _has_credentials(fs: fsspec.AbstractFileSystem) -> bool:
@@ -141,12 +143,16 @@ def folders(uri: str) -> list[str]:
 
 def exists(uri: str) -> bool:
     """Raises where it must not be looked for, of which fsspec's own `exists` says that nothing is there."""
+    return kind_of(uri) is not None
+
+
+def kind_of(uri: str) -> str | None:
+    """`file`, `directory`, or None where nothing is. Raises as `exists`."""
     fs, path = fsspec.core.url_to_fs(uri)
     try:
-        fs.info(path)
+        return str(fs.info(path)["type"])
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
+        return None
 
 
 def remove(uri: str) -> None:

@@ -1,54 +1,17 @@
 """Every way that input can be wrong ends in one message, exit 2 and no traceback, before anything is trained."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import yaml
-from click_logs import SPEC, click_rows, write_day
-from command import nightjar
+from click_logs import click_rows, write_day
 
 from pipeline.registry.server import reach
 from schemas.config import MLflowConfig
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 3)
-
-
-@dataclass(frozen=True)
-class Session:
-    """A folder with a good log and config, and the command run on them."""
-
-    folder: Path
-
-    def refused(self, *arguments: str) -> dict[str, str]:
-        """Run a command that must be refused; found, expected, where and remedy of the message."""
-        done = nightjar(*arguments, cwd=self.folder)
-        assert done.exit_code == 2, done.stderr
-        assert "Traceback" not in done.stdout + done.stderr
-        assert not (self.folder / "work" / "runs").exists(), "nothing was trained"
-        message = done.stderr[done.stderr.index("nightjar: refused") :].splitlines()[1:]
-        return {line.split()[0]: line.split(maxsplit=1)[1] for line in message if line and line[0] != " "}
-
-    def train_refused(self, *overrides: str) -> dict[str, str]:
-        sets = [word for override in overrides for word in ("--set", override)]
-        return self.refused("train", "--config", str(self.folder / "train.yaml"), *sets)
-
-
-@pytest.fixture
-def session(logs_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    config = {
-        "work_uri": str(tmp_path / "work"),
-        "data": {"logs_uri": logs_uri, "features": "features.yaml"},
-        "stages": [{"name": "fm", "model": "fm", "batch_size": 4}],
-    }
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
-    (tmp_path / "features.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(SPEC))))
-    return Session(tmp_path)
 
 
 Damage = Callable[[Path], object]
@@ -144,52 +107,6 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(session):
     message = session.train_refused()
     assert "'seed' stands twice" in message["found"]
     assert message["where"].endswith(f"line {len(path.read_text().splitlines())}")
-
-
-MODEL = ("--model", "models:/ctr@champion")
-
-
-@pytest.mark.parametrize(
-    ("verb", "arguments", "found"),
-    [
-        ("status", (), "no work folder at {work}"),
-        ("rollback", (), "no work folder at {work}"),
-        ("rebuild", (), "no runs and no models: there is no database sqlite:///{work}/mlflow.db"),
-        ("evaluate", MODEL, "no runs and no models: there is no database sqlite:///{work}/mlflow.db"),
-        ("score", (*MODEL, "--date", str(LAST), "--out", "scores"), "no runs and no models: there is no database"),
-    ],
-)
-def test_where_nothing_was_recorded_a_verb_says_so_and_makes_nothing(session, verb, arguments, found):
-    before = set(session.folder.rglob("*"))
-    message = session.refused(verb, "--config", str(session.folder / "train.yaml"), *arguments)
-    assert message["found"].startswith(found.format(work=session.folder / "work"))
-    assert "work_uri" in message["where"]
-    assert "if " in message["remedy"]
-    assert set(session.folder.rglob("*")) == before
-
-
-def test_where_nothing_was_recorded_the_first_night_is_planned_and_nothing_made(session):
-    before = set(session.folder.rglob("*"))
-    done = nightjar("plan", "--config", "train.yaml", "--date", str(LAST), cwd=session.folder)
-    assert done.exit_code == 0, done.stderr
-    assert "champion      none yet\nstart         cold: there is no champion yet\n" in done.stdout
-    assert set(session.folder.rglob("*")) == before
-
-
-def test_the_pages_of_a_folder_without_runs_are_not_served(session):
-    message = session.refused("ui", "--work", "work")
-    assert message["found"].startswith("no runs and no models")
-    assert not (session.folder / "work").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-def test_a_work_folder_whose_mlflow_is_elsewhere_is_not_told_to_have_no_champion(session):
-    (session.folder / "work").mkdir()
-    reach(MLflowConfig(), str(session.folder / "other"))
-    elsewhere = f"mlflow={{tracking_uri: 'sqlite:///{session.folder}/other/mlflow.db', experiment: another}}"
-    message = session.refused("status", "--config", str(session.folder / "train.yaml"), "--set", elsewhere)
-    assert message["found"] == "no experiment 'another', no champion of ctr and no night"
 
 
 @pytest.mark.slow

@@ -20,8 +20,13 @@ def test_the_tracking_uri_is_the_configs_else_the_environments_else_in_the_work_
     assert server.resolve_uri(MLflowConfig(tracking_uri="sqlite:///a.db"), "work") == f"sqlite:///{tmp_path}/a.db"
 
 
-@pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", "/tmp/mlruns", "sqlite:///s3://bucket/mlflow.db"])
-def test_folders_and_object_stores_are_no_tracking_uri(uri):
+NOWHERE = ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a.db?mode=ro", "sqlite+pysqlite:///a.db"]
+
+
+@pytest.mark.parametrize(
+    "uri", ["file:///tmp/mlruns", "mlruns", "/tmp/mlruns", "sqlite:///s3://bucket/mlflow.db", *NOWHERE]
+)
+def test_folders_object_stores_and_memory_are_no_tracking_uri(uri):
     with pytest.raises(Refusal, match="a tracking server"):
         server.resolve_uri(MLflowConfig(tracking_uri=uri), "work")
 
@@ -30,6 +35,11 @@ def test_a_work_folder_in_an_object_store_needs_a_server(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(Refusal, match="s3://bucket/work"):
         server.resolve_uri(MLflowConfig(), "s3://bucket/work")
+
+
+def test_a_scheme_that_mlflow_does_not_know_is_told_as_one(tmp_path):
+    with pytest.raises(Refusal, match="unsupported URI 'foo://x'"):
+        server.reach(MLflowConfig(tracking_uri="foo://x"), str(tmp_path))
 
 
 def test_passwords_in_uris_are_left_out():
