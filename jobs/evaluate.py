@@ -2,14 +2,24 @@
 
 import datetime
 import json
-from typing import Annotated
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
 from jobs.places import load_config
+
+if TYPE_CHECKING:
+    from pipeline.data.split import ResolvedSplit
+    from pipeline.evaluation.metrics import Metrics
+
+BY_DAY = ("rows", "auc", "log_loss", "ne", "calibration", "gauc", "base_rate")
+LEARNED = "learned"
 
 
 def evaluate(
@@ -22,14 +32,16 @@ def evaluate(
     set_: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score the held-out rows with a model and compare its probabilities to the labels.
+    """Score the held-out rows with a model and compare its probabilities to the labels, day by day and in all.
 
-    Under a random split, only held-out rows count, whatever the days.
+    Under a random split, only held-out rows count, whatever the days. Days that the model has learned are marked: what
+    it makes of them says little of new ones.
 
     Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-08`
     """
     loaded = load_config(config, set_)
     from pipeline.data import logs, split
+    from pipeline.evaluation.metrics import Sums
     from pipeline.registry import model_uri
     from pipeline.runtime import cluster
     from pipeline.scoring import held_out
@@ -43,11 +55,62 @@ def evaluate(
     bundle = model_uri.load_bundle(tracking, model)
     manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec)
     with cluster.connected(loaded.cluster):
-        metrics = held_out.evaluate(bundle, manifest, data, judged).metrics()
-    on_days = f"{', '.join(map(str, judged.test_days[:4]))}{' ...' * (len(judged.test_days) > 4)}"
-    table = Table("metric", "value", title=f"{model} on {on_days}")
-    for name, value in metrics.as_dict().items():
-        table.add_row(name, f"{value:,.6g}")
-    Console(stderr=as_json).print(table)
+        by_day = held_out.evaluate_days(bundle, manifest, data, judged)
+    learned = held_out.learned_days(bundle, judged)
+    total = sum(by_day.values(), Sums.zero()).metrics()
+    days_figures = {day: sums.metrics() for day, sums in by_day.items()}
+    console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 120)
+    print_figures(model, days_figures, total, learned, console)
+    if learned:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"learned: {warning(learned, judged)}")
     if as_json:
-        print(json.dumps({"model": model, "dates": list(map(str, judged.test_days)), **metrics.as_dict()}))
+        print(
+            json.dumps(
+                {
+                    "model": model,
+                    "dates": list(map(str, judged.test_days)),
+                    "learned_dates": list(map(str, learned)),
+                    "by_date": {str(day): metrics.as_dict() for day, metrics in days_figures.items()},
+                    **total.as_dict(),
+                }
+            )
+        )
+
+
+def print_figures(
+    model: str,
+    by_day: "Mapping[datetime.date, Metrics]",
+    total: "Metrics",
+    learned: "Sequence[datetime.date]",
+    console: Console,
+) -> None:
+    """Each day by itself, those that the model has learned marked, and all days together."""
+    table = Table(title=f"{model}, held-out rows by day", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("day")
+    for name in BY_DAY:
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for day, metrics in by_day.items():
+        figures = metrics.as_dict()
+        cells = [f"{figures[name]:,.6g}" if name in figures else "undefined" for name in BY_DAY]
+        table.add_row(str(day), *cells, LEARNED if day in learned else "")
+    console.print(table)
+    days = sorted(by_day)
+    on_days = f"{', '.join(map(str, days[:4]))}{' ...' * (len(days) > 4)}"
+    table = Table(title=f"{model} on {on_days}", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in total.as_dict().items():
+        table.add_row(name, f"{value:,.6g}")
+    console.print(table)
+
+
+def warning(learned: "Sequence[datetime.date]", judged: "ResolvedSplit") -> str:
+    """What the figures of learned days are worth."""
+    days = ", ".join(map(str, learned))
+    if judged.by_key:
+        return (
+            f"{days}: the model has learned rows of these days and was not trained under this random split, so that "
+            "some of the rows it is judged by may be among them: the figures look better than those of new rows would"
+        )
+    return f"{days}: the model was trained on these days: their figures look better than those of new days would"

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from pydantic import AllowInfNan, BaseModel
+from pydantic import AllowInfNan, BaseModel, SerializerFunctionWrapHandler, model_serializer
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -33,7 +33,7 @@ from pipeline.embedding.table import Table
 from pipeline.evaluation.calibration import Calibration
 from pipeline.models import CTRModel
 from schemas.checking import validate
-from schemas.config import TableConfig
+from schemas.config import RandomSplit, TableConfig
 from schemas.errors import Refusal
 from schemas.features import FROZEN, FeatureSpec
 from schemas.stage import StageConfig
@@ -52,6 +52,14 @@ class Origin(BaseModel):
     identity: str
     training_days: tuple[date, ...]
     results: dict[str, Annotated[float, AllowInfNan(True)]]  # of a stage that diverged too
+    held_out_by: RandomSplit | None = None
+    """By which rows of the training days were held out, of which it has then learned none."""
+
+    @model_serializer(mode="wrap")
+    def _as_before_where_none_were(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What was written before rows could be held out says the same, and scores go by its digest."""
+        written: dict[str, Any] = write(self)
+        return written if self.held_out_by else {key: one for key, one in written.items() if key != "held_out_by"}
 
 
 class Contents(BaseModel):

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,6 +47,17 @@ class Candidate:
     store: Store
     stage: StageConfig
     run_uri: str
+
+    @property
+    def learned_days(self) -> tuple[date, ...]:
+        """Those of its stage and of the stages that this one starts from."""
+        of_name = {stage.name: stage for stage in self.config.plan}
+        days: set[date] = set()
+        stage: StageConfig | None = self.stage
+        while stage is not None:
+            days.update(self.inputs.learned_days(stage))
+            stage = of_name.get(stage.init_from or "")
+        return tuple(sorted(days))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +184,10 @@ def _bundle_of(candidate: Candidate, folder: Path) -> Path:
     files.fetch(checkpoint.stage_uri(candidate.run_uri, candidate.stage.name), stage_folder)
     origin = Origin(
         identity=inputs.identity,
-        training_days=inputs.learned_days(candidate.stage),
+        training_days=candidate.learned_days,
         results=checkpoint.read_progress(stage_folder).results,
+        # What another model has learned that a stage starts from, it may have learned of these rows.
+        held_out_by=None if any(stage.starts_from_model for stage in config.plan) else inputs.split.by_key,
     )
     vocabulary = store.read_vocabulary(candidate.store.uri, config.data.features)
     write_bundle(bundle_folder, config, candidate.stage, vocabulary, stage_folder, origin)

@@ -100,8 +100,11 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
 def prepare(config: TrainConfig, inputs: Inputs, tracking: Tracking) -> Prepared:
     """Find and check the models that stages start from, and name the retrain by all that its result depends on."""
     config = warm_start.pinned(config, tracking)
-    inputs = replace(inputs, identity=identity_of(config, inputs.manifest))
-    return Prepared(config, inputs, warm_start.load(config, tracking), tracking)
+    bundles = warm_start.load(config, tracking)
+    learned = {day for bundle in bundles.values() for day in bundle.contents.origin.training_days}
+    learned_before = tuple(sorted(learned.union(inputs.learned_before)))
+    inputs = replace(inputs, identity=identity_of(config, inputs.manifest), learned_before=learned_before)
+    return Prepared(config, inputs, bundles, tracking)
 
 
 def train(prepared: Prepared, run: Retrain, show: Show) -> Trained:

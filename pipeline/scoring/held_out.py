@@ -27,7 +27,7 @@ from schemas.night import GateConfig
 
 LOGIT, LABEL, WEIGHT, GROUP = "nightjar.logit", "nightjar.label", "nightjar.weight", "nightjar.group"
 DAY, PART = "nightjar.day", "nightjar.part"
-SUMS_SCHEMA = pa.schema([("sums", pa.binary())])
+SUMS_SCHEMA = pa.schema([("day", pa.date32()), ("sums", pa.binary())])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +57,24 @@ def scored_rows(
         yield Scored(held_out, rows, logits)
 
 
+def learned_days(bundle: Bundle, split: ResolvedSplit) -> tuple[date, ...]:
+    """The held-out days of which the bundle has learned rows, the judged ones perhaps among them.
+
+    None where it was itself trained without the rows that are judged: by the same key and seed, or of a larger share.
+    """
+    its, own = bundle.contents.origin.held_out_by, split.by_key
+    if its and own and (its.row_key, its.seed) == (own.row_key, own.seed) and its.test_share >= own.test_share:
+        return ()
+    return tuple(sorted({*split.test_days} & {*bundle.contents.origin.training_days}))
+
+
 def evaluate(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> Sums:
-    """What the bundle makes of the held-out rows of the manifest; read and checked by its own spec, not the config's.
+    """What the bundle makes of the held-out rows of the manifest, as `evaluate_days` of all days together."""
+    return sum(evaluate_days(bundle, manifest, data, split).values(), Sums.zero())
+
+
+def evaluate_days(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> dict[date, Sums]:
+    """Of each held-out day what the bundle makes of its rows; read and checked by its own spec, not the config's.
 
     Raises Refusal as `scored_rows` does.
     """
@@ -70,11 +86,14 @@ def evaluate(bundle: Bundle, manifest: Manifest, data: DataConfig, split: Resolv
         with fetched(shared) as bundle:
             for one in scored_rows(part, bundle, own, split):
                 total += Sums.of(one.logits, one.rows.labels, one.rows.row_weights, one.rows.groups)
-        return pa.table([[total.to_bytes()]], schema=SUMS_SCHEMA)
+        return pa.table([[part.day], [total.to_bytes()]], schema=SUMS_SCHEMA)
 
     tables = passes.map_parts(manifest.of_days(split.test_days).parts(data.rows_per_part), judge, SUMS_SCHEMA)
-    parts = (Sums.from_bytes(packed) for table in tables for packed in table.column("sums").to_pylist())
-    return sum(parts, Sums.zero())
+    by_day = dict.fromkeys(split.test_days, Sums.zero())
+    for table in tables:
+        for one in table.to_pylist():
+            by_day[one["day"]] += Sums.from_bytes(one["sums"])
+    return by_day
 
 
 @dataclass(frozen=True, eq=False)

@@ -91,6 +91,35 @@ def test_evaluating_the_registered_model_gives_the_figures_of_its_training(folde
         assert figures[name] == pytest.approx(results[name], rel=1e-6), name
 
 
+def test_days_that_a_model_has_learned_are_marked_in_the_table_and_in_json(folder, trained):
+    days = ("--dates", "2026-11-02", "--dates", "2026-11-03")
+    model = ("--config", "train.yaml", "--model", "models:/ctr@champion", *days)
+    done = nightjar("evaluate", *model, cwd=folder)
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip().startswith("2026-")}
+    assert rows["2026-11-02"][-1] == "learned"
+    assert rows["2026-11-03"][-1] != "learned"
+    assert "learned: 2026-11-02: the model was trained on these days" in done.stderr
+    figures = last_object(nightjar("evaluate", *model, "--json", cwd=folder))
+    assert figures["learned_dates"] == ["2026-11-02"]
+    assert sum(day["rows"] for day in figures["by_date"].values()) == figures["rows"] == 2000
+    alone = last_object(nightjar("evaluate", *model[:-2], "--json", cwd=folder))
+    assert figures["by_date"]["2026-11-02"]["ne"] == alone["ne"] == alone["by_date"]["2026-11-02"]["ne"]
+
+
+def test_rows_held_out_at_random_were_not_learned_by_a_model_of_the_same_split_alone(folder, cluster):
+    split = "data.split={by: random, row_key: row, test_share: 0.3, seed: %d}"
+    others = ("mlflow.registered_model=random", "stages.fnn.epochs=0.1", "night.gate.golden_rows=0")
+    sets = (*HERE, *(word for one in others for word in ("--set", one)))
+    summary = last_object(nightjar("train", "--config", "train.yaml", "--json", *sets, "--set", split % 0, cwd=folder))
+    model = ("--config", "train.yaml", "--model", summary["model_uri"], "--set")
+    same = nightjar("evaluate", *model, split % 0, "--json", cwd=folder)
+    assert last_object(same)["learned_dates"] == []
+    assert "learned" not in same.stderr
+    other = nightjar("evaluate", *model, split % 1, "--json", cwd=folder)
+    assert last_object(other)["learned_dates"] == ["2026-11-01", "2026-11-02", "2026-11-03"]
+    assert "was not trained under this random split" in other.stderr
+
+
 def test_scores_have_a_row_key_a_probability_and_the_model_of_each_row(folder, trained):
     model = "models:/ctr@champion"
     arguments = ("--config", "train.yaml", "--model", model, "--date", "2026-11-03", "--out", "scores")

@@ -17,6 +17,7 @@ from pipeline.evaluation.calibration import Isotonic, Platt
 from pipeline.registry.bundle import Bundle, Origin
 from pipeline.retrain.promotion import write_bundle
 from pipeline.training import checkpoint
+from schemas.config import RandomSplit
 from schemas.errors import Refusal
 
 REPOSITORY = Path(__file__).parents[2]
@@ -75,6 +76,10 @@ def test_a_bundle_tells_where_it_came_from(bundle, config):
     assert origin.identity == "0123456789abcdef"
     assert origin.training_days == (date(2026, 11, 17), date(2026, 11, 18))
     assert origin.results == {"ne": 0.9, "auc": 0.7}
+    assert "held_out_by" not in origin.model_dump_json(), "bundles of a split by date are as they were"
+    by_key = RandomSplit(by="random", row_key="row")
+    at_random = origin.model_copy(update={"held_out_by": by_key})
+    assert Origin.model_validate_json(at_random.model_dump_json()).held_out_by == by_key
 
 
 def test_a_bundle_holds_four_files_and_no_optimizer(bundle_folder):

@@ -1,5 +1,6 @@
 """Held-out rows added up, and the same rows kept one by one."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from jobs import errors
 from pipeline.data import logs
 from pipeline.data.split import ResolvedSplit
 from pipeline.registry.bundle import Bundle
-from pipeline.scoring.held_out import evaluate, score_held_out
+from pipeline.scoring.held_out import evaluate, learned_days, score_held_out
 from schemas.config import DataConfig, RandomSplit
 from schemas.errors import Refusal
 
@@ -57,6 +58,23 @@ def test_rows_are_kept_in_order_with_the_models_logits_to_the_bit(bundle, data, 
     together = pa.concat_tables(expected)
     assert kept.labels.tolist() == together["click"].to_pylist()
     assert kept.rows["site"].to_pylist() == together["site"].to_pylist()
+
+
+def test_a_day_counts_as_learned_unless_the_model_held_out_the_same_rows_of_it(bundle):
+    def of(**changes):
+        its = BY_KEY.by_key.model_copy(update=changes)
+        origin = bundle.contents.origin.model_copy(update={"held_out_by": its})
+        return replace(bundle, contents=bundle.contents.model_copy(update={"origin": origin}))
+
+    both = ResolvedSplit((), DAYS)
+    assert learned_days(bundle, both) == DAYS[:1], "of which tests/bundles.py tells"
+    assert learned_days(bundle, BY_DATE) == ()
+    assert learned_days(bundle, BY_KEY) == DAYS[:1], "it does not say that it held these rows out"
+    assert learned_days(of(), BY_KEY) == ()
+    assert learned_days(of(test_share=0.4), BY_KEY) == (), "the lowest 0.3 are among the lowest 0.4"
+    assert learned_days(of(test_share=0.2), BY_KEY) == DAYS[:1]
+    assert learned_days(of(seed=1), BY_KEY) == DAYS[:1]
+    assert learned_days(of(), both) == DAYS[:1], "of a whole day it has learned the rest"
 
 
 @SPLITS
