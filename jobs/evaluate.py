@@ -97,7 +97,8 @@ def print_figures(
     console.print(table)
     days = sorted(by_day)
     on_days = f"{', '.join(map(str, days[:4]))}{' ...' * (len(days) > 4)}"
-    table = Table(title=f"{model} on {on_days}", title_justify="left", box=SIMPLE_HEAD)
+    console.print(f"{model} on {on_days}{', learned ones included' * bool(learned)}", highlight=False)
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in total.as_dict().items():
