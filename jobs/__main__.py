@@ -25,6 +25,7 @@ from jobs import (
     ui,
 )
 from schemas.errors import INTERRUPTED, Refusal
+from schemas.redaction import redacted_streams
 
 app = typer.Typer(
     name="nightjar",
@@ -53,8 +54,13 @@ def main() -> None:
     """Exit 0 when the work is done, 1 when it failed, 2 when the input was refused before anything expensive began.
 
     3 when another process is at work on the same model, 4 when the day's data breaks its bounds, 130 after Ctrl-C. What
-    ends in none of these is a bug, and shows its traceback.
+    ends in none of these is a bug, and shows its traceback. Nothing that is printed on the way holds a secret.
     """
+    with redacted_streams():
+        _run()
+
+
+def _run() -> None:
     # Typer would catch a KeyboardInterrupt and exit 1, as if the work had failed.
     before = signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
     try:

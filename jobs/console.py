@@ -2,11 +2,14 @@
 
 import sys
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from schemas.redaction import redacted
 
 if TYPE_CHECKING:
     from pipeline.runtime.progress import Event
@@ -43,6 +46,7 @@ class ProgressView:
             self._bars.stop()
 
     def __call__(self, event: "Event") -> None:
+        event = replace(event, note=redacted(event.note))  # before a terminal's width breaks it
         if self._bars:
             self._draw(self._bars, event)
         else:

@@ -3,6 +3,7 @@
 from pipeline.registry import server
 from pipeline.runtime import files
 from schemas.errors import Busy, Failure, Refusal, Stopped, imported
+from schemas.redaction import redacted
 
 GOES_ON = "the same command goes on from here"
 
@@ -19,7 +20,7 @@ def exit_code(error: Exception) -> int:
 def in_words(error: Exception) -> str | None:
     """None for a bug, of which the traceback tells more. No words hold a user's name, a password or a key."""
     if isinstance(error, Refusal | Busy | Failure):
-        return server.redacted(str(error))
+        return redacted(str(error))
     if isinstance(error, imported("ray.exceptions:RayTaskError")):
         # Its own text is the task's traceback, though it is of its cause's class too.
         cause = getattr(error, "cause", None)
@@ -37,10 +38,10 @@ def _of_mlflow(error: Exception) -> str:
     root = server.root_of(error)
     if isinstance(root, OSError) and root.filename:  # in what MLflow does on this machine before it sends anything
         return _of_files(root)
-    uri = server.redacted(server.opened())
+    uri = redacted(server.opened())
     return f"MLflow at {uri} does not take what it is sent: {server.first_line(root)}; {GOES_ON}"
 
 
 def _of_files(error: Exception) -> str:
-    words = server.redacted(" ".join(str(error).split())) or type(error).__name__
+    words = redacted(" ".join(str(error).split())) or type(error).__name__
     return f"files cannot be read or written: {words}; {GOES_ON}"

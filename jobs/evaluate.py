@@ -13,6 +13,7 @@ from rich.table import Table
 
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
 from jobs.places import load_config
+from schemas.redaction import redacted
 
 if TYPE_CHECKING:
     from pipeline.data.split import ResolvedSplit
@@ -60,7 +61,7 @@ def evaluate(
     total = sum(by_day.values(), Sums.zero()).metrics()
     days_figures = {day: sums.metrics() for day, sums in by_day.items()}
     console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 120)
-    print_figures(model, days_figures, total, learned, console)
+    print_figures(redacted(model), days_figures, total, learned, console)
     if learned:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"learned: {warning(learned, judged)}")
     if as_json:

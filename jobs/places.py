@@ -12,6 +12,7 @@ from pipeline.runtime import files
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
 from schemas.loading import load
+from schemas.redaction import redacted
 
 
 def load_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
@@ -22,7 +23,7 @@ def load_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
     mlflow = server.resolve_uri(config.mlflow, config.work_uri)
     words = f"log {config.data.logs_uri}, work folder {config.work_uri}, MLflow {mlflow}"
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    console.print(server.redacted(words), style="dim")
+    console.print(redacted(words), style="dim")
     return config
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from jobs.options import ConfigPath, Overrides
 from jobs.places import load_config, require_work
 from schemas.errors import Refusal
+from schemas.redaction import redacted
 
 if TYPE_CHECKING:
     from pipeline.nights.records import Night
@@ -29,7 +30,7 @@ def status(
     loaded = load_config(config, set_)
     from pipeline.data import logs
     from pipeline.nights import records
-    from pipeline.registry import server, versions
+    from pipeline.registry import versions
     from pipeline.registry.tags import VERDICT
     from pipeline.registry.tracking import require
 
@@ -41,7 +42,7 @@ def status(
         raise Refusal(
             found=f"no experiment {loaded.mlflow.experiment!r}, no champion of {name} and no night",
             expected="what `nightjar train` or a night has recorded",
-            where=server.redacted(tracking.uri),
+            where=redacted(tracking.uri),
             remedy="correct --config or mlflow.tracking_uri, if it lies elsewhere; else run a night first",
         )
     if champion is None:

@@ -19,6 +19,7 @@ from jobs.options import AsJson, ConfigPath, Overrides
 from jobs.places import load_config, typed
 from schemas.config import TrainConfig
 from schemas.errors import Failure
+from schemas.redaction import HIDDEN, redacted
 
 if TYPE_CHECKING:
     from pipeline.retrain.run import Summary
@@ -74,11 +75,14 @@ def print_summary(summary: "Summary", console: Console) -> None:
 
 
 def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:
-    """The next two commands, as they can be typed here."""
+    """The next two commands, as they can be typed here, but for the secrets of their overrides."""
     program = "nightjar" if which("nightjar") else shlex.quote(os.path.relpath(sys.argv[0]))
-    sets = "".join(f" --set {shlex.quote(override)}" for override in overrides)
+    shown = [redacted(override) for override in overrides]
+    sets = "".join(f" --set {shlex.quote(override)}" for override in shown)
     model = f"models:/{config.mlflow.registered_model}@{summary.alias}"
     day = summary.held_out_days[-1]
     print("\nNext, look at the runs; then write a day's click probabilities:\n")
     print(f"  {program} ui --work {typed(config.work_uri)}")
     print(f"  {program} score --config {config_path}{sets} --model {model} --date {day} --out data/scores")
+    if shown != list(overrides):
+        print(f"\nwith your own in the place of {HIDDEN}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from schemas import redaction
 from schemas.checking import BY_HAND, Config, validate
 from schemas.errors import Refusal
 from schemas.locations import resolve
@@ -26,6 +27,7 @@ def load(config_class: type[Config], path: Path, overrides: Sequence[str] = ()) 
     features = tree.get("data", {}).get("features") if isinstance(tree.get("data"), dict) else None
     if isinstance(features, str):
         tree["data"]["features"] = read_yaml(Path(features))
+    redaction.remember(tree)
     return validate(config_class, tree, str(path), BY_HAND)
 
 

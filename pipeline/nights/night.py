@@ -33,6 +33,7 @@ from pipeline.training.on_ray import trainer
 from schemas.checking import derived
 from schemas.config import DateSplit, TrainConfig
 from schemas.errors import Failure, Stopped
+from schemas.redaction import redacted
 from schemas.stage import REFRESH
 
 
@@ -242,7 +243,7 @@ def _record(night: NightRun, progress: NightProgress, outcome: records.Outcome, 
         held_out_days=tonight.inputs.test_days,
         start=tonight.start,
         run_id=night.run.run_id,
-        tracking_uri=night.tracking.uri,
+        tracking_uri=redacted(night.tracking.uri),
         champion_uri=progress.serves.uri if progress.serves else None,
         candidate_uri=decision.version.uri if decision else None,
         candidate=decision.held_out.sums.metrics().as_dict() if decision else {},

@@ -11,7 +11,7 @@ from pipeline.registry import server
 from pipeline.registry.tags import NOTE
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from pipeline.registry.client import Client
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class Runs(Protocol):
     """A parent run and its children."""
 
     @property
-    def client(self) -> "MlflowClient": ...
+    def client(self) -> "Client": ...
 
     @property
     def run_id(self) -> str: ...
@@ -47,7 +47,7 @@ def _give_up(runs: Runs, why: BaseException) -> None:
         with server.impatience():
             is_described = NOTE in runs.client.get_run(runs.run_id).data.tags
             if isinstance(why, Exception) and not is_described:
-                runs.client.set_tag(runs.run_id, NOTE, server.redacted(server.first_line(why)))
+                runs.client.set_tag(runs.run_id, NOTE, server.first_line(why))
             runs.end("FAILED" if isinstance(why, Exception) else "KILLED")
     except Exception as error:
         logger.warning("MLflow still shows run %s as running: %s", runs.run_id, server.first_line(error))

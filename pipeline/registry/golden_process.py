@@ -1,6 +1,7 @@
 """Load a registered model as a serving host does, by MLflow alone, and score rows with it.
 
-It imports nothing of Nightjar: the code that the model brings is what is to be tried.
+It imports nothing of Nightjar: the code that the model brings is what is to be tried. MLflow finds its server by the
+environment.
 """
 
 import sys
@@ -10,9 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 
-def main(tracking_uri: str, model_uri: str, rows_path: str, scores_path: str) -> None:
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_registry_uri(tracking_uri)
+def main(model_uri: str, rows_path: str, scores_path: str) -> None:
     model = mlflow.pyfunc.load_model(model_uri)
     scores = model.predict(pq.read_table(rows_path).to_pandas())
     np.save(scores_path, scores["probability"].to_numpy())

@@ -12,7 +12,7 @@ from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from pipeline.registry.client import Client
 
 BUNDLE_OF_MODEL = "artifacts/bundle"
 REGISTERED = ("models:/", "runs:/")
@@ -60,7 +60,7 @@ def load_bundle(tracking: Tracking, model_uri: str) -> Bundle:
         return Bundle.load(Path(downloaded))
 
 
-def _location(client: "MlflowClient", model_uri: str) -> str:
+def _location(client: "Client", model_uri: str) -> str:
     """Where the model's files are."""
     from mlflow.exceptions import MlflowException
 
@@ -81,7 +81,7 @@ def _location(client: "MlflowClient", model_uri: str) -> str:
         raise _no_such(model_uri, server.first_line(error), _existing(client, name)) from error
 
 
-def _location_in_run(client: "MlflowClient", model_uri: str, run_id: str, name: str) -> str:
+def _location_in_run(client: "Client", model_uri: str, run_id: str, name: str) -> str:
     """Where the files of the newest model of that name lie that the run logged."""
     experiment_id = client.get_run(run_id).info.experiment_id
     models = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
@@ -92,7 +92,7 @@ def _location_in_run(client: "MlflowClient", model_uri: str, run_id: str, name: 
     return str(max(named, key=lambda model: model.creation_timestamp).artifact_location)
 
 
-def _existing(client: "MlflowClient", name: str) -> str:
+def _existing(client: "Client", name: str) -> str:
     versions = [version.version for version in client.search_model_versions(f"name = '{name}'")]
     if versions:
         aliases = [f"{name}@{alias} (version {number})" for alias, number in sorted(aliases_of(client, name).items())]
@@ -108,7 +108,7 @@ def _no_such(model_uri: str, found: str, expected: str) -> Refusal:
     return Refusal(found=found, expected=expected, where=model_uri, remedy=remedy)
 
 
-def aliases_of(client: "MlflowClient", name: str) -> dict[str, str]:
+def aliases_of(client: "Client", name: str) -> dict[str, str]:
     """Alias -> version; none of a model that is not registered."""
     from mlflow.exceptions import MlflowException
 

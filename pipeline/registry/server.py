@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from pipeline.registry import database
 from pipeline.registry.database import WHERE
 from pipeline.registry.tags import EXPERIMENT_KIND, PRIMARY_METRIC
+from schemas import redaction
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal, imported
 from schemas.locations import SQLITE, absolute_tracking
+from schemas.redaction import redacted
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from pipeline.registry.client import Client
 
 # What the pages compare runs by, and that they are about training and not about language models.
 EXPERIMENT_TAGS = {
@@ -32,7 +34,6 @@ QUIET = {
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 PATIENT = {RETRIES: "3"}  # with a server that is away for a moment; MLflow's own patience is about four minutes
 IMPATIENT = {RETRIES: "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-_SIGNATURE = re.compile(r"(?i)([?&](?:x-amz-[\w-]+|awsaccesskeyid|signature|sig|[\w-]*token)=)[^&\s'\"]+")
 
 _opened = ""
 
@@ -71,7 +72,7 @@ def find(config: MLflowConfig, work_uri: str) -> tuple[str, str | None] | None:
         return uri, None if experiment is None else str(experiment.experiment_id)
 
 
-def _create_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
+def _create_experiment(client: "Client", name: str, artifacts: str | None) -> str:
     """Its id; of that which another process has created meanwhile, if one has."""
     from mlflow.exceptions import MlflowException
 
@@ -119,15 +120,16 @@ def database_of(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
-def open_client(uri: str) -> "MlflowClient":
+def open_client(uri: str) -> "Client":
     """Imports MLflow, which takes seconds. A database is looked at before, by whoever asks first."""
     global _opened
     _opened = uri
+    redaction.remember(uri)
     be_quiet()
-    from mlflow import MlflowClient
+    from pipeline.registry.client import Client
 
     logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
-    return MlflowClient(uri)
+    return Client(uri)
 
 
 def be_quiet() -> None:
@@ -165,12 +167,6 @@ def impatience() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def redacted(text: str) -> str:
-    """Without the user names and passwords that URIs can hold, and without the keys of presigned ones."""
-    text = re.sub(r"://[^/\s]+@", "://***@", text)
-    return _SIGNATURE.sub(r"\1***", text)
 
 
 def root_of(error: BaseException) -> BaseException:

@@ -13,12 +13,13 @@ from pipeline.registry import server
 from pipeline.registry.ending import ending
 from pipeline.registry.run_log import RunLog
 from pipeline.registry.tags import BEST_TRIAL, IDENTITY, NOTE, PARENT, STAGE
-from pipeline.registry.tracking import MAX_PARAM_CHARACTERS, Tracking
+from pipeline.registry.tracking import Tracking
 from schemas.config import TrainConfig
+from schemas.redaction import redacted_tree
 from schemas.sweep import SweepConfig, Trial
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from pipeline.registry.client import Client
 
 LOOK_NE, BEST_NE = "validation/ne", "validation/best_ne"
 
@@ -42,7 +43,7 @@ class SweepRuns:
     """Trials that are over, and of which MLflow does not know it yet."""
 
     @property
-    def client(self) -> "MlflowClient":
+    def client(self) -> "Client":
         return self.tracking.client
 
     def log_look(self, number: int, ne: float, step: int) -> None:
@@ -66,16 +67,16 @@ class SweepRuns:
 
         client = self.client
         start_ms = client.get_run(self.run_id).info.start_time
-        params = [Param(key, server.redacted(text)[:MAX_PARAM_CHARACTERS]) for key, text in _texts(values).items()]
+        params = [Param(key, text) for key, text in _texts(values).items()]
         client.log_batch(self.run_id, metrics=[Metric(BEST_NE, best_ne, start_ms, 0)], params=params)
         client.set_tag(self.run_id, BEST_TRIAL, str(best))
-        client.log_text(self.run_id, server.redacted(config_yaml), "best.yaml")
+        client.log_text(self.run_id, config_yaml, "best.yaml")
 
     def _begin(self, sweep: SweepConfig, config: TrainConfig, trials: Sequence[Trial]) -> None:
         client = self.client
         for name, model in (("config.yaml", config), ("sweep.yaml", sweep)):
-            resolved = yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False)
-            client.log_text(self.run_id, server.redacted(resolved), name)
+            resolved = yaml.safe_dump(redacted_tree(model.model_dump(mode="json")), sort_keys=False)
+            client.log_text(self.run_id, resolved, name)
         for trial in trials:
             tags = {PARENT: self.run_id, STAGE: sweep.stage}
             run_id = self.tracking.create(f"trial {trial.number}", tags, _texts(trial.values))
@@ -95,7 +96,7 @@ class SweepRuns:
     def _send_end(self, number: int) -> None:
         status, why = self._ended[number]
         if why:
-            self.client.set_tag(self.trials[number], NOTE, server.redacted(why))
+            self.client.set_tag(self.trials[number], NOTE, why)
         self.client.set_terminated(self.trials[number], status)
         self._unsent.discard(number)
 

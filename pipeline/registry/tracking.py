@@ -18,15 +18,17 @@ from pipeline.registry.run_log import RunLog
 from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, RUN_NAME, STAGE, USER, of_setting
 from schemas.config import MLflowConfig, TrainConfig
 from schemas.errors import Refusal
+from schemas.redaction import redacted, redacted_tree
 from schemas.stage import StageConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from mlflow import MlflowClient
     from mlflow.entities import Run
 
+    from pipeline.registry.client import Client
+
 TOTALS = ("rows_seen", "rows_per_second", "seconds")  # what a stage's results hold besides its metrics
-MAX_PARAMS, MAX_PARAM_CHARACTERS = 100, 6000  # of a call and a value, by MLflow's API
+MAX_PARAMS = 100  # of a call, by MLflow's API
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Tracking:
     experiment_id: str
 
     @property
-    def client(self) -> "MlflowClient":
+    def client(self) -> "Client":
         return server.open_client(self.uri)
 
     def find_finished(self, identity: str) -> "Retrain | None":
@@ -91,7 +93,7 @@ class Tracking:
 
         tags = {RUN_NAME: name, USER: _user(), **tags}
         run_id: str = self.client.create_run(self.experiment_id, tags=tags).info.run_id
-        entities = [Param(key, server.redacted(value)[:MAX_PARAM_CHARACTERS]) for key, value in flatten(params)]
+        entities = [Param(key, value) for key, value in flatten(params)]
         for start in range(0, len(entities), MAX_PARAMS):
             self.client.log_batch(run_id, params=entities[start : start + MAX_PARAMS])
         return run_id
@@ -112,7 +114,7 @@ class Retrain:
     _ended: set[str] = field(default_factory=set)
 
     @property
-    def client(self) -> "MlflowClient":
+    def client(self) -> "Client":
         return self.tracking.client
 
     @property
@@ -173,8 +175,8 @@ class Retrain:
         self.set_tag(NOTE, words)
 
     def _begin(self, config: TrainConfig, manifest_json: str) -> None:
-        resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-        self.log_text("config.yaml", server.redacted(resolved))
+        resolved = yaml.safe_dump(redacted_tree(config.model_dump(mode="json")), sort_keys=False)
+        self.log_text("config.yaml", resolved)
         self.log_text("features.json", config.data.features.model_dump_json(indent=1))
         self.log_text("manifest.json", manifest_json)
 
@@ -212,7 +214,7 @@ def require(config: MLflowConfig, work_uri: str) -> Tracking:
     """For those who read what must be there. Raises Refusal, also where nothing has been recorded yet."""
     tracking = find(config, work_uri)
     if tracking is None:
-        uri = server.redacted(server.resolve_uri(config, work_uri))
+        uri = redacted(server.resolve_uri(config, work_uri))
         raise Refusal(
             found=f"no runs and no models: there is no database {uri}",
             expected="MLflow with what `nightjar train` or a night has recorded",

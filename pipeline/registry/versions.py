@@ -19,10 +19,11 @@ from schemas.features import FeatureSpec
 from schemas.scores import PROBABILITY
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
+
+    from pipeline.registry.client import Client
 
 CHAMPION, CHALLENGER, PREVIOUS_CHAMPION = "champion", "challenger", "previous_champion"
 MAX_TAG_CHARACTERS = 5000  # a limit of MLflow's API
@@ -137,7 +138,7 @@ def rollback(tracking: Tracking, name: str) -> tuple[Version, Version]:
     return before, now
 
 
-def _registered_as(client: "MlflowClient", name: str, key: str) -> Version | None:
+def _registered_as(client: "Client", name: str, key: str) -> Version | None:
     found = client.search_model_versions(f"name = '{name}' and tags.`{KEY}` = '{key}'")
     return _version(client.get_model_version(name, found[0].version)) if found else None
 
@@ -151,7 +152,7 @@ def _version(found: "ModelVersion") -> Version:
     return Version(found.name, str(found.version), found.run_id, dict(found.tags), created)
 
 
-def _link(client: "MlflowClient", model: "LoggedModel", run_id: str) -> None:
+def _link(client: "Client", model: "LoggedModel", run_id: str) -> None:
     """Make the model an output of the run, and the run's final figures its own."""
     from mlflow.entities import LoggedModelOutput, Metric
 

@@ -33,6 +33,7 @@ from pipeline.scoring.held_out import HeldOut, gather, score_held_out
 from pipeline.training import checkpoint
 from schemas.config import TrainConfig
 from schemas.errors import Failure, Refusal
+from schemas.redaction import redacted
 from schemas.stage import StageConfig
 
 COMPARABLE = "champion"  # the gate's rule about it
@@ -86,7 +87,7 @@ class Opponent:
         try:
             _check_comparable(bundle, config, inputs)
         except Refusal as refusal:
-            return cls(version, bundle, why_not=f"{version.uri} cannot score this log: {refusal.found}")
+            return cls(version, bundle, why_not=f"{version.uri} cannot score this log: {redacted(refusal.found)}")
         slices = config.night.gate.slices
         held_out = score_held_out(bundle, inputs.manifest, config.data, inputs.split, slices)
         return cls(version, bundle, held_out)

@@ -20,6 +20,7 @@ from pipeline.training import results
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import Job
 from schemas.config import TrainConfig
+from schemas.redaction import redacted
 from schemas.stage import StageConfig
 
 
@@ -176,7 +177,7 @@ def _summary(trained: Trained, decision: Decision, run: Retrain) -> Summary:
     return Summary(
         run_id=run.run_id,
         identity=prepared.inputs.identity,
-        tracking_uri=prepared.tracking.uri,
+        tracking_uri=redacted(prepared.tracking.uri),
         held_out_days=tuple(map(str, prepared.inputs.test_days)),
         stages=trained.results,
         best_stage=trained.best.name,

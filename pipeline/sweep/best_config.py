@@ -2,11 +2,17 @@
 
 import yaml
 
-from pipeline.registry import server
 from schemas.config import TrainConfig
+from schemas.redaction import HIDDEN, redacted, redacted_tree
 
 
 def as_yaml(config: TrainConfig, origin: str) -> str:
-    """The whole config, with `origin` on the first line; its paths are absolute, so that they hold anywhere."""
-    first_line = server.redacted(" ".join(origin.split()))
-    return f"# {first_line}\n{yaml.safe_dump(config.model_dump(mode='json'), sort_keys=False)}"
+    """The whole config, with `origin` on the first line; its paths are absolute, so that they hold anywhere.
+
+    A secret in a URI is left out, and the second line says so.
+    """
+    tree = config.model_dump(mode="json")
+    shown = redacted_tree(tree)
+    first_line = redacted(" ".join(origin.split()))
+    told = "" if shown == tree else f"# {HIDDEN} stands for a secret: give the key that holds it again, by --set\n"
+    return f"# {first_line}\n{told}{yaml.safe_dump(shown, sort_keys=False)}"

@@ -22,6 +22,7 @@ from pipeline.training.on_ray import trainer
 from schemas.checking import derived
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.errors import Refusal
+from schemas.redaction import redacted
 from schemas.sweep import SweepConfig, Trial, lineage
 
 # The sources that decide what a sweep finds, beside those of a retrain.
@@ -89,7 +90,7 @@ def _conclude(standings: Standings, tracking_uri: str, identity: str, command: s
     return Summary(
         run_id=standings.runs.run_id,
         identity=identity,
-        tracking_uri=tracking_uri,
+        tracking_uri=redacted(tracking_uri),
         stage=task.stage,
         best_trial=best,
         best_ne=ne,

@@ -1,10 +1,12 @@
 """Real processes: a tracking server, a model where Nightjar is not installed, and one that answers over HTTP."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import sysconfig
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import bundle_logits
+from night_folder import GATE, NightFolder
 from processes import QUIET, free_port, served
 
 from pipeline.registry import model_uri, run_log, versions
@@ -25,6 +28,7 @@ from schemas.errors import Refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 
+SECRET = "s3cr%2Ft-of-mlflow"
 # Started with -S, no .pth file makes Nightjar importable from where it is developed.
 ISOLATED = [sys.executable, "-S", "-P", "-c"]
 PRELUDE = f"""
@@ -40,10 +44,14 @@ else:
 
 
 @pytest.fixture(scope="module")
-def server_uri(tmp_path_factory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    command = ["server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
-    with served([*command, "--artifacts-destination", f"{folder}/artifacts"], free_port(), folder) as uri:
+def server_folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server_uri(server_folder) -> Iterator[str]:
+    command = ["server", "--backend-store-uri", f"sqlite:///{server_folder}/mlflow.db", "--workers", "1"]
+    with served([*command, "--artifacts-destination", f"{server_folder}/artifacts"], free_port(), server_folder) as uri:
         yield uri
 
 
@@ -79,6 +87,47 @@ def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, 
         assert np.array_equal(bundle_logits(model_uri.load_bundle(tracked, uri), log), expected), uri
     with pytest.raises(Refusal, match="registered models ctr"):
         model_uri.load_bundle(tracked, "models:/nope@champion")
+
+
+def test_a_retrain_on_a_server_with_a_password_leaves_it_nowhere(server_uri, server_folder, tmp_path, cluster):
+    uri, shown = (server_uri.replace("://", f"://{user}@") for user in (f"user:{SECRET}", "***"))
+    gate = {"gate": {**GATE, "golden_rows": 4}}
+    folder = NightFolder.write(tmp_path, 3, night=gate, mlflow={"registered_model": "secretly"})
+    with commands_seen() as commands:
+        done = folder.run("train", mlflow__tracking_uri=uri)
+    assert done.exit_code == 0, done.stderr
+    assert f'mlflow.tracking_uri="{shown}"' in done.stdout, "in the next commands"
+    assert any("golden_process.py" in command for command in commands)
+    again = folder.run("train", "--json", mlflow__tracking_uri=uri)
+    assert json.loads(again.stdout)["tracking_uri"] == shown
+    for said in (done.stdout, done.stderr, again.stdout, again.stderr, *commands):
+        assert SECRET not in said
+    assert [name for name in files_with(shown, tmp_path) if name == "summary.json"], "the search finds what it should"
+    assert files_with(shown, server_folder)
+    assert files_with(SECRET, tmp_path) == files_with(SECRET, server_folder) == []
+
+
+@contextlib.contextmanager
+def commands_seen() -> Iterator[set[str]]:
+    """Those of all processes of this machine that run meanwhile."""
+    seen: set[str] = set()
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(0.2):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    seen.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    yield seen
+    is_over.set()
+    looking.join()
+
+
+def files_with(secret: str, folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
 
 
 def test_curves_kept_while_the_server_was_away_are_sent_when_it_is_back(tracked, config, monkeypatch):

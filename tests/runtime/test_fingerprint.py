@@ -118,9 +118,11 @@ def test_the_files_beside_the_code_count_whatever_else_is_called_like_them(tmp_p
 RUNTIME = "pipeline.runtime"  # where files lie and who works, not what comes of it
 LOCATIONS = "schemas.locations"  # as RUNTIME
 LOADING = {"schemas.loading", "schemas.yaml_text"}  # how a config is read: what it says is in the result's name
+REDACTION = "schemas.redaction"  # what is shown
 AROUND_A_RETRAIN = {
     RUNTIME,
     LOCATIONS,
+    REDACTION,
     "schemas.scores",  # of days that are scored later
     "pipeline.profiles",  # may refuse a day, and changes no row
     "pipeline.registry",  # but for the bundle: records and registers what came of it
@@ -132,7 +134,7 @@ AROUND_A_RETRAIN = {
 }
 
 
-AROUND_A_SWEEP = {RUNTIME, LOCATIONS, *LOADING, "pipeline.profiles", "pipeline.registry"}
+AROUND_A_SWEEP = {RUNTIME, LOCATIONS, REDACTION, *LOADING, "pipeline.profiles", "pipeline.registry"}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ AROUND_A_SWEEP = {RUNTIME, LOCATIONS, *LOADING, "pipeline.profiles", "pipeline.r
         (
             "pipeline.sweep.search",
             (*TRAINING, *SEARCHING),
-            {RUNTIME, LOCATIONS, *LOADING, "pipeline.profiles", "pipeline.registry"},
+            {RUNTIME, LOCATIONS, REDACTION, *LOADING, "pipeline.profiles", "pipeline.registry"},
         ),
         ("pipeline.scoring.score", SCORING, {RUNTIME, LOCATIONS}),
         ("pipeline.profiles.profiler", PROFILING, {RUNTIME, LOCATIONS}),
