@@ -20,6 +20,7 @@ ENCODING = (
     "schemas/checking.py",
     "schemas/click_log.py",
     "schemas/config.py",
+    "schemas/data.py",
     "schemas/errors.py",
     "schemas/features.py",
     "schemas/night.py",

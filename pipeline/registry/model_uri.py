@@ -1,13 +1,17 @@
 """What the URI of a model names: a registered version, an alias, a logged model, one of a run, or a bundle's folder."""
 
+import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from pipeline.registry import bundle, server
 from pipeline.registry.bundle import Bundle
+from pipeline.registry.tags import quoted
 from pipeline.registry.tracking import Tracking, require
+from pipeline.runtime import files
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 
@@ -15,49 +19,94 @@ if TYPE_CHECKING:
     from pipeline.registry.client import Client
 
 BUNDLE_OF_MODEL = "artifacts/bundle"
-REGISTERED = ("models:/", "runs:/")
+MODELS = "models:/"
+REGISTERED = (MODELS, "runs:/")
+SHAPES = {
+    "models": r"models:/[^/@]*[^/@\s][^/@]*(@[^/@]+|/[^/@]+)?",
+    "runs": r"runs:/[^/]+/.+",
+    "file": r"file:(//(localhost)?(?=/))?(?!//)[^?#]+",
+}
+FOLDERS = ("s3", "s3a", "gs", "abfs", "abfss", "wasb", "wasbs", "hdfs", "dbfs", "mlflow-artifacts")
+"""Schemes of what MLflow reads a model's folder from."""
+MAX_CHARACTERS, MAX_NAME_BYTES = 1000, 255  # of a URI; of a part of a path, as file systems have it
+MAX_SHOWN = 200
+UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def pinned(tracking: Tracking, model_uri: str) -> str:
-    """`models:/name@alias` as the version it names now, which the alias will not always; other URIs as they are."""
-    scheme, _, named = model_uri.partition(":/")
-    name, at, alias = named.partition("@")
-    number = aliases_of(tracking.client, name).get(alias) if scheme == "models" and at else None
-    return model_uri if number is None else f"models:/{name}/{number}"
+    """`models:/name@alias` as the version it names now, which the alias will not always; other URIs as they are.
+
+    Raises Refusal for what is no URI of a model.
+    """
+    _check(model_uri)
+    if not model_uri.startswith(MODELS):
+        return model_uri
+    name, at, alias = model_uri.removeprefix(MODELS).partition("@")
+    number = aliases_of(tracking.client, name).get(alias) if at else None
+    return model_uri if number is None else f"{MODELS}{name}/{number}"
 
 
 def where_registered(model_uri: str, config: MLflowConfig, work_uri: str) -> Tracking:
     """What to look the model up in; for a bundle's folder, which nobody has to have registered, nothing is asked.
 
-    Raises Refusal as `tracking.require`.
+    Raises Refusal for what is no URI of a model, and as `tracking.require`.
     """
+    _check(model_uri)
     if model_uri.startswith(REGISTERED):
         return require(config, work_uri)
     return Tracking(server.resolve_uri(config, work_uri), "")
 
 
 def load_bundle(tracking: Tracking, model_uri: str) -> Bundle:
-    """The bundle in `models:/name@alias`, `models:/name/3`, `models:/<id>`, `runs:/...`, or a local folder.
+    """The bundle in `models:/name@alias`, `models:/name/3`, `models:/<id>`, `runs:/...`, or a folder.
 
     Raises Refusal if there is no such model, or if it is none of Nightjar's.
     """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
+    _check(model_uri)
     location = _location(tracking.client, model_uri) if model_uri.startswith(REGISTERED) else model_uri
-    parsed = urlparse(location)
-    if parsed.scheme in ("", "file"):
-        folder = Path(unquote(parsed.path))
+    if _scheme(location) in ("", "file"):
+        # Where MLflow writes to a path, it takes it for a part of a URI.
+        is_quoted = location != model_uri or location.startswith("file:")
+        path = urlparse(location).path if location.startswith("file:") else location
+        folder = Path(unquote(path) if is_quoted else path)
         return Bundle.load(folder if (folder / bundle.CONTENTS).exists() else folder / BUNDLE_OF_MODEL)
     with tempfile.TemporaryDirectory() as temporary:
         try:
             downloaded = download_artifacts(
                 f"{location}/{BUNDLE_OF_MODEL}", dst_path=temporary, tracking_uri=tracking.uri
             )
-        except (MlflowException, OSError) as error:
+        except (MlflowException, ImportError, ValueError, *files.errors()) as error:
             raise _no_such(model_uri, server.first_line(error), "a model that Nightjar registered") from error
         # The tensors are views of a mapped file, which outlives its name.
         return Bundle.load(Path(downloaded))
+
+
+def _scheme(uri: str) -> str:
+    """Empty of a path, which may hold a colon too."""
+    found = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=:/)|file(?=:)", uri)
+    return found[0].lower() if found else ""
+
+
+def _check(model_uri: str) -> None:
+    """Raise Refusal for what neither MLflow nor a file system could be asked for."""
+    scheme, pattern = _scheme(model_uri), SHAPES.get(_scheme(model_uri))
+    longest = max(len(part.encode(errors="replace")) for part in model_uri.split("/"))
+    if not model_uri.strip():
+        found = "no model"
+    elif UNREADABLE.search(model_uri):
+        found = "signs that no name has"
+    elif len(model_uri) > MAX_CHARACTERS or longest > MAX_NAME_BYTES:
+        found = f"a URI of {len(model_uri):,} characters, {longest:,} bytes between two slashes"
+    elif scheme not in ("", *SHAPES, *FOLDERS):
+        found = f"a URI of scheme {scheme!r}"
+    elif pattern and not re.fullmatch(pattern, model_uri):
+        found = f"{model_uri!r}, which names no model"
+    else:
+        return
+    raise _no_such(model_uri, found, "the URI of a model")
 
 
 def _location(client: "Client", model_uri: str) -> str:
@@ -84,7 +133,7 @@ def _location(client: "Client", model_uri: str) -> str:
 def _location_in_run(client: "Client", model_uri: str, run_id: str, name: str) -> str:
     """Where the files of the newest model of that name lie that the run logged."""
     experiment_id = client.get_run(run_id).info.experiment_id
-    models = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+    models = client.search_logged_models([experiment_id], f"source_run_id = {quoted(run_id)}")
     named = [model for model in models if model.name == name]
     if not named:
         expected = f"one of {', '.join(sorted({model.name for model in models})) or 'no models'}, which the run logged"
@@ -93,7 +142,9 @@ def _location_in_run(client: "Client", model_uri: str, run_id: str, name: str) -
 
 
 def _existing(client: "Client", name: str) -> str:
-    versions = [version.version for version in client.search_model_versions(f"name = '{name}'")]
+    versions = []
+    with suppress(ValueError):  # a name that MLflow cannot be asked for
+        versions = [version.version for version in client.search_model_versions(f"name = {quoted(name)}")]
     if versions:
         aliases = [f"{name}@{alias} (version {number})" for alias, number in sorted(aliases_of(client, name).items())]
         return ", ".join([f"one of the versions {', '.join(map(str, versions))} of {name}", *aliases])
@@ -105,7 +156,8 @@ def _no_such(model_uri: str, found: str, expected: str) -> Refusal:
     remedy = (
         "correct the URI: models:/name@champion, models:/name/3, models:/<model id>, runs:/<run>/<stage> or a folder"
     )
-    return Refusal(found=found, expected=expected, where=model_uri, remedy=remedy)
+    where = model_uri if model_uri.isprintable() else repr(model_uri)
+    return Refusal(found=found, expected=expected, where=where.strip()[:MAX_SHOWN] or "the model's URI", remedy=remedy)
 
 
 def aliases_of(client: "Client", name: str) -> dict[str, str]:

@@ -30,3 +30,16 @@ SHARED_VIEW = "mlflow.sharedViewState."  # and the view's key
 def of_setting(name: str) -> str:
     """The tag of what a stage was computed by: kernel, precision, placement, threads."""
     return f"nightjar.{name}"
+
+
+def has(tag: str, value: str) -> str:
+    """MLflow's filter of the runs, models and versions that have the tag with that value."""
+    return f"tags.`{tag}` = {quoted(value)}"
+
+
+def quoted(value: str) -> str:
+    """A text in a filter of MLflow's, whose grammar knows no escapes. Raises ValueError for one with both quotes."""
+    quotes = [quote for quote in ("'", '"') if quote not in value]
+    if not quotes:
+        raise ValueError(f"{value!r} has both quotes")
+    return f"{quotes[0]}{value}{quotes[0]}"

@@ -15,7 +15,7 @@ from pipeline.registry import server
 from pipeline.registry.database import WHERE
 from pipeline.registry.ending import ending
 from pipeline.registry.run_log import RunLog
-from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, RUN_NAME, STAGE, USER, of_setting
+from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, RUN_NAME, STAGE, USER, has, of_setting
 from schemas.config import MLflowConfig, TrainConfig
 from schemas.errors import Refusal
 from schemas.redaction import redacted, redacted_tree
@@ -47,7 +47,7 @@ class Tracking:
 
     def find_finished(self, identity: str) -> "Retrain | None":
         """The newest finished retrain of that identity."""
-        for parent in self._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status = 'FINISHED'"):
+        for parent in self._search(f"{has(IDENTITY, identity)} and attributes.status = 'FINISHED'"):
             return Retrain(self, parent.info.run_id, self._stages_of(parent.info.run_id))
         return None
 
@@ -68,7 +68,7 @@ class Tracking:
 
     def _take_up(self, identity: str) -> "Retrain | None":
         """The newest attempt of that identity, running again; one that finished was killed before it could say so."""
-        for parent in self._search(f"tags.`{IDENTITY}` = '{identity}'"):
+        for parent in self._search(has(IDENTITY, identity)):
             retrain = Retrain(self, parent.info.run_id, self._stages_of(parent.info.run_id))
             self.client.update_run(retrain.run_id, status="RUNNING")
             if NOTE in parent.data.tags:
@@ -77,13 +77,13 @@ class Tracking:
         return None
 
     def _stages_of(self, run_id: str) -> dict[str, str]:
-        children = self._search(f"tags.`{PARENT}` = '{run_id}'")
+        children = self._search(has(PARENT, run_id))
         return {child.data.tags[STAGE]: child.info.run_id for child in children}
 
     def end_stale(self, identity: str) -> None:
         """End as KILLED what a killed driver has left running under the identity, children first."""
-        for stale in self._search(f"tags.`{IDENTITY}` = '{identity}' and attributes.status = 'RUNNING'"):
-            children = self._search(f"tags.`{PARENT}` = '{stale.info.run_id}'")
+        for stale in self._search(f"{has(IDENTITY, identity)} and attributes.status = 'RUNNING'"):
+            children = self._search(has(PARENT, stale.info.run_id))
             for run in [*(child for child in children if child.info.status in ("RUNNING", "SCHEDULED")), stale]:
                 self.client.set_terminated(run.info.run_id, "KILLED")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.registry import bundle
 from pipeline.registry.model_uri import aliases_of
-from pipeline.registry.tags import KEY, MODEL_VERSIONS, VERDICT
+from pipeline.registry.tags import KEY, MODEL_VERSIONS, VERDICT, has, quoted
 from pipeline.registry.tracking import Tracking
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -139,12 +139,12 @@ def rollback(tracking: Tracking, name: str) -> tuple[Version, Version]:
 
 
 def _registered_as(client: "Client", name: str, key: str) -> Version | None:
-    found = client.search_model_versions(f"name = '{name}' and tags.`{KEY}` = '{key}'")
+    found = client.search_model_versions(f"name = {quoted(name)} and {has(KEY, key)}")
     return _version(client.get_model_version(name, found[0].version)) if found else None
 
 
 def _logged_as(tracking: Tracking, key: str) -> "list[LoggedModel]":
-    return list(tracking.client.search_logged_models([tracking.experiment_id], f"tags.`{KEY}` = '{key}'"))
+    return list(tracking.client.search_logged_models([tracking.experiment_id], has(KEY, key)))
 
 
 def _version(found: "ModelVersion") -> Version:

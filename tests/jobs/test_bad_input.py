@@ -119,6 +119,20 @@ def test_a_model_that_is_not_there_is_refused(session):
     assert message["where"] == "models:/ctr@champion"
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_whatever_a_model_is_called_every_verb_refuses_what_is_none(session):
+    config = str(session.folder / "train.yaml")
+    for model in ("", "http://host/model", "models:/", "models:/a'b@champion", "runs:/", "file://host/x", "x" * 5000):
+        evaluated = session.refused("evaluate", "--config", config, "--model", model)
+        scored = session.refused("score", "--config", config, "--model", model, "--date", str(FIRST), "--out", "out")
+        assert evaluated == scored
+        assert set(scored) == {"found", "expected", "where", "remedy"}
+    assert "no bundle.json" in session.refused("evaluate", "--config", config, "--model", "a%b#c")["found"]
+    message = session.train_refused('stages.fm.init_from="models:/a\'b@champion"')
+    assert message["found"] == "no alias 'champion' of \"a'b\""
+
+
 @pytest.mark.ray
 @pytest.mark.filterwarnings("default")
 @pytest.mark.usefixtures("cluster")

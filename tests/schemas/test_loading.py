@@ -1,7 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
+from mlflow.utils.validation import _validate_model_name
 
+from pipeline.registry.tags import quoted
 from schemas.__main__ import FOLDER, written
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
@@ -98,3 +101,62 @@ def test_what_is_written_from_the_models_has_not_drifted():
 def test_a_later_stage_cannot_be_started_from(config_path):
     with pytest.raises(Refusal, match="no earlier stage"):
         load(TrainConfig, config_path, ["stages.fm.init_from=fnn"])
+
+
+ODD_NAMES = [
+    "",
+    " ",
+    "..",
+    ".",
+    ".ctr",
+    "ctr.",
+    "ctr ",
+    " ctr",
+    "a/b",
+    "a\\b",
+    "a:b",
+    "a@b",
+    "it's",
+    'a"b',
+    "a`b",
+    "a%b",
+]
+ODD_NAMES += [
+    "a*b",
+    "a?b",
+    "a[b]",
+    "a#b",
+    "a\nb",
+    "a\0b",
+    "a\tb",
+    "~",
+    "-r",
+    "x" * 201,
+    "\u00e9" * 101,
+    "a\u2028b",
+    "<b>",
+    "a|b",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_model_name_that_no_folder_or_filter_can_hold_is_refused_when_the_config_is_loaded(config_path, name):
+    with pytest.raises(Refusal, match="a name of letters, digits"):
+        load(TrainConfig, config_path, [f"mlflow.registered_model={json.dumps(name)}"])
+
+
+@pytest.mark.parametrize("name", ["ctr", "CTR (EU, v2.1)", "klicks-\u00e4\u00f6\u00fc_1+2=3", "x" * 200, "7"])
+def test_a_model_name_that_is_taken_is_a_folder_and_needs_no_escape(config_path, name, tmp_path):
+    config = load(TrainConfig, config_path, [f"mlflow.registered_model={json.dumps(name)}"])
+    assert config.mlflow.registered_model == name
+    (tmp_path / name).mkdir()
+    assert (tmp_path / name).resolve().parent == tmp_path.resolve()
+    _validate_model_name(name)
+    assert quoted(name) == f"'{name}'"
+
+
+@pytest.mark.parametrize("name", ["", " ", " a", "a ", "a\nb", "a\0b", "x" * 501])
+def test_an_experiment_name_that_mlflow_refuses_or_nobody_can_read_is_refused(config_path, name):
+    with pytest.raises(Refusal, match=r"where     .*mlflow\.experiment"):
+        load(TrainConfig, config_path, [f"mlflow.experiment={json.dumps(name)}"])
+    assert load(TrainConfig, config_path, ['mlflow.experiment="it\'s: a/b"']).mlflow.experiment == "it's: a/b"

@@ -1,0 +1,86 @@
+"""DataConfig: where the click log lies and how its rows are divided."""
+
+import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
+
+from schemas.features import FROZEN, FeatureSpec
+from schemas.locations import Location, StorageUri, absolute
+from schemas.stage import Share
+
+
+class DateSplit(BaseModel):
+    """Train on days, hold out later ones. By default the newest day is held out and all before it are trained on."""
+
+    model_config = FROZEN
+    by: Literal["date"] = "date"
+    test_dates: tuple[datetime.date, ...] = Field(default=(), description="Held-out days; none given: the newest.")
+    train_from: datetime.date | None = Field(default=None, description="First training day; none: the oldest.")
+    train_to: datetime.date | None = Field(default=None, description="Last training day; none: before the held-out.")
+
+    @model_validator(mode="after")
+    def _training_precedes_the_held_out_days(self) -> Self:
+        if self.train_to and self.test_dates and self.train_to >= min(self.test_dates):
+            raise ValueError(f"train_to {self.train_to} is not before the first held-out day {min(self.test_dates)}")
+        if self.train_from and self.train_to and self.train_from > self.train_to:
+            raise ValueError(f"train_from {self.train_from} is after train_to {self.train_to}")
+        return self
+
+
+class RandomSplit(BaseModel):
+    """Hold out the rows whose hash of the row key falls into the lowest `test_share`: the same rows at every call."""
+
+    model_config = FROZEN
+    by: Literal["random"]
+    row_key: str = Field(description="Column that names a row.")
+    test_share: Share = Field(default=0.2, description="Share of the rows that are held out.")
+    seed: int = Field(default=0, ge=0, description="Another seed holds out other rows.")
+
+
+def _by(split: Any) -> str:
+    """Which split is meant: by date, where nothing says otherwise."""
+    return str(split.get("by", "date") if isinstance(split, dict) else getattr(split, "by", "date"))
+
+
+class DataConfig(BaseModel):
+    """Where the click log lies and how its rows are divided."""
+
+    model_config = FROZEN
+    logs_uri: StorageUri = Field(description="Folder of `date=YYYY-MM-DD/` partitions, any fsspec URI.")
+    features: Annotated[FeatureSpec, Location(absolute)] = Field(
+        description="The columns; in YAML also the path of a file that holds them."
+    )
+    split: Annotated[Annotated[DateSplit, Tag("date")] | Annotated[RandomSplit, Tag("random")], Discriminator(_by)] = (
+        DateSplit()
+    )
+    rows_per_part: PositiveInt = Field(default=1_000_000, description="Rows of a file of the encoded store, at most.")
+    validation_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the training rows, drawn at random, that early stopping, calibration and sweeps go by.",
+    )
+    negative_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the training rows without a click that is kept, drawn at random (He et al. 2014); what "
+        "models return is corrected for it.",
+    )
+    max_bad_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of a day's rows that may break the contract, which are then left out and written to "
+        "`quarantine/` in the work folder with the reason; more are refused. 0: the first one is refused.",
+    )
+
+    @model_validator(mode="after")
+    def _the_split_goes_by_a_column_that_is_read(self) -> Self:
+        if isinstance(self.split, RandomSplit) and self.split.row_key not in self.features.columns:
+            raise ValueError(
+                f"split.row_key {self.split.row_key!r} is no column that the feature spec reads; "
+                f"name it as row_key there, beside: {', '.join(self.features.columns)}"
+            )
+        return self
