@@ -1,18 +1,18 @@
 """The reports of `nightjar bench` as tables for people."""
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+
+from jobs.console import result_console
 
 
 def show(report: dict[str, Any], as_json: bool, tables: dict[str, Table]) -> None:
     """The tables; with `as_json` on stderr, and the report itself as the last line of stdout."""
-    console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 120)
+    console = result_console(stderr=as_json)
     for title, table in tables.items():
         console.print(title, highlight=False)
         console.print(table)

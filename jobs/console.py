@@ -1,4 +1,4 @@
-"""Progress for people: bars on a terminal, plain lines elsewhere. Always on stderr; stdout is for results."""
+"""What people read on a terminal: results, and progress, as bars there and plain lines elsewhere, always on stderr."""
 
 import sys
 import time
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from pipeline.runtime.progress import Event
 
 
+def result_console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
+    """Shows results as they are: what looks like Rich's markup in a name, a value or an error is none."""
+    width = None if sys.stdout.isatty() or soft_wrap else 120
+    return Console(stderr=stderr, width=width, soft_wrap=soft_wrap, markup=False, emoji=False)
+
+
 class ProgressView:
     """Shows events as they come: a bar for each task, or a line when one begins and when it ends."""
 
@@ -22,11 +28,11 @@ class ProgressView:
         console = Console(stderr=True)
         self._bars = (
             Progress(
-                TextColumn("{task.description:<22}"),
+                TextColumn("{task.description:<22}", markup=False),
                 BarColumn(bar_width=32),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 console=console,
             )
             if console.is_terminal

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from jobs.console import result_console
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
 from jobs.places import load_config
 from schemas.redaction import redacted
@@ -60,10 +60,10 @@ def evaluate(
     learned = held_out.learned_days(bundle, judged)
     total = sum(by_day.values(), Sums.zero()).metrics()
     days_figures = {day: sums.metrics() for day, sums in by_day.items()}
-    console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 120)
+    console = result_console(stderr=as_json)
     print_figures(redacted(model), days_figures, total, learned, console)
     if learned:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"learned: {warning(learned, judged)}")
+        result_console(stderr=True, soft_wrap=True).print(f"learned: {warning(learned, judged)}", highlight=False)
     if as_json:
         print(
             json.dumps(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from jobs.console import ProgressView
+from jobs.console import ProgressView, result_console
 from jobs.options import AsJson, ConfigPath, Overrides
 from jobs.places import load_config
 from schemas.errors import Failure, Refusal
@@ -31,7 +31,7 @@ def nightly(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None
 
     with ProgressView() as show:
         night = run(loaded, day, show)
-    print_night(night, Console(stderr=as_json, soft_wrap=True))
+    print_night(night, result_console(stderr=as_json, soft_wrap=True))
     if as_json:
         print(night.to_json().replace("\n", ""))
     if night.failures:

@@ -1,10 +1,9 @@
 """`nightjar rebuild`: a champion without the values that are seen no more."""
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from jobs.console import ProgressView
+from jobs.console import ProgressView, result_console
 from jobs.options import ConfigPath, Overrides
 from jobs.places import load_config
 
@@ -29,7 +28,7 @@ def rebuild(config: ConfigPath, set_: Overrides = None) -> None:
         table.add_column(heading, justify="right")
     for field in evicted.fields:
         table.add_row(field.name, f"{field.before:,}", f"{field.before - field.after:,}", f"{field.after:,}")
-    Console().print(table)
+    result_console().print(table)
     if rebuilt.decision is None:
         print("nothing to drop: the champion stays as it is")
     else:

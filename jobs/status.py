@@ -1,14 +1,13 @@
 """`nightjar status`: which model serves, how old it is, and how the last nights went."""
 
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from jobs.console import result_console
 from jobs.options import ConfigPath, Overrides
 from jobs.places import load_config, require_work
 from schemas.errors import Refusal
@@ -83,4 +82,4 @@ def print_nights(nights: "list[Night]") -> None:
             f"{night.rows_trained:,}",
             f"{sum(night.seconds.values()) / 60:.1f}",
         )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    result_console().print(table)

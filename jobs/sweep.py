@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from jobs.console import ProgressView
+from jobs.console import ProgressView, result_console
 from jobs.options import AsJson, ConfigPath, Overrides
 from jobs.places import load_config
 from pipeline.runtime import files
@@ -52,7 +52,7 @@ def sweep(
     with ProgressView() as show:
         summary = run_sweep(settings, loaded, trials, shlex.join(["nightjar", *sys.argv[1:]]), show)
     files.write_bytes(absolute(out), summary.best_yaml.encode())
-    print_summary(summary, out, Console(stderr=as_json, width=None if sys.stdout.isatty() else 120))
+    print_summary(summary, out, result_console(stderr=as_json))
     if as_json:
         figures = asdict(summary)
         del figures["best_yaml"]

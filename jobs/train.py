@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from jobs.console import ProgressView
+from jobs.console import ProgressView, result_console
 from jobs.options import AsJson, ConfigPath, Overrides
 from jobs.places import load_config, typed
 from schemas.config import TrainConfig
@@ -46,7 +46,7 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
 
     with ProgressView() as show:
         summary = retrain(loaded, show)
-    print_summary(summary, Console(stderr=as_json, width=None if sys.stdout.isatty() else 120))
+    print_summary(summary, result_console(stderr=as_json))
     if as_json:
         print(json.dumps(asdict(summary)))
     else:

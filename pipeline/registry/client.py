@@ -29,6 +29,9 @@ class Client(MlflowClient):  # type: ignore[misc]  # MLflow's classes are untype
     def set_tag(self, run_id: str, key: str, value: str) -> None:
         super().set_tag(run_id, key, _of_tag(key, value))
 
+    def set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
+        super().set_experiment_tag(experiment_id, key, _of_tag(key, value))
+
     def log_batch(self, run_id: str, metrics: Sequence[Metric] = (), params: Sequence[Param] = ()) -> None:
         shown = [Param(one.key, redacted(one.value)[:MAX_PARAM_CHARACTERS]) for one in params]
         super().log_batch(run_id, metrics, shown)
