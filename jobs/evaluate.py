@@ -54,7 +54,9 @@ def evaluate(
     judged = split.to_judge(wanted, data) if wanted else split.resolve(days, data)
     tracking = model_uri.where_registered(model, loaded.mlflow, loaded.work_uri)
     bundle = model_uri.load_bundle(tracking, model)
-    manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec)
+    own = data.features  # which may have learned of columns that an older model does not know
+    known, on_unknown = {*own.columns, *own.ignored}, data.unknown_columns
+    manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec, unknown_columns=on_unknown, known=known)
     with cluster.connected(loaded.cluster):
         by_day = held_out.evaluate_days(bundle, manifest, data, judged)
     learned = held_out.learned_days(bundle, judged)

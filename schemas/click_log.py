@@ -1,9 +1,10 @@
 """The Arrow schema a FeatureSpec implies, and a check of a Parquet footer or a table against it."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -88,14 +89,26 @@ def expected_types(spec: FeatureSpec) -> list[tuple[str, TypeTest]]:
     return types + [(field.name, OF_KIND[field.kind]) for field in spec.fields]
 
 
-def check(schema: pa.Schema, spec: FeatureSpec, where: str, *, labelled: bool = True) -> None:
-    """Refuse a schema that lacks a column of the spec, has one of another type, or one the spec does not know.
+OnUnknown = Literal["refuse", "warn"]
 
-    Rows that are only to be scored are not `labelled`: of them, features and row key are asked for, and no more.
+
+def check(
+    schema: pa.Schema,
+    spec: FeatureSpec,
+    where: str,
+    *,
+    labelled: bool = True,
+    unknown_columns: OnUnknown = "refuse",
+    known: Collection[str] = (),
+) -> tuple[str, ...]:
+    """Refuse a schema that lacks a column of the spec, or has one of another type, or one that nobody knows.
+
+    Returns those that neither the spec nor the caller has `known`, where they are not refused. Rows that are only to be
+    scored are not `labelled`: of them, features and row key are asked for, and no more.
     """
     expected = expected_types(spec)
-    known = {*spec.columns, *spec.ignored, spec.partition}
-    unknown = [name for name in schema.names if name not in known]
+    known = {*spec.columns, *spec.ignored, spec.partition, *known}
+    unknown = tuple(dict.fromkeys(name for name in schema.names if name not in known))
     if not labelled:
         features_and_key = [(spec.row_key, KEY), *((field.name, OF_KIND[field.kind]) for field in spec.fields)]
         expected = [(column, test) for column, test in features_and_key if column]
@@ -117,13 +130,17 @@ def check(schema: pa.Schema, spec: FeatureSpec, where: str, *, labelled: bool = 
                 where=where,
                 remedy=_remedy(column, kind, test.cast_to),
             )
-    if unknown and labelled:
+    if not labelled:
+        return ()
+    if unknown and unknown_columns == "refuse":
         raise Refusal(
             found=f"column(s) that the feature spec does not know: {', '.join(map(repr, unknown))}",
             expected="every column of the log to be a field, or named under `ignored`",
             where=where,
-            remedy="add each to `fields` if it is known before the click, else to `ignored`",
+            remedy="add each to `fields` if it is known before the click, else to `ignored`; or set "
+            "data.unknown_columns to warn",
         )
+    return unknown
 
 
 def _check_names(names: list[str], where: str) -> None:
@@ -137,7 +154,7 @@ def _check_names(names: list[str], where: str) -> None:
         )
 
 
-def _perhaps_renamed(column: str, candidates: list[str]) -> str:
+def _perhaps_renamed(column: str, candidates: Sequence[str]) -> str:
     close = get_close_matches(column, candidates, n=1)
     return f"; perhaps it was renamed to {close[0]!r}" if close else ""
 

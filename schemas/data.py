@@ -5,9 +5,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
 
+from schemas.click_log import OnUnknown
 from schemas.features import FROZEN, FeatureSpec
 from schemas.locations import Location, StorageUri, absolute
 from schemas.stage import Share
+
+OF_NO_EFFECT = {"unknown_columns"}
+"""Keys of a DataConfig that change no row, and so no name of what is made of rows."""
 
 
 class DateSplit(BaseModel):
@@ -76,11 +80,21 @@ class DataConfig(BaseModel):
         "`quarantine/` in the work folder with the reason; more are refused. 0: the first one is refused.",
     )
 
+    unknown_columns: OnUnknown = Field(
+        default="refuse",
+        description="What is done about a column of the log that is neither read nor `ignored`. warn: say so, on the "
+        "night's page and in the run too, and leave it aside; results stay as they are.",
+    )
+
     @model_validator(mode="after")
     def _the_split_goes_by_a_column_that_is_read(self) -> Self:
-        if isinstance(self.split, RandomSplit) and self.split.row_key not in self.features.columns:
-            raise ValueError(
-                f"split.row_key {self.split.row_key!r} is no column that the feature spec reads; "
-                f"name it as row_key there, beside: {', '.join(self.features.columns)}"
-            )
+        if isinstance(self.split, RandomSplit):
+            name = self.split.row_key
+            if name not in self.features.columns:
+                raise ValueError(
+                    f"split.row_key {name!r} is no column that the feature spec reads; "
+                    f"name it as row_key there, beside: {', '.join(self.features.columns)}"
+                )
+            if any(field.name == name and field.kind == "multi_valued" for field in self.features.fields):
+                raise ValueError(f"a split.row_key of one value a row: {name!r} is a multi_valued field, a list a row")
         return self

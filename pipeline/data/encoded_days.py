@@ -14,6 +14,7 @@ from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.runtime import files, fingerprint
 from schemas.config import DataConfig
+from schemas.data import OF_NO_EFFECT
 
 # The sources that decide what is encoded; of the contracts those alone that say what a row is and how it is divided.
 ENCODING = (
@@ -63,7 +64,7 @@ class EncodedDays:
         return []
 
     def _folder(self, day: date, manifest: Manifest) -> str:
-        what = self.data.model_dump_json(exclude={"logs_uri", "split"})
+        what = self.data.model_dump_json(exclude={"logs_uri", "split", *OF_NO_EFFECT})
         of_day = manifest.of_days([day]).fingerprint
         code = fingerprint.of_sources(*ENCODING)
         return f"{self.root_uri}/date={day}/{fingerprint.digest(what, str(self.seed), of_day, code)}"

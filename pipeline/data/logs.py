@@ -4,10 +4,11 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 
 import fsspec
 import pyarrow as pa
@@ -16,7 +17,9 @@ import pyarrow.parquet as pq
 from pipeline.data import day_column
 from pipeline.data.columns import without_views
 from pipeline.data.log_listing import Info, LeftAside, days_of, in_words, look, without_files
+from pipeline.data.unknown_columns import UnknownColumn, unknown_in_words
 from schemas import click_log
+from schemas.click_log import OnUnknown
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
@@ -27,7 +30,7 @@ FOOTER_TAIL_BYTES = 8  # the footer's length and the magic bytes "PAR1"
 MAGIC = (b"PAR1", b"PARE")  # the second, of an encrypted file, that it be refused as one that cannot be read
 MAX_NAMES = 5  # in a warning
 logger = logging.getLogger(__name__)
-_told = set[LeftAside]()
+_told = set[LeftAside | str]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Manifest:
     """What lies among them and is not read."""
     unproven_column: str | None = None
     """Named like the partition, and not proven by every footer to hold the path's day: whoever reads rows looks."""
+    unknown_columns: tuple[UnknownColumn, ...] = ()
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -84,7 +88,8 @@ class Manifest:
         wanted = {*days}
         files = tuple(file for file in self.files if file.day in wanted)
         left_aside = tuple(one for one in self.left_aside if one.day is None or one.day in wanted)
-        return Manifest(files, left_aside, self.unproven_column)
+        unknown = tuple(one for one in self.unknown_columns if one.day in wanted)
+        return Manifest(files, left_aside, self.unproven_column, unknown)
 
     def to_json(self) -> str:
         return json.dumps([asdict(file) for file in self.files], default=str, indent=1)
@@ -104,10 +109,19 @@ class Manifest:
         return parts
 
 
-def find(logs_uri: str, days: Sequence[date], spec: FeatureSpec, *, labelled: bool = True) -> Manifest:
+def find(
+    logs_uri: str,
+    days: Sequence[date],
+    spec: FeatureSpec,
+    *,
+    labelled: bool = True,
+    unknown_columns: OnUnknown = "refuse",
+    known: Collection[str] = (),
+) -> Manifest:
     """The manifest of these days, each file's footer read and its schema checked; Refusal for what is amiss.
 
-    What is left aside is named in the manifest, and told in a warning.
+    What is left aside is named in the manifest, and told in a warning; so are columns that neither the spec nor the
+    caller has `known`, unless they are refused.
     """
     listing = look(logs_uri, spec)
     candidates: list[tuple[date, Info]] = []
@@ -116,27 +130,38 @@ def find(logs_uri: str, days: Sequence[date], spec: FeatureSpec, *, labelled: bo
         infos, others = listing.files_of(day)
         candidates += [(day, info) for info in infos]
         left_aside += others
+    check = partial(click_log.check, spec=spec, labelled=labelled, unknown_columns=unknown_columns, known=known)
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        read = list(pool.map(lambda found: _read_file(listing.fs, found[0], found[1], spec, labelled), candidates))
-    left_aside += [other for one in read for other in one.left_aside]
-    manifest = Manifest(
-        files=tuple(file for one in read for file in one.files),
-        left_aside=tuple(sorted(left_aside, key=lambda one: one.uri)),
-        unproven_column=next((one.unproven_column for one in read if one.unproven_column), None),
-    )
+        read = pool.map(lambda found: _read_file(listing.fs, found[0], found[1], spec.partition, check), candidates)
+        manifest = _together([Manifest((), tuple(left_aside)), *read])
     for day in days:
         _check_day(manifest.of_days([day]), f"{logs_uri}/{spec.partition}={day}")
-    _tell(manifest.left_aside)
+    _tell(manifest)
     return manifest
 
 
-def _tell(left_aside: Sequence[LeftAside]) -> None:
-    """In one line, once in a process: nights of a backfill look at the same days again and again."""
-    new = [one for one in left_aside if one not in _told]
-    if new:
-        _told.update(new)
-        names = ", ".join(f"{one.uri} ({one.reason})" for one in new[:MAX_NAMES])
-        logger.warning("of the log, %s: %s%s", in_words(new), names, " ..." if len(new) > MAX_NAMES else "")
+def _together(parts: Sequence[Manifest]) -> Manifest:
+    unproven = [part.unproven_column for part in parts if part.unproven_column]
+    return Manifest(
+        files=tuple(file for part in parts for file in part.files),
+        left_aside=tuple(sorted((other for part in parts for other in part.left_aside), key=lambda one: one.uri)),
+        unproven_column=unproven[0] if unproven else None,
+        unknown_columns=tuple(sorted({unknown for part in parts for unknown in part.unknown_columns})),
+    )
+
+
+def _tell(manifest: Manifest) -> None:
+    """In a line each, once in a process: nights of a backfill look at the same days again and again."""
+    left_aside = [one for one in manifest.left_aside if one not in _told]
+    if left_aside:
+        _told.update(left_aside)
+        names = ", ".join(f"{one.uri} ({one.reason})" for one in left_aside[:MAX_NAMES])
+        more = " ..." if len(left_aside) > MAX_NAMES else ""
+        logger.warning("of the log, %s: %s%s", in_words(left_aside), names, more)
+    unknown = [one for one in manifest.unknown_columns if one.name not in _told]
+    if unknown:
+        _told.update(one.name for one in unknown)
+        logger.warning("of the log, %s", unknown_in_words(unknown))
 
 
 def _check_day(manifest: Manifest, where: str) -> None:
@@ -172,8 +197,17 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, st
         yield table, where
 
 
-def _read_file(fs: fsspec.AbstractFileSystem, day: date, info: Info, spec: FeatureSpec, labelled: bool) -> Manifest:
-    """What one file adds to the manifest. Not Parquet is only what neither its name nor its first bytes call so."""
+def _read_file(
+    fs: fsspec.AbstractFileSystem,
+    day: date,
+    info: Info,
+    partition: str,
+    check: Callable[..., tuple[str, ...]],
+) -> Manifest:
+    """What one file adds to the manifest. Not Parquet is only what neither its name nor its first bytes call so.
+
+    `check` refuses its schema, or tells of which columns nothing is known.
+    """
     uri = fs.unstrip_protocol(info["name"])
     try:
         if not uri.endswith(".parquet") and fs.cat_file(info["name"], start=0, end=4) not in MAGIC:
@@ -185,10 +219,10 @@ def _read_file(fs: fsspec.AbstractFileSystem, day: date, info: Info, spec: Featu
             digest = hashlib.sha256(stream.read()).hexdigest()[:16]
     except (pa.ArrowInvalid, OSError) as error:
         raise _unreadable(uri, error) from error
-    click_log.check(footer.schema_arrow, spec, uri, labelled=labelled)
+    unknown = tuple(UnknownColumn(day, name) for name in check(footer.schema_arrow, where=uri))
     file = LogFile(uri, day, int(info["size"]), rows, digest)
-    is_proven = day_column.is_proven(footer, spec.partition, day, uri)
-    return Manifest((file,), unproven_column=None if is_proven else spec.partition)
+    is_proven = day_column.is_proven(footer, partition, day, uri)
+    return Manifest((file,), unproven_column=None if is_proven else partition, unknown_columns=unknown)
 
 
 def _unreadable(where: str, error: Exception) -> Refusal:

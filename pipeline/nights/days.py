@@ -59,7 +59,7 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
     before = [one for one in days if one < held_out[0]]
     window = [one for one in before if one >= held_out[0] - timedelta(night.window_days)]
     _require_window(window, held_out[0], config)
-    manifest = logs.find(data.logs_uri, [*window, *held_out], data.features)
+    manifest = logs.find(data.logs_uri, [*window, *held_out], data.features, unknown_columns=data.unknown_columns)
     dated = with_days(config, window, held_out)
     return Days(
         day=day,

@@ -99,7 +99,8 @@ def _inspect(night: NightRun) -> Looks:
     """Profile the held-out days and those before them, and hold each against its bounds."""
     config, tonight = night.config, night.tonight
     with night.step("look at the day") as note:
-        trailing = logs.find(config.data.logs_uri, tonight.days.trailing, config.data.features)
+        data = config.data
+        trailing = logs.find(data.logs_uri, tonight.days.trailing, data.features, unknown_columns=data.unknown_columns)
         known = tonight.bundle.vocabulary if tonight.bundle else None
         held_out = tonight.days.manifest.of_days(tonight.days.held_out)
         before = profiler.profile_days(trailing, config.data, config.work_uri)

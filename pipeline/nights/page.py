@@ -5,16 +5,17 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
+from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.metrics import Sums
 from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Night
 from pipeline.profiles.bounds import Breach, field_psi
 from pipeline.registry import saved_view
-from pipeline.registry.tags import DATE, OUTCOME, START
+from pipeline.registry.tags import DATE, OUTCOME, START, UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain
 from pipeline.report import html
-from pipeline.report.page import ColumnProfile, DataProfile, Growth, Page, two_sentences
+from pipeline.report.page import ColumnProfile, DataProfile, Growth, Page, sentence, two_sentences
 from pipeline.report.page import Night as ProgressiveNight
 from schemas.config import TrainConfig
 
@@ -27,8 +28,11 @@ def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainCo
     page = _page(night, progress, config, before)
     run.log_text(REPORT, html.render(page))
     run.describe(two_sentences(page))
-    for tag, value in {DATE: str(night.day), OUTCOME: night.outcome, START: night.start}.items():
-        run.set_tag(tag, value)
+    unknown = unknown_in_words(progress.tonight.days.manifest.unknown_columns)
+    tags = {DATE: str(night.day), OUTCOME: night.outcome, START: night.start, UNKNOWN_COLUMNS: unknown}
+    for tag, value in tags.items():
+        if value:
+            run.set_tag(tag, value)
     run.log_final("seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
     data = _data(progress.looks)
     if data:
@@ -96,6 +100,9 @@ def _notes(progress: NightProgress) -> tuple[str, ...]:
             f"Days that the log does not have: {', '.join(map(str, tonight.days.missing[:10]))}"
             f"{' ...' if len(tonight.days.missing) > 10 else ''}."
         )
+    unknown = unknown_in_words(tonight.days.manifest.unknown_columns)
+    if unknown:
+        notes.append(sentence(unknown))
     return tuple(notes)
 
 

@@ -41,7 +41,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
     days = logs.days_of(uri, spec)
     newest = newest_complete(days, config.data, config.night)
     seen = [day for day in days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
-    manifest = logs.find(uri, seen, spec)
+    manifest = logs.find(uri, seen, spec, unknown_columns=config.data.unknown_columns)
     with (
         promotion.lease_of(config, "rebuild") as lease,
         cluster.connected(config.cluster),

@@ -56,6 +56,7 @@ class DayProfile(BaseModel):
     bad_rows: int
     bad_by_reason: dict[str, int]  # a row that breaks several rules counts for each
     fields: dict[str, FieldProfile]
+    unknown_columns: tuple[str, ...] = ()  # of the day's files, those that the spec does not know
 
     @property
     def label_rate(self) -> float:

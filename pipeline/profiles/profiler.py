@@ -46,7 +46,7 @@ def profile_days(
     kept = {day: _read(uri, spec) for day, uri in uris.items()}
     unknown = [day for day in uris if kept[day] is None]
     tallies = _tally_days(manifest.of_days(unknown), data, quarantine_uri)
-    profiles = [kept[day] or _keep(uri, day, tallies[day], spec) for day, uri in uris.items()]
+    profiles = [kept[day] or _keep(uri, manifest.of_days([day]), tallies[day], spec) for day, uri in uris.items()]
     for profile in profiles:
         _check_bad_share(profile, data.max_bad_share, f"{quarantine_uri}/date={profile.day}")
     if known is None:
@@ -113,9 +113,11 @@ def _remove_others(folder_uri: str, tallies: pa.Table) -> None:
                 files.remove(f"{folder_uri}/{name}")
 
 
-def _keep(uri: str, day: date, tallies: pa.Table, spec: FeatureSpec) -> DayProfile:
+def _keep(uri: str, of_day: Manifest, tallies: pa.Table, spec: FeatureSpec) -> DayProfile:
     """Write the day's values, then its profile, which says that both are there."""
-    profile = summarize(tallies, day, spec, uri.rsplit("/", 1)[-1], _fingerprint(spec))
+    profile = summarize(tallies, of_day.days[0], spec, of_day.fingerprint, _fingerprint(spec))
+    unknown = tuple(column.name for column in of_day.unknown_columns)
+    profile = profile.model_copy(update={"unknown_columns": unknown})
     files.write_bytes(_values_uri(uri, spec), _to_parquet(learned_values(tallies, spec)))
     files.write_bytes(f"{uri}.json", profile.model_dump_json(indent=1).encode())
     return profile

@@ -8,6 +8,7 @@ BEST_STAGE = "nightjar.best_stage"
 BEST_TRIAL = "nightjar.best_trial"
 DATE = "nightjar.date"
 START = "nightjar.start"
+UNKNOWN_COLUMNS = "nightjar.unknown_columns"
 
 # What a version of the registered model is and what the gate has found.
 KEY = "nightjar.key"

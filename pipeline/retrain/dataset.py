@@ -17,6 +17,7 @@ from pipeline.runtime import files, fingerprint
 from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
 from schemas.config import DataConfig, TrainConfig
+from schemas.data import OF_NO_EFFECT
 from schemas.stage import StageConfig
 
 # The sources that decide what a retrain comes to: how its rows are encoded, how its stages start and learn, what their
@@ -69,7 +70,8 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
     show(Event("check the log", 0, 1))
     days = logs.days_of(data.logs_uri, data.features)
     resolved = split.resolve(days, data)
-    manifest = logs.find(data.logs_uri, sorted({*resolved.train_days, *resolved.test_days}), data.features)
+    wanted = sorted({*resolved.train_days, *resolved.test_days})
+    manifest = logs.find(data.logs_uri, wanted, data.features, unknown_columns=data.unknown_columns)
     note = f"{manifest.num_rows:,} rows, {len(manifest.days)} days"
     show(Event("check the log", 1, 1, "; ".join(filter(None, [note, in_words(manifest.left_aside)]))))
     return Inputs(manifest, resolved, identity_of(config, manifest))
@@ -100,7 +102,7 @@ def store_name(
     config: TrainConfig, manifest: Manifest, known: Vocabulary | None = None, reused: Sequence[StoredPart] = ()
 ) -> str:
     """By all that the store's content depends on."""
-    what = config.data.model_dump_json(exclude={"logs_uri"})
+    what = config.data.model_dump_json(exclude={"logs_uri", *OF_NO_EFFECT})
     grown_from = known.fingerprint if known else ""
     code = fingerprint.of_sources(*ENCODING)
     return fingerprint.digest(what, str(config.seed), manifest.fingerprint, code, grown_from, *map(str, reused))
@@ -156,5 +158,6 @@ def identity_of(config: TrainConfig, manifest: Manifest) -> str:
     """Not by the cluster's size: what two workers began one may end, from their checkpoint."""
     of_cluster = {"address", "num_workers", "cpus_per_worker", "use_gpu"}
     of_night = {"lease_seconds", "eviction", "complete", "label_delay_days"}
-    what = config.model_dump_json(exclude={"work_uri": True, "mlflow": True, "cluster": of_cluster, "night": of_night})
+    parts = {"data": OF_NO_EFFECT, "cluster": of_cluster, "night": of_night}
+    what = config.model_dump_json(exclude={"work_uri": True, "mlflow": True, **parts})
     return fingerprint.digest(what, manifest.fingerprint, fingerprint.of_sources(*TRAINING))

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pydantic import TypeAdapter
 
 from pipeline.data.store import Store
+from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle
+from pipeline.registry.tags import UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
 from pipeline.retrain import promotion, warm_start
@@ -152,6 +154,8 @@ def record_best(trained: Trained, run: Retrain) -> None:
 
 def _train_and_decide(prepared: Prepared, run: Retrain, show: Show, lease: Lease) -> Summary:
     config, inputs = prepared.config, prepared.inputs
+    if inputs.manifest.unknown_columns:
+        run.set_tag(UNKNOWN_COLUMNS, unknown_in_words(inputs.manifest.unknown_columns))
     opponent = Opponent.find(config, inputs, prepared.tracking, [inputs.identity])
     trained = train(prepared, run, show)
     record_best(trained, run)

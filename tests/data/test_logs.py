@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -95,3 +96,29 @@ def test_a_damaged_page_under_a_whole_footer_is_refused_when_it_is_read(logs_uri
 def test_a_day_that_is_not_there_is_refused(logs_uri, spec):
     with pytest.raises(Refusal, match="no such day"):
         logs.find(logs_uri, [date(2026, 12, 24)], spec)
+
+
+def test_a_column_that_appears_mid_log_is_refused_or_told_and_left_aside(logs_uri, spec, caplog):
+    days = logs.days_of(logs_uri, spec)
+    before = logs.find(logs_uri, days[:2], spec, unknown_columns="warn")
+    assert before.unknown_columns == ()
+    for day in days[1:]:
+        rows = click_rows().append_column("new to the log", click_rows()["age"])
+        write_day(Path(logs_uri), day, rows)
+    with pytest.raises(Refusal, match=r"does not know: 'new to the log'[\s\S]*data.unknown_columns to warn"):
+        logs.find(logs_uri, days, spec)
+    found = logs.find(logs_uri, days, spec, unknown_columns="warn")
+    assert [(one.day, one.name) for one in found.unknown_columns] == [(day, "new to the log") for day in days[1:]]
+    assert found.of_days(days[:1]).unknown_columns == ()
+    told = f"columns that the feature spec does not know, and that are not read: 'new to the log' (since {days[1]})"
+    assert [record.getMessage() for record in caplog.records] == [f"of the log, {told}"]
+    logs.find(logs_uri, days, spec, unknown_columns="warn")
+    assert len(caplog.records) == 1, "said once"
+    assert logs.find(logs_uri, days, spec, known=["new to the log"]) == replace(found, unknown_columns=())
+    assert logs.find(logs_uri, days, spec, labelled=False).fingerprint == found.fingerprint
+
+
+def test_a_column_that_is_gone_stays_refused_whatever_is_done_about_new_ones(logs_uri, spec):
+    write_day(Path(logs_uri), FIRST, click_rows().rename_columns({"age": "aged"}))
+    with pytest.raises(Refusal, match="perhaps it was renamed to 'aged'"):
+        logs.find(logs_uri, [FIRST], spec, unknown_columns="warn")

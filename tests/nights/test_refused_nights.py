@@ -1,9 +1,12 @@
 """What stops a night or has it refused: the day's data, the champion's files, MLflow. The champion stays as it is."""
 
+import json
+from html import unescape
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from click_logs import SPEC
 from night_folder import MODEL, NEWEST, ONE_CLASS, ROWS, TRIPLED, NightFolder, day
 from processes import hanging_up
 
@@ -83,6 +86,32 @@ class TestTheDaysData:
         assert caplog.text.count("part-7 (zero bytes)") == 1
         (line,) = [line for line in stderr.splitlines() if "look at the day" in line and "left aside" in line]
         assert "2 left aside (1 x not Parquet, 1 x zero bytes)" in line
+
+    def test_a_column_that_appears_stops_the_night_or_is_told_everywhere_and_read_nowhere(self, folder, caplog):
+        file = folder.path / f"logs/date={day(5)}/part-0.parquet"
+        rows = pq.read_table(file, partitioning=None)
+        pq.write_table(rows.append_column("new *today*", rows["age"]), file, row_group_size=ROWS // 4)
+        refused = folder.night(5)
+        assert refused.exit_code == 2
+        assert "does not know: 'new *today*'" in refused.stderr
+        done = folder.night(5, data__unknown_columns="warn")
+        assert done.exit_code == 0, done.stderr
+        told = f"columns that the feature spec does not know, and that are not read: 'new *today*' (since {day(5)})"
+        assert caplog.text.count(told) == 1
+        night = folder.record(5)
+        assert (night.outcome, night.start) == ("promoted", "warm")
+        assert folder.client.get_run(night.run_id).data.tags["nightjar.unknown_columns"] == told
+        artifacts = folder.path / "work" / "mlartifacts" / night.run_id / "artifacts"
+        (profile,) = json.loads((artifacts / "profiles.json").read_text())
+        assert profile["unknown_columns"] == ["new *today*"]
+        assert f"{told[0].upper()}{told[1:]}." in unescape((artifacts / "report.html").read_text())
+        assert folder.night(5).exit_code == 2, "it is not over for a config that refuses"
+        old = ("--model", f"models:/{MODEL}/1")
+        assert folder.run("evaluate", *old, "--dates", str(day(5))).exit_code == 2
+        learned = {**SPEC, "ignored": ["new *today*"]}
+        for verb, days in (("evaluate", ["--dates", str(day(5))]), ("score", ["--date", str(day(5)), "--out", "out"])):
+            done = folder.run(verb, *old, *days, data__features=learned)
+            assert done.exit_code == 0, done.stderr
 
 
 class TestTheChampionsFiles:

@@ -62,3 +62,13 @@ def test_the_remedy_names_the_cast_to_write_or_the_columns_to_flatten_into(rows,
 def test_every_role_of_a_column_is_asked_of_its_type(rows, spec):
     with pytest.raises(Refusal, match="column 'tags' of type list"):
         click_log.check(rows.schema, spec.model_copy(update={"group": "tags"}), "here")
+
+
+def test_columns_that_the_spec_does_not_know_are_refused_or_named(rows, spec):
+    changed = rows.append_column("new", rows["age"]).append_column("newer", rows["age"]).schema
+    with pytest.raises(Refusal, match="does not know: 'new', 'newer'"):
+        click_log.check(changed, spec, "here")
+    assert click_log.check(changed, spec, "here", unknown_columns="warn") == ("new", "newer")
+    assert click_log.check(changed, spec, "here", unknown_columns="warn", known=["new"]) == ("newer",)
+    assert click_log.check(changed, spec, "here", known=["new", "newer"]) == ()
+    assert click_log.check(changed, spec, "here", labelled=False) == ()
