@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from schemas.click_log import is_list, is_list_view
+from schemas.click_log import is_list, is_list_view, is_text
 
 FIRST_ROUNDED = {16: 2.0**11, 32: 2.0**24, 64: 2.0**53}  # by bits: from here on not every integer is such a float
 MAX_BYTES = 2**31 - 1  # of the text that one array with offsets of 32 bits holds
@@ -44,6 +44,17 @@ def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pt.is_decimal(column.type) or pt.is_null(column.type):
         return column.cast(pa.float64())
     return column
+
+
+def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Each value as text, whatever it is: a sign for bytes that are not UTF-8, nested values as Python writes them."""
+    column = decoded(column)
+    is_nested, is_broken = pt.is_nested(column.type), is_text(column.type) and not is_utf8(column).all()
+    if not is_nested and not is_broken:
+        return column.cast(pa.large_string())
+    values = (raw_bytes(column) if is_broken else column).to_pylist()
+    words = [one if one is None else one.decode(errors="replace") if is_broken else str(one) for one in values]
+    return pa.chunked_array([pa.array(words, pa.large_string())])
 
 
 def lists(column: pa.ChunkedArray) -> pa.ChunkedArray:

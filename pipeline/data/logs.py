@@ -27,8 +27,10 @@ __all__ = ["LeftAside", "LogFile", "Manifest", "Part", "days_of", "find", "read_
 
 FOOTER_THREADS = 16
 FOOTER_TAIL_BYTES = 8  # the footer's length and the magic bytes "PAR1"
-MAGIC = (b"PAR1", b"PARE")  # the second, of an encrypted file, that it be refused as one that cannot be read
+MAGIC = (b"PAR1", b"PARE")  # the second, of an encrypted file, to be refused as one that cannot be read
+OF_FIXED_SIZE = "Expected all lists to be of size"  # what pyarrow says of one that is null
 MAX_NAMES = 5  # in a warning
+Check = Callable[..., tuple[str, ...]]  # click_log.check, of a schema and where it is
 logger = logging.getLogger(__name__)
 _told = set[LeftAside | str]()
 
@@ -141,11 +143,10 @@ def find(
 
 
 def _together(parts: Sequence[Manifest]) -> Manifest:
-    unproven = [part.unproven_column for part in parts if part.unproven_column]
     return Manifest(
         files=tuple(file for part in parts for file in part.files),
         left_aside=tuple(sorted((other for part in parts for other in part.left_aside), key=lambda one: one.uri)),
-        unproven_column=unproven[0] if unproven else None,
+        unproven_column=next((part.unproven_column for part in parts if part.unproven_column), None),
         unknown_columns=tuple(sorted({unknown for part in parts for unknown in part.unknown_columns})),
     )
 
@@ -188,8 +189,11 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, st
         where = f"{uri}, row group {group}"
         try:
             with fsspec.open(uri, "rb") as stream:
-                table = without_views(pq.ParquetFile(stream).read_row_group(group, columns=wanted))
+                file = pq.ParquetFile(stream)
+                table = without_views(file.read_row_group(group, columns=wanted))
         except (pa.ArrowInvalid, OSError) as error:
+            if OF_FIXED_SIZE in str(error):
+                raise _null_of_fixed_size(where, file.schema_arrow, wanted) from error
             raise _unreadable(where, error) from error
         if unproven and unproven in table.column_names:
             day_column.check(table.column(unproven), unproven, part.day, where)
@@ -197,13 +201,7 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, st
         yield table, where
 
 
-def _read_file(
-    fs: fsspec.AbstractFileSystem,
-    day: date,
-    info: Info,
-    partition: str,
-    check: Callable[..., tuple[str, ...]],
-) -> Manifest:
+def _read_file(fs: fsspec.AbstractFileSystem, day: date, info: Info, partition: str, check: Check) -> Manifest:
     """What one file adds to the manifest. Not Parquet is only what neither its name nor its first bytes call so.
 
     `check` refuses its schema, or tells of which columns nothing is known.
@@ -223,6 +221,16 @@ def _read_file(
     file = LogFile(uri, day, int(info["size"]), rows, digest)
     is_proven = day_column.is_proven(footer, partition, day, uri)
     return Manifest((file,), unproven_column=None if is_proven else partition, unknown_columns=unknown)
+
+
+def _null_of_fixed_size(where: str, schema: pa.Schema, columns: Sequence[str]) -> Refusal:
+    names = [repr(one.name) for one in schema if one.name in columns and pa.types.is_fixed_size_list(one.type)]
+    return Refusal(
+        found=f"a null among lists of a fixed size, which Parquet does not give back, in column {' or '.join(names)}",
+        expected="lists of any size, among which there may be nulls, or of a fixed size without nulls",
+        where=where,
+        remedy="write the column as plain lists: cast it to pyarrow.list_(...) where the log is written",
+    )
 
 
 def _unreadable(where: str, error: Exception) -> Refusal:

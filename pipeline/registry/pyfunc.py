@@ -12,7 +12,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.frames import to_arrow
-from schemas.scores import PROBABILITY
+from schemas.scores import PROBABILITY, require_finite
 
 
 class ClickModel(PythonModel):  # type: ignore[misc]  # MLflow leaves its base class untyped
@@ -23,8 +23,12 @@ class ClickModel(PythonModel):  # type: ignore[misc]  # MLflow leaves its base c
         _ = self.bundle.encoder  # made here, so that the first request need not wait for it
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Rows of the log with at least its feature columns -> the column `probability`, under the same index."""
+        """Rows of the log with at least its feature columns -> the column `probability`, under the same index.
+
+        Raises Failure for rows of which the model makes no number.
+        """
         probabilities = self.bundle.probabilities(to_arrow(model_input, self.bundle.spec))
+        require_finite(probabilities, "the rows to score")
         return pd.DataFrame({PROBABILITY: probabilities}, index=model_input.index)
 
 

@@ -12,6 +12,7 @@ import ray
 from numpy.typing import NDArray
 
 from pipeline.data import passes, quality
+from pipeline.data.columns import texts
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
@@ -20,10 +21,11 @@ from pipeline.evaluation.gate import Evidence
 from pipeline.evaluation.metrics import Metrics, Sums
 from pipeline.evaluation.slices import Pair, slices
 from pipeline.registry.bundle import Bundle
-from pipeline.scoring.score import fetched, require_finite
+from pipeline.scoring.score import fetched
 from schemas.checking import derived
 from schemas.config import DataConfig
 from schemas.night import GateConfig
+from schemas.scores import require_finite
 
 LOGIT, LABEL, WEIGHT, GROUP = "nightjar.logit", "nightjar.label", "nightjar.weight", "nightjar.group"
 DAY, PART = "nightjar.day", "nightjar.part"
@@ -188,5 +190,5 @@ def _columns(one: Scored, part: Part, types: pa.Schema) -> pa.Table:
         WEIGHT: one.rows.row_weights,
         GROUP: one.rows.groups,
     }
-    columns = [found[name] if name in found else one.table.column(name) for name in types.names]
+    columns = [found[name] if name in found else texts(one.table.column(name)) for name in types.names]
     return pa.table(columns, types.names).cast(types)

@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 import torch
-from numpy.typing import NDArray
 
 from pipeline.data import passes, quality
 from pipeline.data.encoded_days import ENCODING
@@ -21,8 +19,7 @@ from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.registry.bundle import Bundle
 from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
-from schemas.errors import Failure
-from schemas.scores import DayScores, scores_schema
+from schemas.scores import DayScores, require_finite, scores_schema
 
 WRITTEN_SCHEMA = pa.schema([("day", pa.date32())])
 # The sources that decide what is written.
@@ -93,16 +90,6 @@ def _score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:
         require_finite(probabilities, where)
         scored.append(pa.table([*key, probabilities, version], schema=schema))
     return pa.concat_tables(scored)
-
-
-def require_finite(scores: NDArray[np.float32], where: str) -> None:
-    """Raise Failure for rows of which the model makes no number, as of one far beyond those that it was trained on."""
-    is_finite = np.isfinite(scores)
-    if not is_finite.all():
-        raise Failure(
-            f"{where}: the model makes no finite score of {np.count_nonzero(~is_finite):,} of {len(scores):,} rows; "
-            "look in them for a number far beyond those of the training days"
-        )
 
 
 def day_folder(bundle: Bundle, model_uri: str, of_day: Manifest, out_uri: str, rows_per_part: int) -> DayFolder:

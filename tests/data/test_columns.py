@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.data import quality
-from pipeline.data.columns import without_views
+from pipeline.data.columns import texts, without_views
 from pipeline.data.encode import Encoder, hash_column
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import build, count
@@ -295,3 +295,13 @@ def test_more_text_than_offsets_of_32_bits_can_tell_apart_is_read(column):
     counts = count(table, spec)
     assert counts["count"].to_pylist() == [65, 65]
     assert len(set(Encoder(build(spec, counts)).encode(table).ids.tolist())) == 2
+
+
+def test_each_value_of_each_type_has_a_text():
+    for column in arrays():
+        read = texts(without_views(pa.table({"x": column}))["x"])
+        is_missing = [value is None for value in column.to_pylist()]
+        assert read.cast(pa.string()).is_null().to_pylist() == is_missing, column.type
+    broken = pa.chunked_array([pa.array([b"\xffa", b"b", None])])
+    assert texts(broken).to_pylist() == ["\ufffda", "b", None]
+    assert texts(pa.chunked_array([[["a", "b"], []]])).to_pylist() == ["['a', 'b']", "[]"]

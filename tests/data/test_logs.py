@@ -8,6 +8,7 @@ import pytest
 from click_logs import click_rows, write_day
 
 from pipeline.data import logs
+from pipeline.data.logs import Part
 from schemas.errors import Refusal
 
 FIRST = date(2026, 11, 1)
@@ -122,3 +123,20 @@ def test_a_column_that_is_gone_stays_refused_whatever_is_done_about_new_ones(log
     write_day(Path(logs_uri), FIRST, click_rows().rename_columns({"age": "aged"}))
     with pytest.raises(Refusal, match="perhaps it was renamed to 'aged'"):
         logs.find(logs_uri, [FIRST], spec, unknown_columns="warn")
+
+
+def test_a_null_among_lists_of_a_fixed_size_is_refused_as_what_it_is(logs_uri, spec):
+    def part_with(tags: list[list[str | None] | None]) -> Part:
+        rows, column = click_rows(), pa.array(tags, pa.list_(pa.string(), 2))
+        write_day(Path(logs_uri), FIRST, rows.set_column(rows.column_names.index("tags"), "tags", column))
+        (part,) = logs.find(logs_uri, [FIRST], spec).parts(100)
+        return part
+
+    whole = part_with([["a", "b"], ["a", None]] * 4)
+    assert sum(len(table) for table, _ in logs.read_part(whole, spec.columns)) == 8
+    part = part_with([["a", "b"], None] * 4)
+    with pytest.raises(Refusal, match=r"a null among lists of a fixed size, .* in column 'tags'") as refused:
+        list(logs.read_part(part, spec.columns))
+    assert refused.value.where.endswith("part-0.parquet, row group 0")
+    assert "cast it to pyarrow.list_" in refused.value.remedy
+    assert sum(len(table) for table, _ in logs.read_part(part, ["age"])) == 8

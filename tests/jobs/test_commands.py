@@ -245,3 +245,7 @@ def test_the_pages_are_served_to_this_machine_only(folder, trained):
         listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
         addresses = {line.split()[1].split(":")[0] for line in listening.splitlines() if f":{port:04X} 0" in line}
         assert addresses == {"0100007F"}, "127.0.0.1 and no other"
+        commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+        ours = [command for command in commands if str(port).encode() in command]
+        assert ours
+        assert not [command for command in ours if b"mlflow.db" in command], "whoever is on this machine can read them"

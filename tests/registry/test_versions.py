@@ -11,7 +11,7 @@ from pipeline.registry.tags import KEY, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig
-from schemas.errors import Refusal
+from schemas.errors import Failure, Refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 
@@ -184,5 +184,9 @@ def test_the_served_model_scores_raw_rows_as_the_bundle_does(tracked, register, 
     for i in range(10):
         row = log.slice(i, 1)
         assert model.predict(row.to_pandas())["probability"].item() == pytest.approx(expected[i].item(), rel=1e-5)
+    beyond = log.to_pandas().astype({"age": float})
+    beyond.loc[3, "age"] = 1e300
+    with pytest.raises(Failure, match="the rows to score: the model makes no finite score of 1 of 200 rows"):
+        model.predict(beyond)
     with pytest.raises(mlflow.MlflowException, match=r"missing inputs \['hour'\]"):
         model.predict(log.to_pandas().drop(columns="hour"))

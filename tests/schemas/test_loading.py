@@ -160,3 +160,10 @@ def test_an_experiment_name_that_mlflow_refuses_or_nobody_can_read_is_refused(co
     with pytest.raises(Refusal, match=r"where     .*mlflow\.experiment"):
         load(TrainConfig, config_path, [f"mlflow.experiment={json.dumps(name)}"])
     assert load(TrainConfig, config_path, ['mlflow.experiment="it\'s: a/b"']).mlflow.experiment == "it's: a/b"
+
+
+def test_a_split_by_a_column_of_lists_is_refused_when_the_config_is_loaded(config_path):
+    (config_path.parent / "features.yaml").write_text(f"{FEATURES}  - {{name: tags, kind: multi_valued}}\n")
+    with pytest.raises(Refusal, match="'tags' is a multi_valued field, a list a row"):
+        load(TrainConfig, config_path, ["data.split={by: random, row_key: tags}"])
+    assert load(TrainConfig, config_path, ["data.split={by: random, row_key: user}"]).data.split.row_key == "user"

@@ -15,9 +15,10 @@ from jobs import errors
 from pipeline.data import logs
 from pipeline.data.split import ResolvedSplit
 from pipeline.registry.bundle import Bundle
-from pipeline.scoring.held_out import evaluate, learned_days, score_held_out
+from pipeline.scoring.held_out import evaluate, gather, learned_days, score_held_out
 from schemas.config import DataConfig, RandomSplit
 from schemas.errors import Refusal
+from schemas.night import GateConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
 DAYS = (date(2026, 11, 1), date(2026, 11, 2))
@@ -118,3 +119,15 @@ def test_logits_that_are_not_finite_are_a_failure_in_words(bundle, data):
         with pytest.raises(Exception, match="no finite score") as failed:
             judge(bundle, manifest, data, BY_DATE)
         assert "no finite score of 400 of 400 rows" in (errors.in_words(failed.value) or "")
+
+
+def test_slices_may_be_columns_of_lists_or_of_bytes_that_are_no_text(bundle, data):
+    for path in Path(data.logs_uri).glob("*/*.parquet"):
+        rows = pq.read_table(path, partitioning=None)
+        odd = pa.array([[b"\xff", b"b"][row % 2] for row in range(len(rows))])
+        pq.write_table(rows.append_column("odd", odd), path, row_group_size=100)
+    data = DataConfig.model_validate(data.model_dump() | {"features": {**SPEC, "ignored": ["odd"]}})
+    kept = score_held_out(bundle, logs.find(data.logs_uri, DAYS, data.features), data, BY_DATE, ["odd", "tags"])
+    gate = GateConfig(slices=("odd", "tags"), slice_min_rows=20, num_replicates=20)
+    found = {(one.column, one.value) for one in gather(kept, kept, gate, seed=0).slices}
+    assert {("odd", "\ufffd"), ("odd", "b"), ("tags", "['a']"), ("tags", "[]")} <= found
