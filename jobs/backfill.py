@@ -7,9 +7,9 @@ import typer
 from jobs import errors
 from jobs.nightly import day_of
 from jobs.options import ConfigPath, Overrides
-from jobs.places import load_config
+from jobs.places import as_typed, load_config
 from jobs.status import print_nights
-from schemas.errors import Failure
+from schemas.errors import Busy, Failure
 
 
 def backfill(
@@ -31,15 +31,19 @@ def backfill(
     nights: list[Night] = []
     failures: list[str] = []
     for day, ended in run(loaded, first, last, "go_on" if go_on else "stop", lambda event: None):
-        if isinstance(ended, Night):
-            nights.append(ended)
-            print(f"{day}: {ended.outcome}: {ended.verdict}", flush=True)
-        else:
-            words = errors.in_words(ended)
-            if words is None:
-                raise ended
-            failures.append(str(day))
-            print(f"{day}: failed: {' '.join(words.split())}", flush=True)
+        if not isinstance(ended, Exception):
+            nights.append(ended.night)
+            words = "; ".join(filter(None, [ended.night.verdict, ended.words]))
+            print(f"{day}: {ended.night.outcome}: {words}", flush=True)
+            continue
+        words_of = errors.in_words(ended)
+        if not go_on or words_of is None or isinstance(ended, Busy):
+            options = ["--from", str(day), "--to", str(last), *(["--go-on"] if go_on else [])]
+            ended.add_note(f"that was the night of {day}; from there it goes on by")
+            ended.add_note(f"  {as_typed('backfill', config, set_ or [], *options)}")
+            raise ended
+        failures.append(str(day))
+        print(f"{day}: failed: {' '.join(words_of.split())}", flush=True)
     print_nights(nights)
     if failures:
         raise Failure(f"nights that failed: {', '.join(failures)}; the same command tries them again")

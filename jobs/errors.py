@@ -18,13 +18,21 @@ def exit_code(error: Exception) -> int:
 
 
 def in_words(error: Exception) -> str | None:
-    """None for a bug, of which the traceback tells more. No words hold a user's name, a password or a key."""
+    """What it says, and what was noted on its way. No words hold a user's name, a password or a key.
+
+    None for a bug, of which the traceback tells more.
+    """
+    words = _of(error)
+    return words and "\n".join([words, *map(redacted, getattr(error, "__notes__", ()))])
+
+
+def _of(error: Exception) -> str | None:
     if isinstance(error, Refusal | Busy | Failure):
         return redacted(str(error))
     if isinstance(error, imported("ray.exceptions:RayTaskError")):
         # Its own text is the task's traceback, though it is of its cause's class too.
         cause = getattr(error, "cause", None)
-        return in_words(cause) if isinstance(cause, Exception) else None
+        return _of(cause) if isinstance(cause, Exception) else None
     if isinstance(error, server.errors()):
         return _of_mlflow(error)
     if isinstance(error, files.errors()):

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 NightDate = Annotated[str, typer.Option("--date", help="Day that is held out, YYYY-MM-DD; auto: the newest complete.")]
 
 
-def nightly(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None, as_json: AsJson = False) -> None:
+def nightly(
+    config: ConfigPath,
+    date: NightDate = "auto",
+    again: Annotated[bool, typer.Option("--again", help="Do a night that is over under another config again.")] = False,
+    set_: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
     """Look at the day's data, judge the champion on it, train on, and move `champion` only to what is better.
 
-    Asked for again, a finished night is not repeated and an unfinished one goes on. Exits 3 while another night works
-    on the same model, and 4 where the day's data breaks its bounds.
+    Asked for again, a finished night is not repeated, whatever its config was, and an unfinished one goes on. Exits 3
+    while another night works on the same model, and 4 where the day's data breaks its bounds.
 
     Example: `nightjar nightly --config jobs/configs/nightly.yaml --date 2026-11-08`
     """
@@ -30,8 +36,12 @@ def nightly(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None
     from pipeline.nights.night import nightly as run
 
     with ProgressView() as show:
-        night = run(loaded, day, show)
-    print_night(night, result_console(stderr=as_json, soft_wrap=True))
+        over = run(loaded, day, show, again)
+    night = over.night
+    console = result_console(stderr=as_json, soft_wrap=True)
+    print_night(night, console)
+    if over.words:
+        console.print(f"  {over.words}; --again does it under this one", highlight=False)
     if as_json:
         print(night.to_json().replace("\n", ""))
     if night.failures:

@@ -2,8 +2,10 @@
 
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import which
 
 from rich.console import Console
 
@@ -43,3 +45,14 @@ def typed(uri: str) -> str:
     if "://" in uri:
         return shlex.quote(uri)
     return shlex.quote(min(os.path.relpath(uri), uri, key=len))
+
+
+def program() -> str:
+    """What this command is called by, as it can be typed here."""
+    return "nightjar" if which("nightjar") else shlex.quote(os.path.relpath(sys.argv[0]))
+
+
+def as_typed(verb: str, config: Path, overrides: Sequence[str], *options: str) -> str:
+    """A command that can be typed here, but for the secrets of its overrides."""
+    sets = [word for override in overrides for word in ("--set", redacted(override))]
+    return f"{program()} {shlex.join([verb, '--config', str(config), *sets, *options])}"

@@ -11,14 +11,16 @@ def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -
     Example: `nightjar plan --config jobs/configs/nightly.yaml`
     """
     loaded = load_config(config, set_)
-    from pipeline.nights import plan, records
+    from pipeline.nights import over, plan
     from pipeline.nights.days import choose_days
     from pipeline.registry.tracking import find
 
     days = choose_days(loaded, None if date == "auto" else day_of(date))
-    finished = records.find(loaded, days.day, days.key)
-    if finished:
-        print(f"The night of {days.day} is over already: {finished.outcome}: {finished.verdict}")
+    before = over.find(loaded, days)
+    if before and not before.rewritten:
+        print(f"The night of {days.day} is over already: {before.night.outcome}: {before.night.verdict}")
+        if before.words:
+            print(f"It was {before.words}")
         return
     tonight = plan.plan(days, find(loaded.mlflow, loaded.work_uri))
     inputs = tonight.inputs

@@ -1,13 +1,9 @@
 """`nightjar train`: one retrain, from the log to a registered model."""
 
 import json
-import os
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from shutil import which
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -16,10 +12,10 @@ from rich.table import Table
 
 from jobs.console import ProgressView, result_console
 from jobs.options import AsJson, ConfigPath, Overrides
-from jobs.places import load_config, typed
+from jobs.places import as_typed, load_config, program, typed
 from schemas.config import TrainConfig
 from schemas.errors import Failure
-from schemas.redaction import HIDDEN, redacted
+from schemas.redaction import HIDDEN
 
 if TYPE_CHECKING:
     from pipeline.retrain.run import Summary
@@ -76,13 +72,10 @@ def print_summary(summary: "Summary", console: Console) -> None:
 
 def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:
     """The next two commands, as they can be typed here, but for the secrets of their overrides."""
-    program = "nightjar" if which("nightjar") else shlex.quote(os.path.relpath(sys.argv[0]))
-    shown = [redacted(override) for override in overrides]
-    sets = "".join(f" --set {shlex.quote(override)}" for override in shown)
     model = f"models:/{config.mlflow.registered_model}@{summary.alias}"
-    day = summary.held_out_days[-1]
+    options = ["--model", model, "--date", summary.held_out_days[-1], "--out", "data/scores"]
     print("\nNext, look at the runs; then write a day's click probabilities:\n")
-    print(f"  {program} ui --work {typed(config.work_uri)}")
-    print(f"  {program} score --config {config_path}{sets} --model {model} --date {day} --out data/scores")
-    if shown != list(overrides):
+    print(f"  {program()} ui --work {typed(config.work_uri)}")
+    print(f"  {as_typed('score', config_path, overrides, *options)}")
+    if [redacted(override) for override in overrides] != list(overrides):
         print(f"\nwith your own in the place of {HIDDEN}")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pipeline.data import logs
 from pipeline.nights.night import nightly
-from pipeline.nights.records import Night
+from pipeline.nights.over import Over
 from pipeline.runtime import cluster
 from pipeline.runtime.progress import Show
 from schemas.config import TrainConfig
@@ -33,18 +33,19 @@ def nights_between(config: TrainConfig, first: date, last: date) -> list[date]:
 
 def backfill(
     config: TrainConfig, first: date, last: date, on_failure: OnFailure, show: Show
-) -> Iterator[tuple[date, Night | Exception]]:
+) -> Iterator[tuple[date, Over | Exception]]:
     """Each night's day and what became of it, as it ends; nights that are over already take no time.
 
-    With `stop` the first failure is raised; with `go_on` it is yielded, whatever it is, and the next night goes on
-    without that one. Busy is raised in any case.
+    A failure is yielded too, whatever it is. With `stop` it is the last; with `go_on` the next night goes on without
+    that one, but for Busy.
     """
     days = nights_between(config, first, last)
     with cluster.connected(config.cluster):
         for day in days:
             try:
-                yield day, nightly(config, day, show)
+                ended: Over | Exception = nightly(config, day, show)
             except Exception as failure:
-                if on_failure == "stop" or isinstance(failure, Busy):
-                    raise
-                yield day, failure
+                ended = failure
+            yield day, ended
+            if isinstance(ended, Exception) and (on_failure == "stop" or isinstance(ended, Busy)):
+                return

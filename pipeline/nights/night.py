@@ -11,8 +11,9 @@ from pipeline.data.log_listing import in_words
 from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation import gate
 from pipeline.evaluation.gate import Evidence, Reason
-from pipeline.nights import page, plan, records
-from pipeline.nights.days import choose_days
+from pipeline.nights import over, page, plan, records
+from pipeline.nights.days import Days, choose_days
+from pipeline.nights.over import Over
 from pipeline.nights.plan import Tonight
 from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Night
@@ -32,25 +33,27 @@ from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
 from schemas.checking import derived
 from schemas.config import DateSplit, TrainConfig
-from schemas.errors import Failure, Stopped
+from schemas.errors import Failure, Refusal, Stopped
 from schemas.redaction import redacted
 from schemas.stage import REFRESH
 
 
-def nightly(config: TrainConfig, day: date | None, show: Show) -> Night:
+def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = False) -> Over:
     """Everything of one night; of the newest complete day where none is given.
 
-    The same night asked for again returns what it came to; an unfinished one goes on. Raises Refusal before anything
-    is begun, Busy where another night is at work on the same model, Stopped where the day's data breaks its bounds.
+    The night of a day that was asked for before returns what it came to, under whatever config that was; an unfinished
+    one goes on. `again`: only what was done under this very config is returned. Raises Refusal before anything is
+    begun, Busy where another night is at work on the same model, Stopped where the day's data breaks its bounds.
     Whatever it raises, the champion that served before still serves.
     """
     tracking = connect(config.mlflow, config.work_uri)
     days = choose_days(config, day)
-    finished = records.find(config, days.day, days.key)
-    if finished:
-        show(Event(f"the night of {days.day} is over already", 1, 1, finished.verdict))
-        return finished
-    tonight = plan.plan(days, tracking)
+    before = over.find(config, days)
+    if before and not before.rewritten and not (again and before.night.key != days.key):
+        note = "; ".join(filter(None, [before.night.verdict, before.words]))
+        show(Event(f"the night of {days.day} is over already", 1, 1, note))
+        return before
+    tonight = _planned(days, before, tracking)
     with promotion.lease_of(config, f"night of {days.day}") as lease, cluster.connected(config.cluster):
         tonight = plan.again(tonight, tracking)  # another night may have ended since
         trainer.check_placement(config.cluster)
@@ -58,7 +61,20 @@ def nightly(config: TrainConfig, day: date | None, show: Show) -> Night:
         with tracking.retrain(days.key, name, config, days.manifest.to_json()) as run:
             night = _work(NightRun(config, tonight, tracking, run, lease, show))
         records.write(config, night)
-    return night
+    return Over(night)
+
+
+def _planned(days: Days, before: Over | None, tracking: Tracking) -> Tonight:
+    """The plan. Where it is refused for a day whose night is over, the exception's note says what has changed since."""
+    try:
+        return plan.plan(days, tracking)
+    except Refusal as refusal:
+        if before and before.rewritten:
+            written = ", ".join(map(str, before.rewritten))
+            refusal.add_note(f"the night of {days.day} is over, but the log of {written} was written anew since")
+        elif before:
+            refusal.add_note(f"the night of {days.day} is over: {before.night.outcome}, {before.words}")
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +272,9 @@ def _record(night: NightRun, progress: NightProgress, outcome: records.Outcome, 
         breaches=tuple(breach.words for breach in progress.looks.breaches),
         failures=trained.failures if trained else {},
         failed_rules=decision.verdict.failed_rules if decision else (),
+        settings=over.settings_of(night.config),
+        log=over.log_of(tonight.days.manifest),
+        code=over.code(),
     )
     page.publish(night.run, ended, progress, night.config, records.all_of(night.config))
     return ended

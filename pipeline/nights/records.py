@@ -41,16 +41,21 @@ class Night:
     failures: dict[str, str] = field(default_factory=dict)
     """Stages that could not be trained, and why."""
     failed_rules: tuple[str, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
+    """What of the config its key depends on, by dotted key; as the two below, empty in records of older versions."""
+    log: dict[str, str] = field(default_factory=dict)
+    """Day -> what tells its files from others."""
+    code: str = ""
+    """The sources that its key depends on."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str, indent=1)
 
 
-def find(config: TrainConfig, day: date, key: str) -> Night | None:
-    """The night, if it is over and nothing has to be done again: what was stopped is looked at again."""
-    uri = _uri(config, day, key)
-    night = _read(uri) if files.exists(uri) else None
-    return None if night is None or night.outcome == "stopped" else night
+def of_day(config: TrainConfig, day: date) -> list[Night]:
+    """Those of a day: one a key that it was begun under, the stopped ones too."""
+    folder = f"{_root(config)}/date={day}"
+    return [_read(f"{folder}/{name}") for name in files.names(folder)] if files.exists(folder) else []
 
 
 def write(config: TrainConfig, night: Night) -> None:

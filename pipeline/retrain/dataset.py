@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 from pipeline.data import logs, passes, quality, split, store, vocabulary
 from pipeline.data.encoded_days import ENCODING, EncodedDays
@@ -32,6 +33,16 @@ TRAINING = (
     "pipeline/retrain/dataset.py",
     "pipeline/retrain/warm_start.py",
 )
+
+# What of a config changes no result. The cluster's size: what two workers began one may end, from their checkpoint. Of
+# a night when it begins, and what is said of its data: where a breach ends it, nothing has come of it.
+IN_NO_KEY: dict[str, Any] = {
+    "work_uri": True,
+    "mlflow": True,
+    "data": OF_NO_EFFECT,
+    "cluster": {"address", "num_workers", "cpus_per_worker", "use_gpu"},
+    "night": {"lease_seconds", "eviction", "complete", "label_delay_days", "quality"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +166,6 @@ def best_possible_ne(logs_uri: str, inputs: Inputs) -> float | None:
 
 
 def identity_of(config: TrainConfig, manifest: Manifest) -> str:
-    """Not by the cluster's size: what two workers began one may end, from their checkpoint."""
-    of_cluster = {"address", "num_workers", "cpus_per_worker", "use_gpu"}
-    of_night = {"lease_seconds", "eviction", "complete", "label_delay_days"}
-    parts = {"data": OF_NO_EFFECT, "cluster": of_cluster, "night": of_night}
-    what = config.model_dump_json(exclude={"work_uri": True, "mlflow": True, **parts})
+    """The name of what these come to; see IN_NO_KEY."""
+    what = config.model_dump_json(exclude=IN_NO_KEY)
     return fingerprint.digest(what, manifest.fingerprint, fingerprint.of_sources(*TRAINING))

@@ -49,7 +49,7 @@ def worse_and_both(three: ThreeNights, tmp_path_factory: pytest.TempPathFactory)
         if event == Event("train", 0, 1):
             meanwhile.append(folder.night(6, night__start="both"))
 
-    both = nightly(folder.config("night.start=both"), day(6), show)
+    both = nightly(folder.config("night.start=both"), day(6), show).night
     return WorseAndBoth(folder, folder.record(5), both, meanwhile)
 
 

@@ -81,11 +81,23 @@ class TestThreeNights:
         assert "over already" in one.stderr
         assert sorted(leases.iterdir()) == taken, "a night at work would have one of its own"
 
-    def test_past_nights_are_refused_once_their_day_is_learned(self, three):
+    def test_a_setting_changed_since_leaves_finished_nights_finished_and_is_told(self, three):
+        with three.folder.unchanged():
+            done = three.folder.run("backfill", "--from", str(day(2)), "--to", str(day(4)), seed=1, night__start="cold")
+        assert done.exit_code == 0, done.stderr
+        lines = done.stdout.splitlines()[:3]
+        for line, before in zip(lines, three.done.stdout.splitlines()[:3], strict=True):
+            assert line == f"{before}; done under another config: seed: 0 -> 1, night.start: warm -> cold"
+
+    def test_a_past_night_is_over_whatever_its_config_was_and_refused_once_its_day_is_learned(self, three):
         with three.folder.unchanged():
             done = three.folder.night(3, seed=1)
-        assert done.exit_code == 2
-        assert f"has learned {day(3)}" in done.stderr
+            again = three.folder.run("nightly", "--date", str(day(3)), "--again", seed=1)
+        assert done.exit_code == 0
+        assert "done under another config: seed: 0 -> 1; --again does it under this one" in done.stdout
+        assert again.exit_code == 2
+        assert f"has learned {day(3)}" in again.stderr
+        assert f"the night of {day(3)} is over: promoted, done under another config: seed: 0 -> 1" in again.stderr
 
 
 class TestAWorseCandidate:

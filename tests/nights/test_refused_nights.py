@@ -47,6 +47,15 @@ class TestTheDaysData:
         assert folder.night(TRIPLED).exit_code == 4
         assert folder.record(TRIPLED).run_id == first.run_id
 
+    def test_a_backfill_that_ends_early_names_the_night_and_how_it_goes_on(self, folder):
+        done = folder.run("backfill", "--from", str(day(4)), "--to", str(day(NEWEST)), data__max_bad_share=0.1)
+        assert done.exit_code == 4
+        *_, which, how = done.stderr.splitlines()
+        assert which == f"that was the night of {day(TRIPLED)}; from there it goes on by"
+        assert how.partition(" backfill ")[2] == (
+            f"--config nightly.yaml --set data.max_bad_share=0.1 --from {day(TRIPLED)} --to {day(NEWEST)}"
+        )
+
     def test_with_a_warning_the_night_goes_on(self, folder):
         done = folder.night(TRIPLED, night__quality__on_breach="warn")
         assert done.exit_code == 0, done.stderr
