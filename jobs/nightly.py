@@ -61,4 +61,6 @@ def print_night(night: "Night", console: Console) -> None:
     console.print(f"{night.day}: {night.outcome}: {night.verdict}", highlight=False)
     for breach in night.breaches:
         console.print(f"  out of bounds: {breach}", highlight=False)
+    for breach in night.unusual:
+        console.print(f"  unusual: {breach}", highlight=False)
     console.print(f"  {night.champion_uri or 'nothing'} serves; report.html of run {night.run_id}", highlight=False)

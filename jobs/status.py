@@ -68,7 +68,7 @@ def print_nights(nights: "list[Night]") -> None:
     table = Table(box=SIMPLE_HEAD)
     for heading in ("night", "start", "verdict", "serves"):
         table.add_column(heading, no_wrap=heading != "serves")
-    for heading in ("candidate's NE", "champion's NE", "rows trained", "minutes"):
+    for heading in ("candidate's NE", "champion's NE", "rows trained", "minutes", "its data"):
         table.add_column(heading, justify="right")
     for night in nights:
         ne, its = night.candidate.get("ne"), night.champion.get("ne")
@@ -81,5 +81,11 @@ def print_nights(nights: "list[Night]") -> None:
             "-" if its is None else f"{its:.4f}",
             f"{night.rows_trained:,}",
             f"{sum(night.seconds.values()) / 60:.1f}",
+            _data_of(night),
         )
     result_console().print(table)
+
+
+def _data_of(night: "Night") -> str:
+    told = {"broken": len(night.breaches), "unusual": len(night.unusual)}
+    return ", ".join(f"{number} {kind}" for kind, number in told.items() if number) or "as usual"

@@ -15,7 +15,7 @@ from jobs.options import AsJson, ConfigPath, Overrides
 from jobs.places import as_typed, load_config, program, typed
 from schemas.config import TrainConfig
 from schemas.errors import Failure
-from schemas.redaction import HIDDEN
+from schemas.redaction import HIDDEN, redacted
 
 if TYPE_CHECKING:
     from pipeline.retrain.run import Summary

@@ -44,31 +44,56 @@ class GateConfig(BaseModel):
 
 
 class QualityConfig(BaseModel):
-    """Bounds on the new day, most of them against the days before it. None leaves a bound away."""
+    """Bounds on the new day, most of them against the days before it. None leaves a bound away.
+
+    A day beyond some of them is broken, as `on_breach` has it; beyond the others it is unusual, which is told and stops
+    nothing.
+    """
 
     model_config = FROZEN
     on_breach: Literal["stop", "warn"] = Field(
-        default="stop", description="stop: exit 4 before anything is trained. warn: say so, and go on."
+        default="stop",
+        description="What a broken day does. stop: exit 4 before anything is trained. warn: say so, and go on.",
     )
     trailing_days: PositiveInt = Field(default=7, description="Days before it that a day is held against.")
-    min_rows: PositiveInt = Field(default=1, description="Rows of the day, at least.")
+    min_rows: PositiveInt = Field(default=1, description="Rows of the day, at least; fewer are broken.")
     rows_ratio: tuple[float, float] | None = Field(
-        default=(0.25, 4.0), description="Rows over the mean of the trailing days."
+        default=(0.25, 4.0),
+        description="Rows over the mean of the trailing days; outside, or with fewer clicks than the lower one says, "
+        "broken.",
     )
     label_rate_ratio: tuple[float, float] | None = Field(
-        default=(0.5, 2.0), description="Share of clicks over that of the trailing days."
+        default=(0.5, 2.0), description="Share of clicks over that of the trailing days; outside, broken."
+    )
+    min_filled_ratio: float | None = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Share of rows with a value in a column over that of the trailing days; below, the column is as "
+        "good as empty: broken.",
     )
     max_null_increase: float | None = Field(
-        default=0.2, gt=0, description="Rise of a column's share of nulls above the trailing days', at most."
+        default=0.2,
+        gt=0,
+        description="Rise of a column's share of nulls above the trailing days', at most; more is unusual.",
     )
     max_unseen_share: float | None = Field(
-        default=None, gt=0, le=1, description="Share of a field's values that the champion's vocabulary lacks, at most."
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of a field's values that the champion's vocabulary lacks, at most; more is unusual.",
     )
     max_psi: float | None = Field(
         default=0.5,
         gt=0,
-        description="Population stability index of a field against the trailing days, at most; above 0.25 is a shift "
-        "by custom.",
+        description="Population stability index of a field against the trailing days that is never unusual; above 0.25 "
+        "is a shift by custom. Fields whose values come and go are above it every day, so see the next.",
+    )
+    usual_spreads: PositiveFloat | None = Field(
+        default=4.0,
+        description="A PSI above `max_psi` is unusual by so many spreads (standard deviations, at least a tenth of the "
+        "mean) above the mean of the field's PSIs on the trailing days, each against those before it; rows are by so "
+        "many off theirs. None: `max_psi` alone counts.",
     )
 
 

@@ -25,6 +25,8 @@ class Days:
     held_out: tuple[date, ...]
     trailing: tuple[date, ...]
     """The new ones are held against these."""
+    earlier: tuple[date, ...]
+    """And these against those: what a shift from day to day usually is."""
     missing: tuple[date, ...]
     """Calendar days from the first of the window on that the log does not have."""
     manifest: Manifest
@@ -61,11 +63,13 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
     _require_window(window, held_out[0], config)
     manifest = logs.find(data.logs_uri, [*window, *held_out], data.features, unknown_columns=data.unknown_columns)
     dated = with_days(config, window, held_out)
+    number = night.quality.trailing_days
     return Days(
         day=day,
         window=tuple(window),
         held_out=tuple(held_out),
-        trailing=tuple(before[-night.quality.trailing_days :]),
+        trailing=tuple(before[-number:]),
+        earlier=tuple(before[-2 * number : -number]),
         missing=_missing(days, window[0], day),
         manifest=manifest,
         config=dated,

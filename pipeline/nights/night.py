@@ -18,7 +18,6 @@ from pipeline.nights.plan import Tonight
 from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Night
 from pipeline.profiles import bounds, profiler
-from pipeline.profiles.bounds import Breach
 from pipeline.registry import versions
 from pipeline.registry.tags import REFRESHED_FROM, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
@@ -102,7 +101,7 @@ class NightRun:
 
 def _work(night: NightRun) -> Night:
     looks = _inspect(night)
-    if looks.breaches and night.config.night.quality.on_breach == "stop":
+    if looks.words("broken") and night.config.night.quality.on_breach == "stop":
         raise _stop(night, NightProgress(night.tonight, looks, serves=night.tonight.champion))
     opponent = _validate_progressively(night)
     trained = _train(night)
@@ -119,18 +118,18 @@ def _inspect(night: NightRun) -> Looks:
         trailing = logs.find(data.logs_uri, tonight.days.trailing, data.features, unknown_columns=data.unknown_columns)
         known = tonight.bundle.vocabulary if tonight.bundle else None
         held_out = tonight.days.manifest.of_days(tonight.days.held_out)
-        before = profiler.profile_days(trailing, config.data, config.work_uri)
-        new = profiler.profile_days(held_out, config.data, config.work_uri, known)
-        found: list[Breach] = []
-        for number, one in enumerate(new):
-            earlier = [*before, *new[:number]][-config.night.quality.trailing_days :]
-            found += bounds.breaches(one, earlier, config.night.quality)
-        note("; ".join(breach.words for breach in found) or "within its bounds")
+        before = profiler.profile_days(trailing, data, config.work_uri)
+        new = profiler.profile_days(held_out, data, config.work_uri, known)
+        earlier = profiler.kept_profiles(tonight.days.earlier, data, config.work_uri)
+        found = bounds.breaches(new, [*earlier, *before], config.night.quality)
+        looks = Looks(tuple(before), tuple(new), tuple(found))
+        unusual = [f"unusual: {words}" for words in looks.words("unusual")]
+        note("; ".join([*looks.words("broken"), *unusual]) or "within its bounds")
         left_aside = {*trailing.left_aside, *tonight.days.manifest.left_aside}
         if left_aside:
             note(in_words([*left_aside]))
     night.run.log_text("profiles.json", "[" + ",\n".join(one.model_dump_json() for one in new) + "]")
-    return Looks(tuple(before), tuple(new), tuple(found))
+    return looks
 
 
 def _validate_progressively(night: NightRun) -> Opponent:
@@ -234,7 +233,7 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
 
 def _stop(night: NightRun, progress: NightProgress) -> Stopped:
     """Record the night as stopped, and why; the exception to raise."""
-    words = f"the log is not trained on: {'; '.join(breach.words for breach in progress.looks.breaches)}"
+    words = f"the log is not trained on: {'; '.join(progress.looks.words('broken'))}"
     ended = _record(night, progress, "stopped", words)
     records.write(night.config, ended)
     return Stopped(f"{words}; the champion stays as it is, and the same command looks at the day again")
@@ -269,7 +268,8 @@ def _record(night: NightRun, progress: NightProgress, outcome: records.Outcome, 
         rows_trained=int(sum(results.get("rows_seen", 0) for one in trainings for results in one.results.values())),
         num_ids=decision.bundle.vocabulary.num_ids if decision else 0,
         seconds=dict(night.seconds),
-        breaches=tuple(breach.words for breach in progress.looks.breaches),
+        breaches=progress.looks.words("broken"),
+        unusual=progress.looks.words("unusual"),
         failures=trained.failures if trained else {},
         failed_rules=decision.verdict.failed_rules if decision else (),
         settings=over.settings_of(night.config),

@@ -10,7 +10,8 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.metrics import Sums
 from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Night
-from pipeline.profiles.bounds import Breach, field_psi
+from pipeline.profiles.bounds import Breach, Kind
+from pipeline.profiles.psi import field_psi
 from pipeline.registry import saved_view
 from pipeline.registry.tags import DATE, OUTCOME, START, UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain
@@ -34,7 +35,7 @@ def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainCo
         if value:
             run.set_tag(tag, value)
     run.log_final("seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
-    data = _data(progress.looks)
+    data = _data(progress.looks, config.night.quality.trailing_days)
     if data:
         run.log_final("data", _figures(data))
         run.log_final("unseen", {_speakable(one.name): one.unseen for one in data.columns if one.unseen is not None})
@@ -57,7 +58,7 @@ def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Se
         confidence=config.night.gate.confidence,
         curves=_curves(progress),
         nights=_progress([*before, night]),
-        profile=_data(progress.looks),
+        profile=_data(progress.looks, config.night.quality.trailing_days),
         growth=_growth(
             tonight.bundle.vocabulary if tonight.bundle else None, decision.bundle.vocabulary if decision else None
         ),
@@ -126,13 +127,14 @@ def _progress(nights: Sequence[Night]) -> tuple[ProgressiveNight, ...]:
     return tuple(of_day[day] for day in sorted(of_day)[-MOST_NIGHTS:])
 
 
-def _data(looks: Looks) -> DataProfile | None:
+def _data(looks: Looks, trailing_days: int) -> DataProfile | None:
     """What the page tells of the newest day's data; of several held-out ones, each one's breaches."""
     if not looks.new:
         return None
-    newest, before = looks.new[-1], [*looks.trailing, *looks.new[:-1]]
+    newest, before = looks.new[-1], [*looks.trailing, *looks.new[:-1]][-trailing_days:]
     of_field = {name: [b for b in looks.breaches if repr(name) in b.what] for name in newest.fields}
     taken = [breach for breaches in of_field.values() for breach in breaches]
+    of_day = [breach for breach in looks.breaches if breach not in taken]
     rows = sum(one.rows for one in looks.trailing)
     return DataProfile(
         rows=sum(one.rows for one in looks.new),
@@ -147,18 +149,24 @@ def _data(looks: Looks) -> DataProfile | None:
                 distinct=field.num_distinct,
                 unseen=field.unseen_share,
                 psi=field_psi(field, [one.fields[name] for one in before if name in one.fields]),
-                breaches=tuple(_in_its_row(breach, name, is_dated=len(looks.new) > 1) for breach in of_field[name]),
+                breaches=_in_its_row(of_field[name], "broken", name, is_dated=len(looks.new) > 1),
+                unusual=_in_its_row(of_field[name], "unusual", name, is_dated=len(looks.new) > 1),
             )
             for name, field in newest.fields.items()
         ),
-        breaches=tuple(breach.words for breach in looks.breaches if breach not in taken),
+        breaches=tuple(breach.words for breach in of_day if breach.kind == "broken"),
+        unusual=tuple(breach.words for breach in of_day if breach.kind == "unusual"),
     )
 
 
-def _in_its_row(breach: Breach, name: str, is_dated: bool) -> str:
+def _in_its_row(breaches: Sequence[Breach], kind: Kind, name: str, *, is_dated: bool) -> tuple[str, ...]:
     """In words, less what the row of its column says already, and the day where it is the only one."""
-    words = f"{breach.what.replace(f' of {name!r}', '')}: {breach.found}; expected {breach.expected}"
-    return f"{breach.day}: {words}" if is_dated else words
+    return tuple(
+        f"{f'{breach.day}: ' if is_dated else ''}{breach.what.replace(f' of {name!r}', '')}: {breach.found}; "
+        f"expected {breach.expected}"
+        for breach in breaches
+        if breach.kind == kind
+    )
 
 
 def _figures(data: DataProfile) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.nights.plan import Tonight
-from pipeline.profiles.bounds import Breach
+from pipeline.profiles.bounds import Breach, Kind
 from pipeline.profiles.profile import DayProfile
 from pipeline.registry.versions import Version
 from pipeline.retrain.promotion import Decision, Opponent
@@ -17,6 +17,10 @@ class Looks:
     trailing: tuple[DayProfile, ...]
     new: tuple[DayProfile, ...]
     breaches: tuple[Breach, ...]
+
+    def words(self, kind: Kind) -> tuple[str, ...]:
+        """Of the breaches of that kind."""
+        return tuple(breach.words for breach in self.breaches if breach.kind == kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class Night:
     seconds: dict[str, float] = field(default_factory=dict)
     """Step -> how long it took."""
     breaches: tuple[str, ...] = ()
+    """What of the day is broken; in records of older versions what is unusual too."""
+    unusual: tuple[str, ...] = ()
     failures: dict[str, str] = field(default_factory=dict)
     """Stages that could not be trained, and why."""
     failed_rules: tuple[str, ...] = ()

@@ -1,15 +1,20 @@
-"""Which bounds a day breaks, by itself and against the days before it: a pure function of their profiles."""
+"""Which bounds a day breaks, by itself and against the days before it: a pure function of their profiles.
+
+Broken is a day that nothing should learn from: rows are missing, a column is empty, the labels are others. Unusual is
+one that people should look at: values have shifted further than theirs usually do, as new items, a campaign or a
+holiday have them do.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
-import numpy as np
-
-from pipeline.profiles.profile import DayProfile, FieldProfile, coarsen
+from pipeline.profiles.profile import DayProfile, FieldProfile
+from pipeline.profiles.psi import Usual, field_psi
 from schemas.night import QualityConfig
 
-MIN_SHARE = 1e-4  # of a bin in the PSI, whose logarithm an empty one has not
+Kind = Literal["broken", "unusual"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,7 @@ class Breach:
     """A bound that a day breaks, in words: what of the day, what was found, what was expected."""
 
     day: date
+    kind: Kind
     what: str
     found: str
     expected: str
@@ -26,115 +32,117 @@ class Breach:
         return f"{self.day}: {self.what}: {self.found}; expected {self.expected}"
 
 
-def breaches(profile: DayProfile, trailing: Sequence[DayProfile], config: QualityConfig) -> list[Breach]:
-    """All that is amiss with a day, its rows first, then field by field; without trailing days by itself alone.
+def breaches(new: Sequence[DayProfile], before: Sequence[DayProfile], config: QualityConfig) -> list[Breach]:
+    """All that is amiss with the new days: of each its rows first, then field by field.
 
-    A day of one class is always a breach: nothing can be judged on it. Against no rows before, a rate has no bound.
+    `before` are those before them, oldest first. Each new day is held against the `trailing_days` before it; what is
+    usual of a field is what these were in their turn, against those before them, as far as there are any. Without
+    trailing days a day is judged by itself alone. One of one class is always broken: nothing can be judged on it.
+    Against no rows before, a rate has no bound.
     """
+    days = [*before, *new]
+    shifts = [_shifts(day, days[max(0, n - config.trailing_days) : n]) for n, day in enumerate(days)]
+    found: list[Breach] = []
+    for number in range(len(before), len(days)):
+        first = max(0, number - config.trailing_days)
+        trailing = [other for other in days[first:number] if other.rows]
+        found += [Breach(days[number].day, *words) for words in _of_rows(days[number], trailing, config)]
+        for name, field in days[number].fields.items():
+            rows_before = [(other.rows, other.fields[name]) for other in trailing if name in other.fields]
+            usual = Usual.of([one[name] for one in shifts[first:number] if name in one])
+            words_of_field = _of_field(name, field, rows_before, config)
+            words_of_shift = _of_shift(name, shifts[number].get(name), usual, len(rows_before), config)
+            found += [Breach(days[number].day, *words) for words in (*words_of_field, *words_of_shift)]
+    return found
+
+
+def _shifts(day: DayProfile, trailing: Sequence[DayProfile]) -> dict[str, float]:
+    """Field -> its PSI, where it has one."""
     before = [other for other in trailing if other.rows]
-    found = [*_of_rows(profile, before, config)]
-    for name, field in profile.fields.items():
-        rows_before = [(other.rows, other.fields[name]) for other in before if name in other.fields]
-        found += _of_field(name, field, rows_before, config)
-    return [Breach(profile.day, *words) for words in found]
+    found = {
+        name: field_psi(field, [other.fields[name] for other in before if name in other.fields])
+        for name, field in day.fields.items()
+    }
+    return {name: shift for name, shift in found.items() if shift is not None}
 
 
-def psi(now: np.ndarray, before: np.ndarray) -> float:
-    """Population stability index: sum over bins of (p - q) ln(p / q), p and q the bins' shares now and before.
-
-    Siddiqi, Credit Risk Scorecards (2006), system stability report; by custom below 0.1 is no shift, above 0.25 is one.
-    A share below MIN_SHARE counts as that much. [bins], [bins] counts, neither of them all 0. For n rows now and m
-    before of the same distribution it is (bins - 1)(1 / n + 1 / m) on average: small logs shift by chance.
-    """
-    p = np.maximum(now / now.sum(), MIN_SHARE)
-    q = np.maximum(before / before.sum(), MIN_SHARE)
-    return float(((p - q) * np.log(p / q)).sum())
-
-
-def field_psi(now: FieldProfile, before: Sequence[FieldProfile]) -> float | None:
-    """PSI of a field's values against those of several days together; None where either has none.
-
-    The bins are the values that any of the days keeps, and all the others together; of numbers, those that all share.
-    """
-    before = [field for field in before if field.num_values]
-    if not before or not now.num_values:
-        return None
-    kept = [_shared_counts(field, [now, *before]) for field in (now, *before)]
-    bins = list(dict.fromkeys(value for counts in kept for value in counts))
-    in_bins = [_in_bins(counts, field.num_values, bins) for counts, field in zip(kept, (now, *before), strict=True)]
-    return psi(in_bins[0], np.sum(in_bins[1:], axis=0))
-
-
-def _shared_counts(field: FieldProfile, fields: Sequence[FieldProfile]) -> dict[str, int]:
-    bits = [other.number_bits for other in fields if other.number_bits is not None]
-    return coarsen(field.counts, min(bits)) if bits else field.counts
-
-
-def _in_bins(counts: dict[str, int], num_values: int, bins: Sequence[str]) -> np.ndarray:
-    """Counts of the bins, then of the values beyond them.
-
-    A value that a day does not keep occurs at most as often as the rarest that it keeps, and is taken to: not to know a
-    count makes no shift.
-    """
-    others = num_values - sum(counts.values())
-    num_absent = len(bins) - len(counts)
-    at_most = min(min(counts.values()), others / max(1, num_absent))
-    in_bins = [counts.get(value, at_most) for value in bins]
-    return np.array([*in_bins, max(0.0, num_values - sum(in_bins))])
-
-
-Words = tuple[str, str, str]
+Words = tuple[Kind, str, str, str]
 
 
 def _of_rows(profile: DayProfile, before: Sequence[DayProfile], config: QualityConfig) -> Iterator[Words]:
     if profile.rows < config.min_rows:
-        yield "rows", f"{profile.rows:,}", f"at least {config.min_rows:,}"
+        yield "broken", "rows", f"{profile.rows:,}", f"at least {config.min_rows:,}"
     rows_before = sum(other.rows for other in before)
+    positives_before = sum(other.positives for other in before)
     if before and config.rows_ratio:
-        mean = rows_before / len(before)
-        found = f"{profile.rows:,}, {profile.rows / mean:.3g} times the {mean:,.0f} of {_days(len(before))}"
-        yield from _outside(profile.rows / mean, config.rows_ratio, "rows", found)
+        yield from _of_number_of_rows(profile.rows, [other.rows for other in before], config)
     if profile.positives in (0, profile.rows):
-        yield (
-            "label rate",
-            f"{profile.positives:,} clicks in {profile.rows:,} rows",
-            "both clicks and rows without a click",
-        )
-    elif before and config.label_rate_ratio and (positives := sum(other.positives for other in before)):
-        rate = positives / rows_before
+        found = f"{profile.positives:,} clicks in {profile.rows:,} rows"
+        yield "broken", "label rate", found, "both clicks and rows without a click"
+        return
+    if before and config.rows_ratio and profile.positives < config.rows_ratio[0] * positives_before / len(before):
+        mean = positives_before / len(before)
+        found = f"{profile.positives:,}, {profile.positives / mean:.3g} times the {mean:,.0f} of {_days(len(before))}"
+        yield "broken", "clicks", found, f"at least {config.rows_ratio[0]:g} times"
+    if before and config.label_rate_ratio and positives_before:
+        rate = positives_before / rows_before
         ratio = profile.label_rate / rate
         found = f"{profile.label_rate:.4g}, {ratio:.3g} times the {rate:.4g} of {_days(len(before))}"
         yield from _outside(ratio, config.label_rate_ratio, "label rate", found)
 
 
+def _of_number_of_rows(rows: int, before: Sequence[int], config: QualityConfig) -> Iterator[Words]:
+    assert config.rows_ratio
+    mean = sum(before) / len(before)
+    found = f"{rows:,}, {rows / mean:.3g} times the {mean:,.0f} of {_days(len(before))}"
+    broken = list(_outside(rows / mean, config.rows_ratio, "rows", found))
+    yield from broken
+    usual, spreads = Usual.of(before), config.usual_spreads
+    if not broken and usual and spreads is not None and abs(rows - usual.mean) > spreads * usual.spread:
+        yield "unusual", "rows", found, f"within {spreads:g} spreads of {usual.spread:,.0f}"
+
+
 def _of_field(
     name: str, field: FieldProfile, rows_before: Sequence[tuple[int, FieldProfile]], config: QualityConfig
 ) -> Iterator[Words]:
-    days = _days(len(rows_before))
     unseen_share = field.unseen_share
     if config.max_unseen_share is not None and unseen_share is not None and unseen_share > config.max_unseen_share:
+        found = f"{unseen_share:.2%} of {field.num_values:,}"
         yield (
+            "unusual",
             f"unseen values of {name!r}",
-            f"{unseen_share:.2%} of {field.num_values:,}",
+            found,
             f"at most {config.max_unseen_share:.2%} that the vocabulary lacks",
         )
-    if config.max_null_increase is not None and rows_before:
-        rows = sum(rows for rows, _ in rows_before)
-        null_share = sum(rows * other.null_share for rows, other in rows_before) / rows
-        if field.null_share - null_share > config.max_null_increase:
-            yield (
-                f"nulls of {name!r}",
-                f"{field.null_share:.2%} of the rows, {null_share:.2%} in {days}",
-                f"an increase of at most {config.max_null_increase:.2%} of the rows",
-            )
-    shift = field_psi(field, [other for _, other in rows_before])
-    if config.max_psi is not None and shift is not None and shift > config.max_psi:
-        yield f"values of {name!r}", f"PSI {shift:.3g} against {days}", f"at most {config.max_psi:g}"
+    if not rows_before:
+        return
+    rows = sum(rows for rows, _ in rows_before)
+    null_share = sum(rows * other.null_share for rows, other in rows_before) / rows
+    found = f"{field.null_share:.2%} of the rows, {null_share:.2%} in {_days(len(rows_before))}"
+    if config.min_filled_ratio is not None and 1 - field.null_share < config.min_filled_ratio * (1 - null_share):
+        expected = f"at least {config.min_filled_ratio:g} times the usual rows with a value: it is as good as empty"
+        yield "broken", f"nulls of {name!r}", found, expected
+    elif config.max_null_increase is not None and field.null_share - null_share > config.max_null_increase:
+        expected = f"an increase of at most {config.max_null_increase:.2%} of the rows"
+        yield "unusual", f"nulls of {name!r}", found, expected
+
+
+def _of_shift(
+    name: str, shift: float | None, usual: Usual | None, num_days: int, config: QualityConfig
+) -> Iterator[Words]:
+    if config.max_psi is None or shift is None:
+        return
+    own = usual.mean + config.usual_spreads * usual.spread if usual and config.usual_spreads is not None else 0.0
+    if shift > max(config.max_psi, own):
+        expected = f"at most {max(config.max_psi, own):.3g}"
+        if usual:
+            expected += f", where {usual.mean:.3g} with a spread of {usual.spread:.2g} is usual"
+        yield "unusual", f"values of {name!r}", f"PSI {shift:.3g} against {_days(num_days)}", expected
 
 
 def _outside(ratio: float, band: tuple[float, float], what: str, found: str) -> Iterator[Words]:
     if not band[0] <= ratio <= band[1]:
-        yield what, found, f"between {band[0]:g} and {band[1]:g} times"
+        yield "broken", what, found, f"between {band[0]:g} and {band[1]:g} times"
 
 
 def _days(number: int) -> str:

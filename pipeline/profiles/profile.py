@@ -19,7 +19,8 @@ from schemas.checking import derived
 from schemas.features import FeatureField, FeatureSpec, LogBucketEncoder, QuantileBucketEncoder, VocabularyEncoder
 
 ROWS, POSITIVES, BAD, BAD_BECAUSE = "sound rows", "positives", "bad rows", "bad: "
-MAX_COUNTS = 50  # of a field that a profile keeps
+MAX_COUNTS = 100  # of a field's values that a profile keeps
+MAX_BINS = 50  # of a field's numbers
 NUMBER_BITS = 11  # leading mantissa bits of the numbers that `vocabulary.count` counts
 LEARNED = VocabularyEncoder | LogBucketEncoder
 PERCENT = {"min": 0, "1%": 1, "25%": 25, "50%": 50, "75%": 75, "99%": 99, "max": 100}
@@ -182,9 +183,9 @@ def _field_profile(of_field: pa.Table, field: FeatureField, num_rows: int) -> Fi
 
 
 def _histogram(values: np.ndarray, numbers: np.ndarray) -> tuple[dict[str, int], int]:
-    """(counts, bits) in the narrowest bins that are at most MAX_COUNTS; whole powers of 2 are counted if more, too."""
+    """(counts, bits) in the narrowest bins that are at most MAX_BINS; whole powers of 2 are counted if more, too."""
     rounded = values.astype(np.float32)
-    fitting = (bits for bits in range(NUMBER_BITS, 0, -1) if len(np.unique(_leading_bits(rounded, bits))) <= MAX_COUNTS)
+    fitting = (bits for bits in range(NUMBER_BITS, 0, -1) if len(np.unique(_leading_bits(rounded, bits))) <= MAX_BINS)
     bits = next(fitting, 0)
     return _binned(rounded, numbers, bits), bits
 

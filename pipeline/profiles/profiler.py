@@ -54,6 +54,18 @@ def profile_days(
     return [with_unseen_shares(profile, _read_values(uris[profile.day], spec), spec, known) for profile in profiles]
 
 
+def kept_profiles(days: Sequence[date], data: DataConfig, work_uri: str) -> list[DayProfile]:
+    """Those of these days that are there already, whichever log of the day they are of: the log is not looked at."""
+    found = []
+    for day in days:
+        folder = f"{work_uri}/profiles/date={day}"
+        names = files.names(folder) if files.exists(folder) else []
+        uris = [f"{folder}/{name.removesuffix('.json')}" for name in names if name.endswith(".json")]
+        of_day = [profile for uri in uris if (profile := _read(uri, data.features))]
+        found += of_day[-1:]
+    return found
+
+
 def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> dict[date, pa.Table]:
     """The tallies of each day, added up; its quarantine then holds the bad rows of these files, and no others."""
     if not manifest.files:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.gate import Reason, Slice, change_in_words
 from pipeline.report import charts
-from pipeline.report.markup import Markup, document, element, section, table
+from pipeline.report.markup import Markup, document, element, joined, section, table
 from pipeline.report.page import ColumnProfile, DataProfile, Growth, Night, Page, lead, sentence, two_sentences
 from pipeline.report.plots import plot_calibration
 
@@ -155,10 +155,12 @@ def _data(page: Page) -> Iterator[Markup]:
     parts = [element("dl", *tiles, class_="tiles")]
     if profile.breaches:
         parts.append(element("ul", *(element("li", sentence(breach)) for breach in profile.breaches), class_="bad"))
+    if profile.unusual:
+        parts.append(element("ul", *(element("li", sentence(f"unusual: {words}")) for words in profile.unusual)))
     if profile.columns:
         columns = [("Column", ""), ("Nulls", NUMBER), ("Distinct", NUMBER), ("Unseen", NUMBER), ("PSI", NUMBER)]
         rows = [_column_row(column) for column in profile.columns]
-        if any(column.breaches for column in profile.columns):
+        if any(column.breaches or column.unusual for column in profile.columns):
             columns.append(("Out of bounds", WORDS))
         parts.append(table(columns, [row[: len(columns)] for row in rows]))
     note = "Unseen: values that the champion's vocabulary lacks. PSI: shift against the days before."
@@ -166,7 +168,9 @@ def _data(page: Page) -> Iterator[Markup]:
 
 
 def _column_row(column: ColumnProfile) -> list[str]:
-    said = element("span", "; ".join(column.breaches), class_="bad") if column.breaches else ""
+    broken = element("span", "; ".join(column.breaches), class_="bad") if column.breaches else ""
+    unusual = "; ".join(f"unusual: {words}" for words in column.unusual)
+    said = joined([broken, "; " if broken and unusual else "", unusual])
     name = element("strong", column.name, class_="bad") if column.breaches else column.name
     distinct = DASH if column.distinct is None else f"{column.distinct:,}"
     return [name, _share(column.nulls), distinct, _share(column.unseen), _number(column.psi, 3), said]

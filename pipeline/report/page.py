@@ -29,7 +29,8 @@ class ColumnProfile:
     distinct: int | None = None
     unseen: float | None = None  # share of the values that the champion's vocabulary lacks
     psi: float | None = None  # population stability index against the trailing days
-    breaches: tuple[str, ...] = ()  # bounds it broke, in words
+    breaches: tuple[str, ...] = ()  # bounds beyond which it is broken, in words
+    unusual: tuple[str, ...] = ()  # those beyond which it is only unusual
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class DataProfile:
     trailing_label_rate: float | None = None
     columns: tuple[ColumnProfile, ...] = ()
     breaches: tuple[str, ...] = ()  # of the day as a whole, in words
+    unusual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

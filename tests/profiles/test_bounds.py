@@ -4,8 +4,9 @@ from math import log
 import numpy as np
 import pytest
 
-from pipeline.profiles.bounds import breaches, field_psi, psi
+from pipeline.profiles.bounds import breaches
 from pipeline.profiles.profile import DayProfile, FieldProfile
+from pipeline.profiles.psi import Usual, field_psi, psi
 from schemas.night import QualityConfig
 
 DAY = date(2026, 11, 8)
@@ -30,7 +31,7 @@ def profile(rows: int = 100, positives: int = 10, **fields: FieldProfile) -> Day
 
 
 def found(now: DayProfile, before: list[DayProfile], **config: object) -> list[str]:
-    return [breach.what for breach in breaches(now, before, QualityConfig.model_validate(config))]
+    return [breach.what for breach in breaches([now], before, QualityConfig.model_validate(config))]
 
 
 def test_psi_by_hand():
@@ -104,6 +105,40 @@ def test_rows_and_label_rate_are_bound_by_a_hundred_rows_with_ten_clicks(now, co
     assert found(now, [profile(rows=50, positives=2), profile(rows=150, positives=18)], **config) == what
 
 
+def test_what_is_usual_by_hand():
+    assert Usual.of([1.0, 3.0]) is None
+    assert Usual.of([1.0, 2.0, 3.0]) == Usual(2.0, 1.0)
+    assert Usual.of([2.0, 2.0, 2.0]) == Usual(2.0, 0.2), "a tenth of the mean, at least"
+
+
+def test_only_what_is_broken_may_stop_a_night():
+    before = profile(site=field({"x": 90, "y": 10}))
+    strange = profile(site=field({"x": 10, "y": 65}, null_share=0.25, unseen_share=0.5))
+    told = breaches([strange], [before], QualityConfig(max_unseen_share=0.4))
+    assert [(breach.kind, breach.what.split()[0]) for breach in told] == [
+        ("unusual", "unseen"),
+        ("unusual", "nulls"),
+        ("unusual", "values"),
+    ]
+    empty = profile(site=field({"x": 1}, null_share=0.95))
+    assert [breach.kind for breach in breaches([empty], [before], QualityConfig(max_psi=None))] == ["broken"]
+
+
+def test_a_column_that_was_nearly_empty_may_stay_so():
+    days = [profile(site=field({"x": 5}, null_share=0.95)), profile(site=field({"x": 4}, null_share=0.96))]
+    assert breaches(days[1:], days[:1], QualityConfig()) == []
+
+
+def test_values_that_no_day_before_has_are_one_bin_and_those_beyond_the_commonest_another():
+    # 100 values of 2 rows, 60 of 1 beyond them; today half of the commonest are other ones, of one row more together.
+    before = field({f"v{n:03}": 2 for n in range(100)}, num_values=260)
+    now = field({f"v{n:03}": 2 for n in range(50)} | {f"new{n}": 2 for n in range(50)}, num_values=260)
+    # Each absent value may occur as often as what is beyond allows: 60 / 50 of today's, 60 / 50 of those before.
+    gone = 50 * (1.2 - 2) / 260 * log(1.2 / 2)
+    came = (100 - 60) / 260 * log(100 / 60)
+    assert field_psi(now, [before]) == pytest.approx(gone + came)
+
+
 @pytest.mark.parametrize("positives", [0, 100])
 def test_a_day_of_one_class_is_a_breach_with_or_without_days_before_it(positives):
     assert found(profile(positives=positives), []) == ["label rate"]
@@ -137,7 +172,7 @@ def test_nulls_may_increase_by_so_much_over_those_of_all_rows_before():
 
 def test_a_shifted_field_is_named_with_its_psi_and_bound():
     before, now = profile(site=field({"x": 90, "y": 10})), profile(site=field({"x": 10, "y": 90}))
-    (breach,) = breaches(now, [before], QualityConfig(max_psi=1.0))
+    (breach,) = breaches([now], [before], QualityConfig(max_psi=1.0))
     assert 0.8 * log(9) * 2 == pytest.approx(3.516, abs=1e-3)
     assert breach.words == ("2026-11-08: values of 'site': PSI 3.52 against 1 trailing day; expected at most 1")
-    assert breaches(now, [before], QualityConfig(max_psi=None)) == []
+    assert breaches([now], [before], QualityConfig(max_psi=None)) == []

@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from pipeline.data import logs, vocabulary
 from pipeline.data.logs import Manifest
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles.profile import DayProfile
-from pipeline.profiles.profiler import profile_days
+from pipeline.profiles.profiler import kept_profiles, profile_days
 from schemas.config import DataConfig
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -160,3 +161,12 @@ def test_rows_that_cannot_be_read_are_in_quarantine_with_their_reason(log, spec,
     assert profile.bad_by_reason == {reason: 1}
     (kept,) = (tmp_path / "quarantine" / "date=2026-11-01").iterdir()
     assert pq.read_table(kept, partitioning=None)["reason"].to_pylist() == [reason]
+
+
+def test_what_was_profiled_is_found_again_without_the_log(log, spec, tmp_path):
+    manifest = find(log, spec)
+    made = profiles(manifest, spec, tmp_path)
+    data = DataConfig(logs_uri="/gone", features=spec)
+    assert kept_profiles([*manifest.days, date(2026, 12, 1)], data, str(tmp_path)) == made
+    fewer = DataConfig(logs_uri="/gone", features=spec.model_copy(update={"fields": spec.fields[:1]}))
+    assert kept_profiles(manifest.days, fewer, str(tmp_path)) == []

@@ -218,6 +218,16 @@ def test_the_data_stand_beside_the_days_before_and_breaches_are_marked():
     assert '<strong class="bad">ad</strong>' in render(page)
 
 
+def test_what_is_unusual_is_told_apart_from_what_is_broken():
+    column = ColumnProfile("ad", breaches=("nulls: all of them",), unusual=("values: PSI 0.9",))
+    page = replace(TABLES, profile=DataProfile(10, columns=(column,), unusual=("rows: 5",)), growth=())
+    assert Reader(render(page)).text["li"] == ["Unusual: rows: 5."]
+    assert row_of(page, "ad")[-1] == "nulls: all of them; unusual: values: PSI 0.9"
+    only = replace(TABLES, profile=DataProfile(10, columns=(replace(column, breaches=()),)), growth=())
+    assert row_of(only, "ad")[-1] == "unusual: values: PSI 0.9"
+    assert '<strong class="bad">ad</strong>' not in render(only)
+
+
 def test_vocabulary_timings_and_versions_stand_in_words():
     page = replace(TABLES, profile=None)
     assert row_of(page, "ad") == ["ad", "1,000", "+25", "+2.50%"]
