@@ -16,6 +16,7 @@ from jobs import (
     generate,
     nightly,
     plan,
+    prune,
     rebuild,
     rollback,
     score,
@@ -42,6 +43,7 @@ app.command("backfill")(backfill.backfill)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("rollback")(rollback.rollback)
+app.command("prune")(prune.prune)
 app.command("rebuild")(rebuild.rebuild)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)

@@ -14,6 +14,7 @@ def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -
     from pipeline.nights import over, plan
     from pipeline.nights.days import choose_days
     from pipeline.registry.tracking import find
+    from pipeline.retrain import disk
 
     days = choose_days(loaded, None if date == "auto" else day_of(date))
     before = over.find(loaded, days)
@@ -23,18 +24,20 @@ def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -
             print(f"It was {before.words}")
         return
     tonight = plan.plan(days, find(loaded.mlflow, loaded.work_uri))
-    inputs = tonight.inputs
+    inputs, free = tonight.inputs, disk.free_bytes(loaded)
     trained_on = inputs.manifest.of_days(inputs.train_days)
     held_out = inputs.manifest.of_days(inputs.test_days)
     lines = {
         "night": f"{days.day}, key {days.key}",
         "champion": tonight.champion.uri if tonight.champion else "none yet",
         "start": f"{tonight.start}: {tonight.why}",
-        "stages": ", ".join(stage.name for stage in tonight.config.plan) if tonight.start != "none" else "none",
+        "stages": ", ".join(stage.name for stage in tonight.stages) or "none",
         "train on": f"{trained_on.num_rows:,} rows of {len(trained_on.days)} days"
         + (f", {trained_on.days[0]} to {trained_on.days[-1]}" if trained_on.days else ""),
         "hold out": f"{held_out.num_rows:,} rows of {held_out.days[0]} to {held_out.days[-1]}",
         "missing days": ", ".join(map(str, days.missing)) or "none",
+        "disk": f"at most {tonight.disk_need}; {'no end' if free is None else disk.in_mb(free)} there",
     }
     for name, words in lines.items():
         print(f"{name:<13} {words}")
+    disk.check(loaded, tonight.disk_need)

@@ -10,7 +10,7 @@ from schemas.data import DateSplit as DateSplit
 from schemas.data import RandomSplit as RandomSplit
 from schemas.features import FROZEN
 from schemas.locations import Location, StorageUri, absolute_tracking
-from schemas.night import NightConfig
+from schemas.night import NightConfig, RetentionConfig
 from schemas.stage import StageConfig, control_of
 
 MODEL_NAME = r"\w([\w .,+=()-]*[\w,+=()-])?"
@@ -137,6 +137,7 @@ class TrainConfig(BaseModel):
     cluster: ClusterConfig = ClusterConfig()
     mlflow: MLflowConfig = MLflowConfig()
     night: NightConfig = NightConfig()
+    retention: RetentionConfig = RetentionConfig()
 
     @model_validator(mode="after")
     def _stages_start_from_earlier_ones(self) -> Self:

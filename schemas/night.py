@@ -105,6 +105,30 @@ class EvictionConfig(BaseModel):
     max_count: PositiveInt = Field(default=100, description="A value counted more often than this stays.")
 
 
+class RetentionConfig(BaseModel):
+    """What stays of earlier nights when one is over, or by `nightjar prune`. None: all of it.
+
+    The champion, the one before it, what any alias names and what the next night starts from stay in any case.
+    """
+
+    model_config = FROZEN
+    runs: NonNegativeInt | None = Field(
+        default=3,
+        description="Newest of the runs that were left unfinished whose checkpoints stay, for their command to go on "
+        "from. Of a finished run the results alone stay; none: its tables too.",
+    )
+    encoded_days: NonNegativeInt | None = Field(
+        default=3,
+        description="Days before the next night's window whose encoded rows stay, and the counts of their values.",
+    )
+    versions: NonNegativeInt | None = Field(
+        default=3, description="Newest versions of the registered model without an alias that stay, with their files."
+    )
+    quarantine_days: NonNegativeInt | None = Field(
+        default=30, description="Newest days with bad rows whose rows stay in `quarantine/`."
+    )
+
+
 class NightConfig(BaseModel):
     """What `nightjar nightly` does around a retrain; of no use to `train`."""
 

@@ -11,8 +11,9 @@ from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
-from pipeline.retrain import warm_start
+from pipeline.retrain import disk, warm_start
 from pipeline.retrain.dataset import Inputs
+from pipeline.retrain.disk import DiskNeed
 from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
@@ -36,6 +37,17 @@ class Tonight:
     """none: there is no day that the champion has not learned."""
     why: str
     """It starts so, in words."""
+
+    @property
+    def stages(self) -> tuple[StageConfig, ...]:
+        """That are trained before the verdict."""
+        return () if self.start == "none" else self.config.plan
+
+    @property
+    def disk_need(self) -> DiskNeed:
+        """By the champion's ids, to which the night adds a few."""
+        num_ids = self.bundle.vocabulary.num_ids if self.bundle else None
+        return disk.need(self.config, self.inputs, self.stages, num_ids, refresh=self.config.night.refresh)
 
 
 def plan(days: Days, tracking: Tracking | None) -> Tonight:

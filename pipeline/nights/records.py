@@ -49,6 +49,8 @@ class Night:
     """Day -> what tells its files from others."""
     code: str = ""
     """The sources that its key depends on."""
+    runs: tuple[str, ...] = ()
+    """Folders of runs/ that it has trained in."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str, indent=1)
@@ -56,8 +58,7 @@ class Night:
 
 def of_day(config: TrainConfig, day: date) -> list[Night]:
     """Those of a day: one a key that it was begun under, the stopped ones too."""
-    folder = f"{_root(config)}/date={day}"
-    return [_read(f"{folder}/{name}") for name in files.names(folder)] if files.exists(folder) else []
+    return _of_folder(f"{_root(config)}/date={day}")
 
 
 def write(config: TrainConfig, night: Night) -> None:
@@ -66,13 +67,37 @@ def write(config: TrainConfig, night: Night) -> None:
 
 def all_of(config: TrainConfig) -> list[Night]:
     """The nights of the config's registered model, oldest day first; one a config that asked for a day."""
-    root = _root(config)
+    return _all_in(_root(config))
+
+
+def newest_of_each_model(config: TrainConfig) -> list[Night]:
+    """Of all models that have their nights in this work folder, the newest night that is over."""
+    found = []
+    for root in _roots(config):
+        over = (night for day in reversed(files.folders(root)) for night in _of_folder(f"{root}/{day}"))
+        found += [night for night in [next((one for one in over if one.outcome != "stopped"), None)] if night]
+    return found
+
+
+def runs_of_all(config: TrainConfig) -> set[str]:
+    """Names of the folders that the nights of all models here have trained in and are done with."""
+    return {run for root in _roots(config) for night in _all_in(root) for run in night.runs}
+
+
+def _all_in(root: str) -> list[Night]:
     if not files.exists(root):
         return []
-    nights = [
-        _read(f"{root}/{folder}/{name}") for folder in files.folders(root) for name in files.names(f"{root}/{folder}")
-    ]
+    nights = [night for folder in files.folders(root) for night in _of_folder(f"{root}/{folder}")]
     return sorted(nights, key=lambda night: (night.day, night.key))
+
+
+def _of_folder(folder: str) -> list[Night]:
+    return [_read(f"{folder}/{name}") for name in files.names(folder)] if files.exists(folder) else []
+
+
+def _roots(config: TrainConfig) -> list[str]:
+    nights = f"{config.work_uri}/nights"
+    return [f"{nights}/{model}" for model in files.folders(nights)] if files.exists(nights) else []
 
 
 def _read(uri: str) -> Night:

@@ -44,6 +44,8 @@ def profile_days(
     spec, quarantine_uri = data.features, f"{work_uri}/quarantine"
     uris = {day: f"{work_uri}/profiles/date={day}/{manifest.of_days([day]).fingerprint}" for day in manifest.days}
     kept = {day: _read(uri, spec) for day, uri in uris.items()}
+    if known is not None:  # the counts of days long past are thrown away
+        kept = {day: kept[day] if files.exists(_values_uri(uri, spec)) else None for day, uri in uris.items()}
     unknown = [day for day in uris if kept[day] is None]
     tallies = _tally_days(manifest.of_days(unknown), data, quarantine_uri)
     profiles = [kept[day] or _keep(uri, manifest.of_days([day]), tallies[day], spec) for day, uri in uris.items()]

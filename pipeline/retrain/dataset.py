@@ -39,6 +39,7 @@ TRAINING = (
 IN_NO_KEY: dict[str, Any] = {
     "work_uri": True,
     "mlflow": True,
+    "retention": True,
     "data": OF_NO_EFFECT,
     "cluster": {"address", "num_workers", "cpus_per_worker", "use_gpu"},
     "night": {"lease_seconds", "eviction", "complete", "label_delay_days", "quality"},

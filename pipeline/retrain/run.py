@@ -1,6 +1,7 @@
 """One retrain, from a click log to a registered model, as a list of calls."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
 from pydantic import TypeAdapter
@@ -12,8 +13,9 @@ from pipeline.registry.bundle import Bundle
 from pipeline.registry.tags import UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
-from pipeline.retrain import promotion, warm_start
+from pipeline.retrain import disk, leftovers, promotion, warm_start
 from pipeline.retrain.dataset import Inputs, best_possible_ne, encoded_store, find_inputs, identity_of
+from pipeline.retrain.disk import DiskNeed
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.runtime import cluster, files
 from pipeline.runtime.lease import Lease
@@ -59,6 +61,11 @@ class Prepared:
     def run_uri(self) -> str:
         return f"{self.config.work_uri}/runs/{self.inputs.identity}"
 
+    @property
+    def disk_need(self) -> DiskNeed:
+        known = warm_start.vocabulary_of(self.bundles)
+        return disk.need(self.config, self.inputs, self.config.plan, known.num_ids if known else None)
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -87,16 +94,20 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     """
     prepared = prepare(config, find_inputs(config, show), connect(config.mlflow, config.work_uri))
     tracking, identity = prepared.tracking, prepared.inputs.identity
-    saved = f"{prepared.run_uri}/summary.json"
+    saved = f"{prepared.run_uri}/{leftovers.SUMMARY}"
     if tracking.find_finished(identity) and files.exists(saved):
         show(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
         return TypeAdapter(Summary).validate_json(files.read_bytes(saved))
+    disk.check(config, prepared.disk_need)
     name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
     with promotion.lease_of(config, f"train {name}") as lease, cluster.connected(config.cluster):
         trainer.check_placement(config.cluster)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
             summary = _train_and_decide(prepared, run, show, lease)
     files.write_bytes(saved, json.dumps(asdict(summary)).encode())
+    if config.retention.runs is not None:
+        with suppress(Exception):  # the retrain is finished: what stays of it goes by `nightjar prune`
+            leftovers.drop(prepared.run_uri)
     return summary
 
 

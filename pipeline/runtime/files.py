@@ -1,10 +1,13 @@
 """Write a file whole or not at all, at any fsspec URI, and say when a folder is complete."""
 
 import os
+import shutil
 import uuid
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import fsspec
 from fsspec.registry import known_implementations
@@ -160,3 +163,44 @@ def remove(uri: str) -> None:
     fs, path = fsspec.core.url_to_fs(uri)
     if fs.exists(path):
         fs.rm(path, recursive=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file below a folder; its name is relative to that, `modified` is in seconds since 1970."""
+
+    name: str
+    num_bytes: int
+    modified: float
+
+
+def listed(uri: str) -> list[Listed]:
+    """All files below the folder at `uri`, as they are now; none where there is no such folder."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    fs.invalidate_cache()
+    found: dict[str, dict[str, Any]] = fs.find(path, detail=True)
+    return [
+        Listed(name.removeprefix(path).lstrip("/"), int(info["size"] or 0), _modified(info))
+        for name, info in sorted(found.items())
+    ]
+
+
+def _modified(info: dict[str, Any]) -> float:
+    """By whichever name the file system calls it; 0 where it tells none."""
+    when = next((info[name] for name in ("mtime", "LastModified", "updated", "created") if name in info), 0.0)
+    return when.timestamp() if isinstance(when, datetime) else float(when)
+
+
+def discard(uri: str) -> None:
+    """Remove a folder, what says that it is complete first: cut short, it is never taken for whole."""
+    remove(f"{uri}/{SUCCESS}")
+    remove(uri)
+
+
+def free_bytes(uri: str) -> int | None:
+    """What the disk has left on which the folder lies or would be made; None of what is no local disk."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    if "file" not in _protocols(fs):
+        return None
+    existing = next(folder for folder in (Path(path), *Path(path).parents) if folder.exists())
+    return shutil.disk_usage(existing).free

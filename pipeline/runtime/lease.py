@@ -126,6 +126,12 @@ def lease(folder_uri: str, seconds: float, what: str, now: Callable[[], float] =
             held.release()
 
 
+def is_held(folder_uri: str, seconds: float, now: Callable[[], float] = time.time) -> bool:
+    """Whether somebody holds the lease of that folder now; what they hold it for is not asked."""
+    _, holder = _newest(folder_uri, seconds)
+    return holder is not None and holder.holds(now())
+
+
 def _acquire(folder_uri: str, seconds: float, what: str, now: Callable[[], float]) -> Lease:
     generation, holder = _newest(folder_uri, seconds)
     if holder is not None and holder.holds(now()):

@@ -170,3 +170,15 @@ def test_what_was_profiled_is_found_again_without_the_log(log, spec, tmp_path):
     assert kept_profiles([*manifest.days, date(2026, 12, 1)], data, str(tmp_path)) == made
     fewer = DataConfig(logs_uri="/gone", features=spec.model_copy(update={"fields": spec.fields[:1]}))
     assert kept_profiles(manifest.days, fewer, str(tmp_path)) == []
+
+
+def test_counts_that_were_thrown_away_are_counted_again_where_they_are_asked_for(log, spec, tmp_path):
+    manifest = find(log, spec)
+    profiles(manifest, spec, tmp_path)
+    known = vocabulary.build(spec, vocabulary.count(pq.read_table(log / "date=2026-11-01/part-0.parquet"), spec))
+    before = profiles(manifest, spec, tmp_path, known=known)
+    for path in (tmp_path / "profiles").rglob("*.parquet"):
+        path.unlink()
+    assert profiles(manifest, spec, tmp_path) == profiles(manifest, spec, tmp_path)
+    assert list((tmp_path / "profiles").rglob("*.parquet")) == [], "who asks for no unseen values needs none"
+    assert profiles(manifest, spec, tmp_path, known=known) == before

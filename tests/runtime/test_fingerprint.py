@@ -129,6 +129,8 @@ AROUND_A_RETRAIN = {
     "pipeline.report",  # shows it
     # What the gate is shown, and what becomes of its verdict: asked once, when the stages are there.
     "pipeline.scoring",
+    "pipeline.retrain.disk",
+    "pipeline.retrain.leftovers",
     "pipeline.retrain.promotion",
     "pipeline.retrain.run",
 }

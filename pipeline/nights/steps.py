@@ -1,0 +1,173 @@
+"""The steps of a night at work, in their order: look, judge the champion, train, decide, serve."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pipeline.data import logs
+from pipeline.data.log_listing import in_words
+from pipeline.data.split import ResolvedSplit
+from pipeline.evaluation import gate
+from pipeline.evaluation.gate import Evidence, Reason
+from pipeline.nights.plan import Tonight
+from pipeline.nights.progress import Looks
+from pipeline.profiles import bounds, profiler
+from pipeline.registry import versions
+from pipeline.registry.tags import REFRESHED_FROM, VERDICT
+from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry.versions import Version
+from pipeline.retrain import promotion
+from pipeline.retrain.dataset import Inputs
+from pipeline.retrain.promotion import COMPARABLE, Candidate, Decision, Opponent
+from pipeline.retrain.run import Trained, candidate_of, prepare, record_best, train
+from pipeline.runtime.lease import Lease
+from pipeline.runtime.progress import Event, Show
+from schemas.checking import derived
+from schemas.config import DateSplit, TrainConfig
+from schemas.errors import Failure
+from schemas.stage import REFRESH
+
+
+@dataclass(frozen=True, slots=True)
+class NightRun:
+    """A night at work."""
+
+    config: TrainConfig
+    tonight: Tonight
+    tracking: Tracking
+    run: Retrain
+    lease: Lease
+    show: Show
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Shown as it begins and ends, and timed; what is called with a note shows that at the end."""
+        notes: list[str] = []
+        self.show(Event(name, 0, 1))
+        began = time.monotonic()
+        yield notes.append
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+        self.show(Event(name, 1, 1, "; ".join(notes)))
+
+
+def inspect(night: NightRun) -> Looks:
+    """Profile the held-out days and those before them, and hold each against its bounds."""
+    config, tonight = night.config, night.tonight
+    with night.step("look at the day") as note:
+        data = config.data
+        trailing = logs.find(data.logs_uri, tonight.days.trailing, data.features, unknown_columns=data.unknown_columns)
+        known = tonight.bundle.vocabulary if tonight.bundle else None
+        held_out = tonight.days.manifest.of_days(tonight.days.held_out)
+        before = profiler.profile_days(trailing, data, config.work_uri)
+        new = profiler.profile_days(held_out, data, config.work_uri, known)
+        earlier = profiler.kept_profiles(tonight.days.earlier, data, config.work_uri)
+        found = bounds.breaches(new, [*earlier, *before], config.night.quality)
+        looks = Looks(tuple(before), tuple(new), tuple(found))
+        unusual = [f"unusual: {words}" for words in looks.words("unusual")]
+        note("; ".join([*looks.words("broken"), *unusual]) or "within its bounds")
+        left_aside = {*trailing.left_aside, *tonight.days.manifest.left_aside}
+        if left_aside:
+            note(in_words([*left_aside]))
+    night.run.log_text("profiles.json", "[" + ",\n".join(one.model_dump_json() for one in new) + "]")
+    return looks
+
+
+def validate_progressively(night: NightRun) -> Opponent:
+    """Yesterday's champion on the new rows, before anything learns from them."""
+    tonight = night.tonight
+    with night.step("score with champion") as note:
+        opponent = Opponent()
+        if tonight.champion is not None and tonight.bundle is not None:
+            opponent = Opponent.scored(tonight.champion, tonight.bundle, tonight.config, tonight.inputs)
+        if opponent.held_out is not None and opponent.version is not None:
+            metrics = opponent.held_out.sums.metrics()
+            night.run.log_final("progressive", metrics.as_dict())
+            note(f"NE {metrics.ne:.4f} of {opponent.version.uri}" if metrics.ne else "one class only")
+        else:
+            note(opponent.why_not or "there is none yet")
+    return opponent
+
+
+def train_tonight(night: NightRun) -> Trained | None:
+    """None where there is nothing to learn."""
+    if night.tonight.start == "none":
+        return None
+    prepared = prepare(night.tonight.config, night.tonight.inputs, night.tracking)
+    with night.step("train"):
+        trained = train(prepared, night.run, night.show)
+    record_best(trained, night.run)
+    return trained
+
+
+def decide(night: NightRun, opponent: Opponent, trained: Trained | None) -> Decision:
+    with night.step("decide") as note:
+        if trained is not None:
+            registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key)
+            decision = promotion.decide(registered, opponent, night.tonight.config, night.tracking)
+        else:
+            decision = _champion_goes_on(night, opponent)
+        note(decision.verdict.reason)
+    return decision
+
+
+def _champion_goes_on(night: NightRun, opponent: Opponent) -> Decision:
+    """The champion itself as the candidate: fit to learn the new days, where the config lets it, if fit at all."""
+    assert opponent.version
+    assert opponent.bundle
+    if opponent.held_out is None:
+        raise Failure(opponent.why_not)
+    evidence = Evidence(opponent.held_out.sums.metrics())
+    ne = evidence.candidate.ne
+    words = f"{night.tonight.why}; it has NE {'undefined' if ne is None else format(ne, '.4f')} on the new rows"
+    goes_on = Reason(COMPARABLE, night.config.night.refresh, words)
+    verdict = gate.decide(evidence, night.config.night.gate).judging(goes_on)
+    return Decision(opponent.version, opponent.bundle, opponent.held_out, evidence, verdict)
+
+
+def serve(night: NightRun, decision: Decision) -> tuple[Version | None, Trained | None]:
+    """Move `champion`, to the accepted candidate or to what it becomes when it has learned the day.
+
+    Who serves now, and that last training.
+    """
+    if not decision.verdict.promote:
+        return versions.champion(night.tracking, night.config.mlflow.registered_model), None
+    version, refreshed = decision.version, None
+    if night.config.night.refresh:
+        with night.step("learn the day") as note:
+            version, refreshed = _refresh(night, decision, note)
+    night.lease.check()
+    versions.promote(night.tracking, version)
+    return version, refreshed
+
+
+def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -> tuple[Version, Trained]:
+    """The candidate after one more pass over the held-out days; itself, where that has made it unfit."""
+    config, inputs = night.config, night.tonight.inputs
+    days = inputs.test_days
+    stage = derived(
+        decision.bundle.stage,
+        name=REFRESH,
+        init_from=decision.version.uri,
+        transfer=config.night.transfer,
+        epochs=config.night.epochs or decision.bundle.stage.epochs,
+        last_days=None,
+        early_stop=None,
+        control_of=None,
+    )
+    split = DateSplit(train_from=days[0], train_to=days[-1])
+    data = derived(config.data, split=split)
+    learning = derived(config, data=data, stages=(stage,), control=False)
+    learned_before = decision.bundle.contents.origin.training_days
+    own = Inputs(inputs.manifest.of_days(days), ResolvedSplit(days, ()), night.tonight.days.key, learned_before)
+    trained = train(prepare(learning, own, night.tracking), night.run, night.show)
+    prepared = trained.prepared
+    candidate = Candidate(prepared.config, prepared.inputs, trained.store, stage, prepared.run_uri)
+    registered = promotion.register(candidate, night.run, night.tonight.days.keys[1])
+    evidence = Evidence(registered.held_out.sums.metrics(), golden_difference=registered.golden_difference)
+    verdict = gate.decide(evidence, config.night.gate)
+    words = f"{decision.version.uri} after it has learned {days[-1]}; before that, {decision.verdict.reason}"
+    versions.set_tags(night.tracking, registered.version, {VERDICT: words, REFRESHED_FROM: decision.version.uri})
+    note(f"{registered.version.uri}" if verdict.promote else f"left away: {verdict.reason}")
+    return registered.version if verdict.promote else decision.version, trained
