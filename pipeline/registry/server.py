@@ -129,6 +129,8 @@ def open_client(uri: str) -> "Client":
     from pipeline.registry.client import Client
 
     logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
+    # It shows the traceback of a database's error, and the rows it was about, and then raises it as well.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return Client(uri)
 
 

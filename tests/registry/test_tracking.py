@@ -1,7 +1,10 @@
+import contextlib
 import logging
 import os
 import pickle
+import re
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,7 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 from processes import hanging_up
 
-from pipeline.registry import run_log, tracking
+from jobs import errors
+from pipeline.registry import run_log, server, tracking
 from pipeline.registry.run_log import RunLog
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.runtime.progress import Point
@@ -182,3 +186,18 @@ def test_curves_that_cannot_be_sent_are_kept_with_one_warning(caplog):
     assert sum(map(len, log._unsent.values())) == 200
     assert len([record for record in caplog.records if record.name == run_log.__name__]) == 1
     assert len(requests) == 2, "the first point is tried twice, and for a minute no other"
+
+
+def test_a_database_that_has_lost_a_table_is_told_of_without_a_traceback(tracked, config, tmp_path, capfd):
+    path = tmp_path / "mlflow.db"
+    with (
+        contextlib.closing(sqlite3.connect(tracked.uri.removeprefix("sqlite:///"))) as whole,
+        contextlib.closing(sqlite3.connect(path)) as damaged,
+    ):
+        whole.backup(damaged)
+        damaged.execute("DROP TABLE runs")
+    other = connect(MLflowConfig(tracking_uri=f"sqlite:///{path}"), str(tmp_path))
+    with pytest.raises(server.errors()) as raised:
+        other.create("train", {}, {})
+    assert re.search("does not take what it is sent: (no such )?table:? runs", errors.in_words(raised.value))
+    assert "Traceback" not in capfd.readouterr().err
