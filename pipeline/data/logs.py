@@ -191,6 +191,8 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, st
             with fsspec.open(uri, "rb") as stream:
                 file = pq.ParquetFile(stream)
                 table = without_views(file.read_row_group(group, columns=wanted))
+            if len(table) != (num_rows := file.metadata.row_group(group).num_rows):
+                raise pa.ArrowInvalid(f"{len(table):,} rows where its footer says {num_rows:,}")
         except (pa.ArrowInvalid, OSError) as error:
             if OF_FIXED_SIZE in str(error):
                 raise _null_of_fixed_size(where, file.schema_arrow, wanted) from error

@@ -94,6 +94,14 @@ def test_a_damaged_page_under_a_whole_footer_is_refused_when_it_is_read(logs_uri
         list(logs.read_part(part, spec.columns))
 
 
+def test_fewer_rows_than_the_footer_promises_are_refused_and_not_taken_for_all(tmp_path):
+    tags = pa.table({"tags": pa.array([None], pa.list_(pa.string()))})
+    path = tmp_path / "part-0.parquet"
+    pq.write_table(tags, path, data_page_size=1)  # of which Arrow reads no row back, and says nothing
+    with pytest.raises(Refusal, match="0 rows where its footer says 1"):
+        list(logs.read_part(Part(FIRST, 0, ((path.as_uri(), 0),)), ["tags"]))
+
+
 def test_a_day_that_is_not_there_is_refused(logs_uri, spec):
     with pytest.raises(Refusal, match="no such day"):
         logs.find(logs_uri, [date(2026, 12, 24)], spec)

@@ -1,12 +1,12 @@
 """Whatever the file and the overrides say, loading gives a config or a Refusal: never a traceback."""
 
-import os
 import re
 import tempfile
 from pathlib import Path
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from examples import several
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.config import TrainConfig
@@ -15,10 +15,6 @@ from schemas.loading import load
 from schemas.sweep import SweepConfig, draw_trials
 
 CONFIGS = Path(__file__).parents[2] / "jobs" / "configs"
-EXAMPLES = int(os.environ.get("NIGHTJAR_EXAMPLES", "100"))  # of each test; more by hand, after a change of the reader
-several = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
 
 TEXTS = {path.name: path.read_text() for path in sorted(CONFIGS.glob("*.yaml"))}
 TRAIN = [name for name, text in TEXTS.items() if "train_config.json" in text]
@@ -216,25 +212,25 @@ def draw_from(sweep: bytes, path: Path, overrides: list[str]) -> None:
     draw_trials(load(SweepConfig, sweep_path).model_copy(update={"trials": 2}), path, overrides, "sweep.yaml")
 
 
-@several
+@several()
 @given(overrides)
 def test_any_override_of_a_shipped_config(overrides):
     check(TEXTS["demo.yaml"].encode(), overrides)
 
 
-@several
+@several()
 @given(files, overrides | st.just([]))
 def test_any_file(content, overrides):
     check(content, overrides)
 
 
-@several
+@several()
 @given(mutated(FEATURES) | texts | snags)
 def test_any_feature_spec(features):
     check(TEXTS["demo.yaml"].encode(), [], features)
 
 
-@several
+@several()
 @given(mutated(["demo_sweep.yaml"]) | snags)
 def test_any_sweep(sweep):
     check(TEXTS["demo.yaml"].encode(), ["data.validation_share=0.05"], sweep=sweep)
