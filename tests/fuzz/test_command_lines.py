@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pytest
 import typer
 import yaml
 from click_logs import SPEC, click_rows, write_day
@@ -15,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.__main__ import app
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 
 SNAGS = [
     *[
