@@ -13,8 +13,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 PAGE = TESTS / "README.md"
-# Rooms in the order in which a user meets them, and what stands over their lines.
-ROOMS = {
+# Folders of tests, in the order in which a user meets what they are about, and what stands over their lines.
+TITLES = {
     "schemas": "Configs, feature specs and overrides",
     "data": "The log",
     "profiles": "A day against the days before it",
@@ -22,65 +22,98 @@ ROOMS = {
     "runtime": "Files and leases",
     "registry": "MLflow and registered models",
     "training": "Training",
-    "retrain": "A retrain",
+    "retrain": "Retrains",
     "nights": "Nights",
     "scoring": "Scores",
     "sweep": "Sweeps",
     "synthetic": "Synthetic logs",
     "fuzz": "Anything at all, drawn at random",
 }
-ANSWERS = re.compile(
-    r"(?P<wrong>.+?) (?P<answer>(?:(?:is|are) (?:each |both |all |never |not |still |asked twice and )?(?:refused|left aside"
-    r"|left out|told|named|read|missing|free|busy|followed|waited for|dropped|made again|marked|masked|concluded"
-    r"|written nowhere|a bad row|bad rows|a failure in words|redacted|taken over|believed|said)"
-    r"|ends? in|says so|goes on|go on|costs? (?:but )?time|warns?|stops? the night|comes to what|count as missing"
-    r"|become words|becomes words)\b.*)"
+DONE = (
+    "refused|left aside|left out|told|dropped|made again|waited for|followed|concluded|taken over|named|marked|hidden|"
+    "shown nowhere|written nowhere|a bad row|bad rows|a failure|missing|free|masked|read as|read$|over$|removed|"
+    "no longer|held no longer|not loaded|noticed|not taken|whole or not there|looked at again"
 )
+ANSWERS = re.compile(
+    rf" (?P<answer>(?:(?:is|are) (?:both |each |all |still )?(?:{DONE})|ends? in|says? so|goes on when"
+    r"|goes on under|go on when|costs? (?:but )?time|warns?|stops? the|stops? no|comes to what|count as missing|becomes? words"
+    r"|leaves? no|needs? no escape|makes nothing|makes no database|stays over)\b.*)"
+)
+# After one of these, a verb belongs to what is wrong and not to the answer.
+RELATIVES = {"that", "what", "which", "who", "where", "when", "config", "anything"}
+NAMES = {
+    "iceberg": "Iceberg",
+    "parquet": "Parquet",
+    "mlflow": "MLflow",
+    "sqlite": "SQLite",
+    "arrow": "Arrow",
+    "ray": "Ray",
+    "psi": "PSI",
+    "uri": "URI",
+    "uris": "URIs",
+    "utf 8": "UTF-8",
+    "int64": "Int64",
+    "s3": "S3",
+    "32 bit": "32-bit",
+    "json": "JSON",
+    "markdown": "Markdown",
+    "nightjars": "Nightjar's",
+}
 HEAD = """\
 # What goes wrong, and what Nightjar does
 
-Each line is a test, and reads as the test is called. This page is written by `make answers`, and `make test` holds it against the
-tests. What is refused ends in four lines and exit code 2, before anything expensive begins; what fails later ends in a
-sentence and exit code 1, and the same command goes on ([all exit codes](../jobs/README.md#what-they-share)). Beside these,
-`make fuzz` draws logs, configs, command lines and damaged files at random: of each, the answer is the right one, or words.
+Each line is a test, and reads as the test is called. `make answers` writes this page, and `make test` holds it against
+the tests. What is refused ends in four lines and exit code 2 before anything expensive begins; what fails later ends in
+a sentence and exit code 1, and the same command goes on ([all exit codes](../jobs/README.md#what-they-share)). Beside
+these, `make fuzz` draws logs, configs, command lines and damaged files at random: the answer to each is the right one,
+or words.
 """
 
 
 @dataclass(frozen=True)
 class Line:
-    """What a test's name says, and the file it stands in."""
+    """What a test's name says, and the file that it stands in."""
 
     wrong: str
     answer: str
     file: str
 
 
-def main() -> None:
-    PAGE.write_text(page(), encoding="utf-8")
-
-
 def page() -> str:
-    parts = [HEAD]
-    for room, title in ROOMS.items():
-        found = list(lines(room))
-        if found:
-            rows = [f"| {line.wrong} | {line.answer} | [{Path(line.file).stem}]({line.file}) |" for line in found]
-            parts.append(
-                "\n".join(
-                    [f"## {title}\n", "| what goes wrong | what it does | tried in |", "|---|---|---|", *rows, ""]
-                )
-            )
-    return "\n".join(parts)
+    sections = [HEAD]
+    for folder, title in TITLES.items():
+        rows = [
+            f"| {line.wrong} | {line.answer} | [{Path(line.file).stem}]({line.file}) |" for line in lines_of(folder)
+        ]
+        if rows:
+            head = [f"## {title}\n", "| what goes wrong | what it does | tried in |", "|---|---|---|"]
+            sections.append("\n".join([*head, *rows, ""]))
+    return "\n".join(sections)
 
 
-def lines(room: str) -> Iterator[Line]:
-    for path in sorted((TESTS / room).rglob("test_*.py")):
+def lines_of(folder: str) -> Iterator[Line]:
+    for path in sorted((TESTS / folder).rglob("test_*.py")):
+        told = set()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                said = ANSWERS.fullmatch(node.name.removeprefix("test_").replace("_", " "))
-                if said:
-                    yield Line(said["wrong"], said["answer"], path.relative_to(TESTS).as_posix())
+                said = answer_in(node.name.removeprefix("test_").replace("_", " "))
+                if said and said not in told:
+                    told.add(said)
+                    yield Line(*said, path.relative_to(TESTS).as_posix())
+
+
+def answer_in(sentence: str) -> tuple[str, str] | None:
+    """(what is wrong, what is done about it); None of a sentence that gives no answer."""
+    for found in ANSWERS.finditer(sentence):
+        wrong = sentence[: found.start()]
+        if wrong.rpartition(" ")[2] not in RELATIVES:
+            return _spelled(wrong), _spelled(found["answer"])
+    return None
+
+
+def _spelled(words: str) -> str:
+    return re.sub("|".join(rf"\b{name}\b" for name in NAMES), lambda found: NAMES[found[0]], words)
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.write_text(page(), encoding="utf-8")

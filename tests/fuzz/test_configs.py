@@ -4,6 +4,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import pytest
 import yaml
 from examples import several
 from hypothesis import given
@@ -13,6 +14,8 @@ from schemas.config import TrainConfig
 from schemas.errors import Refusal
 from schemas.loading import load
 from schemas.sweep import SweepConfig, draw_trials
+
+pytestmark = pytest.mark.slow
 
 CONFIGS = Path(__file__).parents[2] / "jobs" / "configs"
 

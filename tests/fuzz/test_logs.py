@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from examples import several
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,8 @@ from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
 from schemas.config import DataConfig
 from schemas.errors import Refusal
+
+pytestmark = pytest.mark.slow
 
 DAY = date(2026, 11, 1)
 FIELDS = [
