@@ -34,7 +34,7 @@ _told: set[str] = set()
 def redacted(text: str) -> str:
     """The text with *** in the place of each secret; the same again where there is none left."""
     secrets = {*_told, *_of_environment(), *(piece for user in _USER.findall(text) for piece in _pieces(user))}
-    text = _KEYS.sub(rf"\1{HIDDEN}", _USER.sub(_without_user, text))
+    text = _USER.sub(_without_user, _KEYS.sub(rf"\1{HIDDEN}", text))  # in this order: an @ of a key's ends no user
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text

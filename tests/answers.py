@@ -31,13 +31,13 @@ TITLES = {
 }
 DONE = (
     "refused|left aside|left out|told|dropped|made again|waited for|followed|concluded|taken over|named|marked|hidden|"
-    "shown nowhere|written nowhere|a bad row|bad rows|a failure|missing|free|masked|read as|read$|over$|removed|"
-    "no longer|held no longer|not loaded|noticed|not taken|whole or not there|looked at again"
+    "shown nowhere|written nowhere|a bad row|bad rows|a failure|missing|free|masked|read as|read$|over$|"
+    "removed|no longer|held no longer|not loaded|noticed|not taken|whole or not there|looked at again"
 )
 ANSWERS = re.compile(
     rf" (?P<answer>(?:(?:is|are) (?:both |each |all |still )?(?:{DONE})|ends? in|says? so|goes on when"
-    r"|goes on under|go on when|costs? (?:but )?time|warns?|stops? the|stops? no|comes to what|count as missing|becomes? words"
-    r"|leaves? no|needs? no escape|makes nothing|makes no database|stays over)\b.*)"
+    r"|goes on under|go on when|costs? (?:but )?time|warns?|stops? the|stops? no|comes to what|count as missing"
+    r"|becomes? words|leaves? no|needs? no escape|makes nothing|makes no database|stays over)\b.*)"
 )
 # After one of these, a verb belongs to what is wrong and not to the answer.
 RELATIVES = {"that", "what", "which", "who", "where", "when", "config", "anything"}
