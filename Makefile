@@ -3,7 +3,7 @@ PYTHON ?= python3
 # Where pip finds torch without gigabytes of CUDA packages; `make install TORCH_INDEX=` takes torch's default build.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: install demo test test-fast lint format schemas clean
+.PHONY: install demo test test-fast fuzz lint format schemas answers clean
 
 install: .venv/installed
 
@@ -29,6 +29,11 @@ test: install
 test-fast: install
 	$(PYTEST)
 
+# 100,000 inputs drawn at random, others each time: about half an hour on two cores. EXAMPLES are those of a test.
+EXAMPLES ?= 13000
+fuzz: install
+	NIGHTJAR_EXAMPLES=$(EXAMPLES) $(PYTEST) -m 'not gpu' --timeout 0 tests/fuzz
+
 lint: install
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -41,6 +46,9 @@ format: install
 
 schemas: install
 	.venv/bin/python -m schemas
+
+answers: install
+	.venv/bin/python tests/answers.py
 
 # The environment, caches and builds. The champion, in .nightjar, and the logs, in data, stay.
 clean:

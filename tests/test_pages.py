@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from answers import PAGE
+from answers import page as page_of_answers
 
 from jobs.__main__ import app
 
@@ -61,3 +63,7 @@ def test_every_verb_and_every_config_stands_on_the_page_of_the_verbs():
     assert verbs <= anchors(page)
     linked = {target for target, _ in links(page)}
     assert [config.name for config in (ROOT / "jobs/configs").iterdir() if config not in linked] == []
+
+
+def test_the_page_of_answers_says_what_the_tests_are_called():
+    assert text_of(PAGE) == page_of_answers(), "write it again: make answers"
