@@ -48,7 +48,7 @@ class TestTheDaysData:
         assert folder.record(TRIPLED).run_id == first.run_id
 
     def test_a_backfill_that_ends_early_names_the_night_and_how_it_goes_on(self, folder):
-        done = folder.run("backfill", "--from", str(day(4)), "--to", str(day(NEWEST)), data__max_bad_share=0.1)
+        done = folder.run("backfill", "--from", str(day(TRIPLED)), "--to", str(day(NEWEST)), data__max_bad_share=0.1)
         assert done.exit_code == 4
         *_, which, how = done.stderr.splitlines()
         assert which == f"that was the night of {day(TRIPLED)}; from there it goes on by"
