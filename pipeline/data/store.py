@@ -15,13 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.data import vocabulary_check
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.runtime import files
+from pipeline.runtime import files, trusted
 from schemas.features import FeatureSpec
 
 SplitName = Literal["train", "validation", "test"]
 ROW_GROUP_ROWS = 65_536
+# A checksum with every page, and each held against it: a byte that changed can still be a number.
+CHECKED, VERIFIED = {"write_page_checksum": True}, {"page_checksum_verification": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,20 @@ def write_part(store_uri: str, part: StoredPart, rows: Rows) -> None:
 
 def write_vocabulary(uri: str, vocabulary: Vocabulary) -> None:
     buffer = io.BytesIO()
-    pq.write_table(vocabulary.values, buffer, compression="zstd")
+    pq.write_table(vocabulary.values, buffer, compression="zstd", **CHECKED)
     files.write_bytes(f"{uri}/vocabulary.parquet", buffer.getvalue())
-    files.write_bytes(f"{uri}/vocabulary.json", vocabulary.layout_json().encode())
+    files.write_bytes(f"{uri}/vocabulary.json", trusted.sealed(json.loads(vocabulary.layout_json())))
 
 
 def read_vocabulary(uri: str, spec: FeatureSpec) -> Vocabulary:
-    values = pq.read_table(io.BytesIO(files.read_bytes(f"{uri}/vocabulary.parquet")))
-    return Vocabulary.from_parts(spec, files.read_bytes(f"{uri}/vocabulary.json").decode(), values)
+    """Raises trusted.Damaged, also for ids that no vocabulary of this spec can have."""
+    layout = trusted.read(f"{uri}/vocabulary.json", trusted.unsealed)
+    values_uri = f"{uri}/vocabulary.parquet"
+    values = trusted.read(values_uri, lambda content: pq.read_table(pa.BufferReader(content), **VERIFIED))
+    with trusted.parsing(values_uri):
+        vocabulary = Vocabulary.from_parts(spec, json.dumps(layout), values)
+        vocabulary_check.check(vocabulary)
+    return vocabulary
 
 
 def complete(store_uri: str, num_ids: int, parts: list[StoredPart]) -> Store:

@@ -116,7 +116,7 @@ def build(spec: FeatureSpec, counts: pa.Table) -> Vocabulary:
     for position, field in enumerate(spec.fields):
         ids = _fit(field, FieldIds(field.name, 2 * position, 2 * position + 1, next_id), counts)
         fields.append(ids)
-        next_id += _block_size(field, ids)
+        next_id += block_size(field, ids)
     return Vocabulary(spec, tuple(fields), next_id, COUNTS_SCHEMA.empty_table()).grow(counts)
 
 
@@ -198,7 +198,8 @@ def _quantile_edges(values: np.ndarray, rows: np.ndarray, num_buckets: int) -> t
     return tuple(float(edge) for edge in edges if edge > values[0])
 
 
-def _block_size(field: FeatureField, ids: FieldIds) -> int:
+def block_size(field: FeatureField, ids: FieldIds) -> int:
+    """How many ids a field has from its `block` on."""
     match field.encoder.type:
         case "hash":
             return field.encoder.num_buckets

@@ -1,6 +1,7 @@
 """A trained model as one self-sufficient folder: JSON, Parquet and safetensors; never a pickle.
 
-bundle.json          what it is: features, stage, table, origin, and the SHA-256 of each other file
+bundle.json          what it is: features, stage, table, origin, and the SHA-256 of each other file; its own is a tag
+                     of the registered version
 vocabulary.json      the reserved ids of every field
 vocabulary.parquet   the values that have ids of their own
 weights.safetensors  table.rows, table.accumulators, and the model's tensors under `model.`
@@ -20,7 +21,6 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from pydantic import AllowInfNan, BaseModel, SerializerFunctionWrapHandler, model_serializer
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline import models
@@ -32,6 +32,10 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.embedding.table import Table
 from pipeline.evaluation.calibration import Calibration
 from pipeline.models import CTRModel
+from pipeline.registry import weights
+from pipeline.registry.weights import ACCUMULATORS, MODEL, ROWS
+from pipeline.runtime import trusted
+from pipeline.runtime.trusted import Damaged
 from schemas.checking import validate
 from schemas.config import RandomSplit, TableConfig
 from schemas.errors import Refusal
@@ -42,7 +46,9 @@ FORMAT_VERSION: Literal[2] = 2
 CONTENTS = "bundle.json"
 WEIGHTS = "weights.safetensors"
 FILES = ("vocabulary.json", "vocabulary.parquet", WEIGHTS)
-MODEL = "model."
+RESTORE = (
+    "restore the folder from a copy; an edited bundle is not loaded. `nightjar rollback` lets the champion before serve"
+)
 
 
 class Origin(BaseModel):
@@ -78,34 +84,46 @@ class Contents(BaseModel):
 
 def write_parts(folder: Path, contents: Contents, vocabulary: Vocabulary, tensors: Mapping[str, Tensor]) -> None:
     """Write a bundle of these parts into a local folder. `contents.sha256` is made anew of the files."""
-    assert len(tensors["table.rows"]) == vocabulary.num_ids
+    assert len(tensors[ROWS]) == vocabulary.num_ids
     folder.mkdir(parents=True, exist_ok=True)
     store.write_vocabulary(str(folder.absolute()), vocabulary)
-    save_file(dict(tensors), folder / WEIGHTS)
+    weights.write(folder / WEIGHTS, tensors, vocabulary)
     whole = contents.model_copy(update={"sha256": {name: _sha256(folder / name) for name in FILES}})
     # Last, so that a folder without it is no bundle.
     (folder / CONTENTS).write_text(whole.model_dump_json(indent=1), encoding="utf-8")
 
 
-def read_contents(folder: Path) -> Contents:
-    """What the bundle in `folder` says it is; the other files are not looked at. Raises Refusal if it is none."""
+def digest_of(folder: Path) -> str:
+    """What `Bundle.load` is to be told, by whoever keeps it elsewhere: the hash of the file that holds the hashes."""
+    return _sha256(folder / CONTENTS)
+
+
+def read_contents(folder: Path, sha256: str | None = None) -> Contents:
+    """What the bundle in `folder` says it is; the other files are not looked at.
+
+    Raises Refusal if it is none, or if its own file has not this digest.
+    """
     path = folder / CONTENTS
     if not path.is_file():
         raise Refusal(
             found=f"no {CONTENTS}",
             expected="the folder of a Nightjar bundle",
             where=str(folder),
-            remedy="name a model that Nightjar registered, or the folder of a bundle",
+            remedy=RESTORE if sha256 else "name a model that Nightjar registered, or the folder of a bundle",
         )
+    if sha256 is not None:
+        _check_digest(path, sha256)
     try:
         written = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
+        written = {}
+    if not isinstance(written, dict):
         written = {}
     if written.get("format_version") == 1:
         written = _of_format_1(written)
     if written.get("format_version") != FORMAT_VERSION:
         raise Refusal(
-            found=f"format_version {written.get('format_version')}",
+            found=f"format_version {str(written.get('format_version'))[:20]}",
             expected=f"format_version {FORMAT_VERSION}",
             where=str(path),
             remedy="load it with the version of Nightjar that wrote it, or train it again",
@@ -115,9 +133,9 @@ def read_contents(folder: Path) -> Contents:
 
 def _of_format_1(written: dict[str, Any]) -> dict[str, Any]:
     """In which a stage's `embedding` was called `rows`."""
-    stage = written.get("stage", {})
-    for part in (stage, stage.get("control", {})):
-        if "rows" in part:
+    stage = written.get("stage")
+    for part in (stage, stage.get("control") if isinstance(stage, dict) else None):
+        if isinstance(part, dict) and "rows" in part:
             part["embedding"] = part.pop("rows")
     return {**written, "format_version": FORMAT_VERSION}
 
@@ -132,17 +150,27 @@ class Bundle:
     model: CTRModel
 
     @staticmethod
-    def load(folder: Path) -> "Bundle":
-        """Raises Refusal for what is no bundle, or one of another format, or whose files were edited or lost."""
-        contents = read_contents(folder)
-        _check_files(folder, contents)
-        spec, stage = contents.features, contents.stage
-        tensors = load_file(folder / WEIGHTS)
-        model = models.build(stage.model, len(spec.fields), contents.table.dimension, stage.mlp, seed=0)
-        own = {name.removeprefix(MODEL): tensor for name, tensor in tensors.items() if name.startswith(MODEL)}
-        model.load_state_dict(own)
-        vocabulary = store.read_vocabulary(str(folder.absolute()), spec)
-        return Bundle(contents, vocabulary, Table(tensors["table.rows"], tensors["table.accumulators"]), model.eval())
+    def load(folder: Path, sha256: str | None = None) -> "Bundle":
+        """Raises Refusal for what is no bundle, or one of another format, or whose files were edited or lost.
+
+        `sha256`: of its bundle.json, where that is known. What the files hold is looked at, too: whoever edits one can
+        write its hash anew.
+        """
+        contents = read_contents(folder, sha256)
+        for name in FILES:
+            _check_digest(folder / name, contents.sha256.get(name))
+        spec, stage, dimension = contents.features, contents.stage, contents.table.dimension
+        model = models.build(stage.model, len(spec.fields), dimension, stage.mlp, seed=0)
+        try:
+            vocabulary = store.read_vocabulary(str(folder.absolute()), spec)
+            with trusted.parsing(str(folder / WEIGHTS)):
+                tensors = weights.read(folder / WEIGHTS, vocabulary, model, dimension)
+        except Damaged as damaged:
+            raise Refusal(
+                found=damaged.found, expected=damaged.expected, where=damaged.where, remedy=RESTORE
+            ) from damaged
+        model.load_state_dict({name: tensors[MODEL + name] for name in model.state_dict()})
+        return Bundle(contents, vocabulary, Table(tensors[ROWS], tensors[ACCUMULATORS]), model.eval())
 
     @property
     def spec(self) -> FeatureSpec:
@@ -171,17 +199,15 @@ class Bundle:
         return torch.from_numpy(self.logits(self.encoder.encode(table))).sigmoid().numpy()
 
 
-def _check_files(folder: Path, contents: Contents) -> None:
-    for name in FILES:
-        path = folder / name
-        found = _sha256(path) if path.is_file() else None
-        if found is None or found != contents.sha256.get(name):
-            raise Refusal(
-                found=f"{name} is missing" if found is None else f"{name} with SHA-256 {found}",
-                expected=f"the file that was written, with SHA-256 {contents.sha256.get(name)}",
-                where=str(path),
-                remedy="restore the folder from the registry; an edited bundle is not loaded",
-            )
+def _check_digest(path: Path, expected: str | None) -> None:
+    found = _sha256(path) if path.is_file() else None
+    if found is None or found != expected:
+        raise Refusal(
+            found=f"{path.name} is missing" if found is None else f"{path.name} with SHA-256 {found}",
+            expected=f"the file that was written, with SHA-256 {expected}",
+            where=str(path),
+            remedy=RESTORE,
+        )
 
 
 def _sha256(path: Path) -> str:

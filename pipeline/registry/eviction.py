@@ -7,7 +7,8 @@ import pyarrow as pa
 import torch
 
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.registry.bundle import MODEL, Bundle, write_parts
+from pipeline.registry.bundle import Bundle, write_parts
+from pipeline.registry.weights import ACCUMULATORS, MODEL, ROWS
 from schemas.night import EvictionConfig
 
 
@@ -49,8 +50,8 @@ def rebuilt_bundle(bundle: Bundle, recent_counts: pa.Table, eviction: EvictionCo
     vocabulary, kept_ids = bundle.vocabulary.evict(recent_counts, eviction.max_count)
     kept = torch.from_numpy(kept_ids)
     tensors = {
-        "table.rows": bundle.table.rows.index_select(0, kept),
-        "table.accumulators": bundle.table.accumulators.index_select(0, kept),
+        ROWS: bundle.table.rows.index_select(0, kept),
+        ACCUMULATORS: bundle.table.accumulators.index_select(0, kept),
         **{f"{MODEL}{name}": values.contiguous() for name, values in bundle.model.state_dict().items()},
     }
     write_parts(folder, bundle.contents, vocabulary, tensors)

@@ -1,7 +1,9 @@
 """What the URI of a model names: a registered version, an alias, a logged model, one of a run, or a bundle's folder."""
 
+import logging
 import re
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,16 +11,19 @@ from urllib.parse import unquote, urlparse
 
 from pipeline.registry import bundle, server
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tags import quoted
+from pipeline.registry.tags import BUNDLE, quoted
 from pipeline.registry.tracking import Tracking, require
 from pipeline.runtime import files
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 
 if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+
     from pipeline.registry.client import Client
 
 BUNDLE_OF_MODEL = "artifacts/bundle"
+logger = logging.getLogger(__name__)
 MODELS = "models:/"
 REGISTERED = (MODELS, "runs:/")
 SHAPES = {
@@ -62,26 +67,36 @@ def load_bundle(tracking: Tracking, model_uri: str) -> Bundle:
 
     Raises Refusal if there is no such model, or if it is none of Nightjar's.
     """
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
     _check(model_uri)
-    location = _location(tracking.client, model_uri) if model_uri.startswith(REGISTERED) else model_uri
+    is_registered = model_uri.startswith(REGISTERED)
+    location, sha256 = _locate(tracking.client, model_uri) if is_registered else (model_uri, None)
     if _scheme(location) in ("", "file"):
         # Where MLflow writes to a path, it takes it for a part of a URI.
         is_quoted = location != model_uri or location.startswith("file:")
         path = urlparse(location).path if location.startswith("file:") else location
         folder = Path(unquote(path) if is_quoted else path)
-        return Bundle.load(folder if (folder / bundle.CONTENTS).exists() else folder / BUNDLE_OF_MODEL)
+        return Bundle.load(folder if (folder / bundle.CONTENTS).exists() else folder / BUNDLE_OF_MODEL, sha256)
     with tempfile.TemporaryDirectory() as temporary:
-        try:
-            downloaded = download_artifacts(
-                f"{location}/{BUNDLE_OF_MODEL}", dst_path=temporary, tracking_uri=tracking.uri
-            )
-        except (MlflowException, ImportError, ValueError, *files.errors()) as error:
-            raise _no_such(model_uri, server.first_line(error), "a model that Nightjar registered") from error
         # The tensors are views of a mapped file, which outlives its name.
-        return Bundle.load(Path(downloaded))
+        return Bundle.load(_download(tracking, model_uri, f"{location}/{BUNDLE_OF_MODEL}", temporary), sha256)
+
+
+def check_contents(tracking: Tracking, model_uri: str) -> None:
+    """Raise Refusal where the bundle.json of a registered version, or of a logged model, is not what was registered."""
+    location, sha256 = _locate(tracking.client, model_uri)
+    with tempfile.TemporaryDirectory() as temporary:
+        contents = f"{location}/{BUNDLE_OF_MODEL}/{bundle.CONTENTS}"
+        bundle.read_contents(_download(tracking, model_uri, contents, temporary).parent, sha256)
+
+
+def _download(tracking: Tracking, model_uri: str, artifact_uri: str, folder: str) -> Path:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(download_artifacts(artifact_uri, dst_path=folder, tracking_uri=tracking.uri))
+    except (MlflowException, ImportError, ValueError, *files.errors()) as error:
+        raise _no_such(model_uri, server.first_line(error), "a model that Nightjar registered") from error
 
 
 def _scheme(uri: str) -> str:
@@ -109,36 +124,45 @@ def _check(model_uri: str) -> None:
     raise _no_such(model_uri, found, "the URI of a model")
 
 
-def _location(client: "Client", model_uri: str) -> str:
-    """Where the model's files are."""
+def _locate(client: "Client", model_uri: str) -> tuple[str, str | None]:
+    """Where the model's files are, and the digest of its bundle.json, where it has been kept."""
     from mlflow.exceptions import MlflowException
 
     scheme, _, named = model_uri.partition(":/")
     name, _, number = named.partition("/")
     try:
         if scheme == "runs":
-            return _location_in_run(client, model_uri, name, number)
+            model = _model_of_run(client, model_uri, name, number)
+            return str(model.artifact_location), _digest_of(model_uri, model.tags)
         if "@" in named:
             name, _, alias = named.partition("@")
             number = aliases_of(client, name).get(alias, "")
             if not number:
                 raise _no_such(model_uri, f"no alias {alias!r} of {name!r}", _existing(client, name))
         if number:
-            return str(client.get_model_version_download_uri(name, number))
-        return str(client.get_logged_model(named).artifact_location)
+            tags = client.get_model_version(name, number).tags
+            return str(client.get_model_version_download_uri(name, number)), _digest_of(model_uri, tags)
+        model = client.get_logged_model(named)
+        return str(model.artifact_location), _digest_of(model_uri, model.tags)
     except MlflowException as error:
         raise _no_such(model_uri, server.first_line(error), _existing(client, name)) from error
 
 
-def _location_in_run(client: "Client", model_uri: str, run_id: str, name: str) -> str:
-    """Where the files of the newest model of that name lie that the run logged."""
+def _digest_of(model_uri: str, tags: Mapping[str, str]) -> str | None:
+    if BUNDLE not in tags:
+        logger.warning("%s was registered before digests were kept: its %s is not checked", model_uri, bundle.CONTENTS)
+    return tags.get(BUNDLE)
+
+
+def _model_of_run(client: "Client", model_uri: str, run_id: str, name: str) -> "LoggedModel":
+    """The newest model of that name that the run logged."""
     experiment_id = client.get_run(run_id).info.experiment_id
     models = client.search_logged_models([experiment_id], f"source_run_id = {quoted(run_id)}")
     named = [model for model in models if model.name == name]
     if not named:
         expected = f"one of {', '.join(sorted({model.name for model in models})) or 'no models'}, which the run logged"
         raise _no_such(model_uri, f"no model {name!r} of run {run_id}", expected)
-    return str(max(named, key=lambda model: model.creation_timestamp).artifact_location)
+    return max(named, key=lambda model: model.creation_timestamp)
 
 
 def _existing(client: "Client", name: str) -> str:

@@ -12,6 +12,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.frames import to_arrow
+from pipeline.registry.tags import BUNDLE
 from schemas.scores import PROBABILITY, require_finite
 
 
@@ -19,7 +20,7 @@ class ClickModel(PythonModel):  # type: ignore[misc]  # MLflow leaves its base c
     """The bundle among the model's artifacts, behind MLflow's interface."""
 
     def load_context(self, context: Any) -> None:
-        self.bundle = Bundle.load(Path(context.artifacts["bundle"]))
+        self.bundle = Bundle.load(Path(context.artifacts["bundle"]), (context.model_config or {}).get(BUNDLE))
         _ = self.bundle.encoder  # made here, so that the first request need not wait for it
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -12,6 +12,7 @@ UNKNOWN_COLUMNS = "nightjar.unknown_columns"
 
 # What a version of the registered model is and what the gate has found.
 KEY = "nightjar.key"
+BUNDLE = "nightjar.bundle_sha256"  # of its bundle.json, which holds the hashes of all its other files
 VERDICT = "nightjar.verdict"
 DECISION = "nightjar.decision"
 FAILED_RULES = "nightjar.failed_rules"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.registry import bundle
 from pipeline.registry.model_uri import aliases_of
-from pipeline.registry.tags import KEY, MODEL_VERSIONS, VERDICT, has, quoted
+from pipeline.registry.tags import BUNDLE, KEY, MODEL_VERSIONS, VERDICT, has, quoted
 from pipeline.registry.tracking import Tracking
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -63,7 +63,8 @@ def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, ke
     contents = bundle.read_contents(bundle_folder)
     for orphan in _logged_as(tracking, key):
         client.delete_logged_model(orphan.model_id)
-    model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, {KEY: key})
+    tags = {KEY: key, BUNDLE: bundle.digest_of(bundle_folder)}
+    model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, tags)
     _link(client, model, run_id)
     with tempfile.TemporaryDirectory() as folder:
         _save_model(f"{folder}/model", bundle_folder, contents.features, model, run_id)
@@ -76,7 +77,7 @@ def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, ke
             raise
     # Not models:/<id>: a database's registry looks that up by MLflow's global tracking URI.
     source = model.artifact_location
-    created = client.create_model_version(name, source, run_id, {KEY: key}, model_id=model.model_id)
+    created = client.create_model_version(name, source, run_id, tags, model_id=model.model_id)
     links = [{"name": name, "version": str(created.version)}]
     client.set_logged_model_tags(model.model_id, {MODEL_VERSIONS: json.dumps(links)})
     client.set_registered_model_alias(name, CHALLENGER, created.version)
@@ -176,6 +177,7 @@ def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "Logge
             path,
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={"bundle": str(bundle_folder)},
+            model_config={BUNDLE: bundle.digest_of(bundle_folder)},
             code_paths=[str(PACKAGES / "pipeline"), str(PACKAGES / "schemas")],
             pip_requirements=[f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS],
             signature=_signature(spec),

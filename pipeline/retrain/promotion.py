@@ -4,6 +4,7 @@ Killed between any two of these, the same call does again what is left: nothing 
 comes out the same.
 """
 
+import logging
 import tempfile
 from collections.abc import Collection
 from contextlib import AbstractContextManager
@@ -36,6 +37,7 @@ from schemas.errors import Failure, Refusal
 from schemas.redaction import redacted
 from schemas.stage import StageConfig
 
+logger = logging.getLogger(__name__)
 COMPARABLE = "champion"  # the gate's rule about it
 
 
@@ -198,8 +200,10 @@ def _bundle_of(candidate: Candidate, folder: Path) -> Path:
 def _golden_difference(tracking: Tracking, version: Version, bundle: Bundle, rows: pa.Table) -> float:
     """Infinite where the registered model cannot be used at all."""
     try:
+        model_uri.check_contents(tracking, version.uri)  # before the code runs that lies beside it
         return golden.largest_difference(tracking.uri, version.uri, bundle, rows)
-    except Failure:
+    except (Failure, Refusal) as error:
+        logger.warning("%s cannot be used: %s", version.uri, error.found if isinstance(error, Refusal) else error)
         return float("inf")
 
 

@@ -1,4 +1,5 @@
 from itertools import count
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -7,7 +8,7 @@ from bundles import bundle_logits
 
 from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tags import KEY, VERDICT
+from pipeline.registry.tags import BUNDLE, KEY, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig
@@ -143,6 +144,43 @@ def test_a_bundle_is_loaded_by_alias_version_model_run_and_folder(tracked, run, 
     alias = f"models:/{version.name}@challenger"
     for uri in (alias, version.uri, f"models:/{model_id}", run_uri, folder, f"file://{folder}", str(bundle_folder)):
         assert np.array_equal(bundle_logits(model_uri.load_bundle(tracked, uri), log), expected), uri
+
+
+@pytest.fixture
+def edited(tracked, register) -> tuple[Version, list[str], Path]:
+    """A version whose model would be another, though each hash in its bundle is right; its URIs and its folder."""
+    version = register()
+    folder = Path(tracked.client.get_model_version_download_uri(version.name, version.number))
+    model_id = folder.parent.name  # where the artifacts of a logged model lie
+    contents = folder / "artifacts/bundle/bundle.json"
+    contents.write_text(contents.read_text().replace("relu", "tanh"))
+    return version, [version.uri, f"models:/{version.name}@challenger", f"models:/{model_id}"], folder
+
+
+def test_a_registered_bundle_whose_contents_were_edited_is_refused_by_each_of_its_uris(tracked, run, edited):
+    version, uris, _ = edited
+    for uri in (*uris, f"runs:/{run.stages['deepfm']}/deepfm"):
+        with pytest.raises(Refusal, match=r"bundle\.json with SHA-256"):
+            model_uri.load_bundle(tracked, uri)
+    with pytest.raises(Refusal, match=r"bundle\.json with SHA-256"):
+        model_uri.check_contents(tracked, version.uri)
+
+
+def test_a_served_model_whose_contents_were_edited_is_not_loaded(edited):
+    with pytest.raises(Refusal, match=r"bundle\.json with SHA-256"):
+        mlflow.pyfunc.load_model(str(edited[2]))
+
+
+def test_a_version_of_before_digests_were_kept_loads_as_it_did_and_says_so(
+    tracked, register, bundle_folder, random_log, caplog
+):
+    version, log = register(), random_log(20, 1)
+    model_uri.check_contents(tracked, version.uri)
+    assert not caplog.records
+    tracked.client.delete_model_version_tag(version.name, version.number, BUNDLE)
+    loaded = model_uri.load_bundle(tracked, version.uri)
+    assert np.array_equal(bundle_logits(loaded, log), bundle_logits(Bundle.load(bundle_folder), log))
+    assert "was registered before digests were kept" in caplog.text
 
 
 def test_what_does_not_exist_is_refused_with_what_does(tracked, run, register, request, tmp_path):

@@ -1,0 +1,56 @@
+"""Whether a vocabulary that was read can be one that was built and grown: a file may have been edited, or mixed up."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from math import isfinite
+
+import pyarrow.compute as pc
+
+from pipeline.data.vocabulary import FieldIds, Vocabulary, block_size
+from schemas.features import FeatureField
+
+
+def check(vocabulary: Vocabulary) -> None:
+    """Raise ValueError for ids that overlap, numbers that `build` finds in no log, or values of no field."""
+    _check_names((ids.name for ids in vocabulary.fields), vocabulary)
+    next_id = 2 * len(vocabulary.fields)
+    for position, (field, ids) in enumerate(zip(vocabulary.spec.fields, vocabulary.fields, strict=True)):
+        expected = 2 * position, 2 * position + 1, next_id
+        if (ids.oov, ids.missing, ids.block) != expected:
+            raise ValueError(
+                f"field {ids.name!r} begins at the ids {(ids.oov, ids.missing, ids.block)}, not {expected}"
+            )
+        _check_numbers(field, ids)
+        next_id += block_size(field, ids)
+    if vocabulary.num_reserved != next_id:
+        raise ValueError(f"{vocabulary.num_reserved} reserved ids, not the {next_id} of its fields")
+    if any(column.null_count for column in vocabulary.values.columns):
+        raise ValueError("a value without its field, its text or its count")
+    learned = {field.name for field in vocabulary.spec.fields if hasattr(field.encoder, "min_count")}
+    strangers = {*pc.unique(vocabulary.values["field"]).to_pylist()} - learned
+    if strangers:
+        raise ValueError(f"values of {', '.join(sorted(strangers))}, which learns none")
+
+
+def check_distinct(vocabulary: Vocabulary) -> None:
+    """Raise ValueError for a value that has two ids. Cost: that of hashing all values."""
+    values = vocabulary.values
+    num_distinct = len(values.group_by(["field", "value"]).aggregate([]))
+    if num_distinct != len(values):
+        raise ValueError(f"{len(values) - num_distinct:,} values that have an id already")
+
+
+def _check_names(found: Iterable[str], vocabulary: Vocabulary) -> None:
+    names, expected = [*found], [field.name for field in vocabulary.spec.fields]
+    if names != expected:
+        raise ValueError(f"ids of the fields {names}, not of {expected}")
+
+
+def _check_numbers(field: FeatureField, ids: FieldIds) -> None:
+    num_edges = getattr(field.encoder, "num_buckets", 1) - 1 if field.encoder.type == "quantile_bucket" else 0
+    if len(ids.edges) > num_edges:
+        raise ValueError(f"field {ids.name!r} has {len(ids.edges)} edges, not at most {num_edges}")
+    if not all(map(isfinite, ids.edges)) or any(low >= high for low, high in pairwise(ids.edges)):
+        raise ValueError(f"field {ids.name!r} has edges that do not rise")
+    if not isfinite(ids.shift) or not isfinite(ids.scale) or ids.scale <= 0:
+        raise ValueError(f"field {ids.name!r} has the shift {ids.shift} and the scale {ids.scale}")

@@ -1,0 +1,136 @@
+"""Files that a run goes by and that may no longer be what was written: cut short, edited, lost, another version's.
+
+Whoever reads one says how; whatever is wrong with it becomes one exception, `Damaged`, that names the file. What can be
+made again its owner drops and makes again; what cannot is refused, for which `Damaged` has the words already.
+
+JSON carries its own digest, its seal, and the `_SUCCESS` of a folder tells how large its files are: a byte that changed
+would otherwise be a figure that nobody doubts. What has neither, as an earlier version wrote it, is taken as it is.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import fsspec
+
+from pipeline.runtime import files
+from pipeline.runtime.files import SUCCESS
+from schemas.errors import Refusal, imported
+
+Parsed = TypeVar("Parsed")
+SEAL = "sha256"
+MAX_CHARACTERS = 200  # of why a file could not be read
+logger = logging.getLogger(__name__)
+
+
+class Damaged(Refusal):
+    """A file is not what was written; nobody has looked further."""
+
+    def __init__(self, uri: str, why: str) -> None:
+        super().__init__(
+            found=f"a damaged file: {why}",
+            expected="the file as it was written",
+            where=uri,
+            remedy="put a whole copy of it back; the same command goes on from there",
+        )
+        self.why = why
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Damaged, (self.where, self.why)
+
+
+def read(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
+    """What `parse` makes of the file, which has to be there. Raises Damaged; OSError where it cannot be looked at."""
+    try:
+        content = files.read_bytes(uri)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Damaged(uri, "it is missing") from error
+    except IsADirectoryError as error:
+        raise Damaged(uri, "a folder is in its place") from error
+    with parsing(uri):
+        return parse(content)
+
+
+@contextmanager
+def parsing(uri: str) -> Iterator[None]:
+    """Whatever a reader of the file's content raises within is damage, but not what its file system has to say."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, Refusal | MemoryError) or _is_of_file_system(error):
+            raise
+        why = " ".join(str(error).split())[:MAX_CHARACTERS]
+        raise Damaged(uri, why or type(error).__name__) from error
+
+
+def kept(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed | None:
+    """What an earlier call has kept there; None where it has kept nothing, or what is damaged, which is dropped."""
+    if not files.exists(uri):
+        return None
+    try:
+        return read(uri, parse)
+    except Damaged as damaged:
+        drop(uri, damaged)
+        return None
+
+
+def drop(uri: str, damaged: Damaged) -> None:
+    """Remove a file, or a folder of which a file is damaged, so that it is made again, and say so."""
+    logger.warning("%s is damaged (%s): %s is made again", damaged.where, damaged.why, uri)
+    files.remove(uri)
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """As JSON, with its digest as the last key; what JSON has no type for becomes text."""
+    plain = json.loads(json.dumps(content, default=str))
+    return json.dumps({**plain, SEAL: _digest(plain)}, indent=1).encode()
+
+
+def unsealed(content: bytes) -> dict[str, Any]:
+    """What was sealed. Raises ValueError where it is something else now."""
+    found = json.loads(content)
+    if not isinstance(found, dict):
+        raise ValueError(f"{type(found).__name__} in the place of an object")
+    seal = found.pop(SEAL, None)
+    if seal is not None and seal != _digest(found):
+        raise ValueError("its content is not that of its digest")
+    return found
+
+
+def mark_complete(folder_uri: str) -> None:
+    """Say, by a file, that all the others below the folder are there, and how large they are."""
+    files.mark_complete(folder_uri, sealed({"sizes": _sizes(folder_uri)}))
+
+
+def require_whole(folder_uri: str) -> None:
+    """Raise Damaged where a file below the folder that `mark_complete` has seen is gone, or has another size."""
+    listed = read(f"{folder_uri}/{SUCCESS}", lambda content: dict(unsealed(content)["sizes"]) if content else {})
+    found = _sizes(folder_uri)
+    for name, size in listed.items():
+        if name not in found:
+            raise Damaged(f"{folder_uri}/{name}", "it is missing")
+        if found[name] != size:
+            raise Damaged(f"{folder_uri}/{name}", f"{found[name]:,} bytes instead of {size:,}")
+
+
+def _sizes(folder_uri: str) -> dict[str, int]:
+    """Of all files below the folder, but for those that are only being written."""
+    fs, folder = fsspec.core.url_to_fs(folder_uri)
+    fs.invalidate_cache(folder)  # of what other processes have written it knows nothing
+    infos = fs.find(folder, detail=True).values()
+    sizes = {str(info["name"]).removeprefix(f"{folder}/"): int(info["size"]) for info in infos}
+    return {name: size for name, size in sorted(sizes.items()) if name != SUCCESS and "/." not in f"/{name}"}
+
+
+def _digest(plain: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _is_of_file_system(error: Exception) -> bool:
+    """Readers of Parquet raise bare OSErrors too, which have no number of the system's."""
+    if isinstance(error, OSError):
+        return type(error) is not OSError or error.errno is not None
+    return isinstance(error, imported("botocore.exceptions:BotoCoreError", "botocore.exceptions:ClientError"))
