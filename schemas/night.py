@@ -167,7 +167,9 @@ class NightConfig(BaseModel):
     )
     label_delay_days: NonNegativeInt = Field(default=1, description="Days until a day's labels have all arrived.")
     lease_seconds: PositiveFloat = Field(
-        default=120.0, description="A night that has not renewed its lease for so long is taken for dead."
+        default=120.0,
+        le=7 * 86_400,
+        description="A night that has not renewed its lease for so long is taken for dead.",
     )
     gate: GateConfig = GateConfig()
     quality: QualityConfig = QualityConfig()

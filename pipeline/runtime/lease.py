@@ -12,23 +12,19 @@ learns at its next check that the other has written over it. Hosts' clocks must 
 seconds.
 """
 
-import json
-import os
 import re
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
 
 import fsspec
 
-from pipeline.runtime import files
-from schemas.errors import Busy, Failure
+from pipeline.runtime import files, trusted
+from pipeline.runtime.holder import Holder
+from pipeline.runtime.trusted import Damaged
+from schemas.errors import Failure
 
 BEATS = 3  # renewals within the seconds of a lease: two may fail
 KEPT_GENERATIONS = 5
@@ -39,37 +35,11 @@ class Lost(Failure):
     """The lease expired or another process holds it now: what was begun must not be concluded."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Holder:
-    """A generation's file. Times are seconds since 1970; `place` and `started` tell a process from all others."""
-
-    owner: str
-    what: str
-    host: str
-    pid: int
-    place: str
-    started: str
-    since: float
-    expires_at: float
-    released: bool = False
-
-    def holds(self, now: float) -> bool:
-        is_gone = self.place != "" and self.place == _place() and not _is_running(self.pid, self.started)
-        return not self.released and now < self.expires_at and not is_gone
-
-    def to_json(self) -> bytes:
-        return json.dumps(asdict(self), indent=1).encode()
-
-    def as_busy(self) -> Busy:
-        since, expires = (datetime.fromtimestamp(seconds, UTC) for seconds in (self.since, self.expires_at))
-        return Busy(self.what, self.host, self.pid, since, expires)
-
-
 class Lease:
     """Held from when it is made until it is released or lost. `generation` rises from holder to holder."""
 
     def __init__(
-        self, folder_uri: str, generation: int, holder: _Holder, seconds: float, now: Callable[[], float]
+        self, folder_uri: str, generation: int, holder: Holder, seconds: float, now: Callable[[], float]
     ) -> None:
         self.generation = generation
         self._folder_uri = folder_uri
@@ -102,7 +72,7 @@ class Lease:
                 files.remove(uri)
 
     def _is_newest(self) -> bool:
-        generation, holder = _newest(self._folder_uri, self._seconds)
+        generation, holder = _newest(self._folder_uri, self._seconds, self._now())
         return generation == self.generation and holder is not None and holder.owner == self._holder.owner
 
 
@@ -128,32 +98,23 @@ def lease(folder_uri: str, seconds: float, what: str, now: Callable[[], float] =
 
 def is_held(folder_uri: str, seconds: float, now: Callable[[], float] = time.time) -> bool:
     """Whether somebody holds the lease of that folder now; what they hold it for is not asked."""
-    _, holder = _newest(folder_uri, seconds)
+    _, holder = _newest(folder_uri, seconds, now())
     return holder is not None and holder.holds(now())
 
 
 def _acquire(folder_uri: str, seconds: float, what: str, now: Callable[[], float]) -> Lease:
-    generation, holder = _newest(folder_uri, seconds)
+    generation, holder = _newest(folder_uri, seconds, now())
     if holder is not None and holder.holds(now()):
         raise holder.as_busy()
-    own = _Holder(
-        owner=uuid.uuid4().hex,
-        what=what,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        place=_place(),
-        started=_state_and_start(os.getpid())[1] if _place() else "",
-        since=now(),
-        expires_at=now() + seconds,
-    )
+    own = Holder.here(what, now(), seconds)
     try:
         _create(_uri(folder_uri, generation + 1), own.to_json())
     except OSError:
         # It exists where another was first, and where this was a second attempt because the first's answer was lost.
-        if _newest(folder_uri, seconds)[0] <= generation:
+        if _newest(folder_uri, seconds, now())[0] <= generation:
             raise
     # Whoever looked long ago may have created one below the newest.
-    newest, holder = _newest(folder_uri, seconds)
+    newest, holder = _newest(folder_uri, seconds, now())
     if holder is None or holder.owner != own.owner:
         raise (holder or own).as_busy()
     _remove_old(folder_uri, newest)
@@ -167,7 +128,7 @@ def _beat(held: Lease, every_seconds: float, ended: threading.Event) -> None:
                 return
 
 
-def _newest(folder_uri: str, seconds: float) -> tuple[int, _Holder | None]:
+def _newest(folder_uri: str, seconds: float, now: float) -> tuple[int, Holder | None]:
     """(0, None) where none ever held the lease."""
     fs, folder = fsspec.core.url_to_fs(folder_uri)
     while True:
@@ -177,11 +138,15 @@ def _newest(folder_uri: str, seconds: float) -> tuple[int, _Holder | None]:
         path = f"{folder}/{generation}.json"
         with suppress(FileNotFoundError):  # where so many newer ones came meanwhile that it was removed
             try:
-                return generation, _Holder(**json.loads(fs.cat_file(path)))
-            except (ValueError, TypeError):
+                content = fs.cat_file(path)
+                with trusted.parsing(path):
+                    holder = Holder.parse(content)
+            except (Damaged, IsADirectoryError):
                 # Created, but not yet written; or never, by one that died in between: then it, too, expires.
-                since = fs.modified(path).timestamp()
-                return generation, _Holder("", "another", "an unknown host", 0, "", "", since, since + seconds)
+                return generation, Holder.unknown(fs.modified(path).timestamp(), seconds)
+            if holder.is_plausible(seconds, now):
+                return generation, holder
+            return generation, holder.since_written(fs.modified(path).timestamp(), seconds)
 
 
 def _generations(folder_uri: str) -> list[int]:
@@ -221,29 +186,3 @@ def _remove_old(folder_uri: str, newest: int) -> None:
 
 def _uri(folder_uri: str, generation: int) -> str:
     return f"{folder_uri}/{generation}.json"
-
-
-def _place() -> str:
-    """Where a process id means one process: host, boot and container; empty where there is no /proc to tell."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def _is_running(pid: int, started: str) -> bool:
-    try:
-        os.kill(pid, 0)
-        state, start = _state_and_start(pid)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's, which may not be looked at
-        return True
-    return start == started and state not in "ZX"  # a zombie is dead, its parent has only not asked yet
-
-
-def _state_and_start(pid: int) -> tuple[str, str]:
-    """State and start of a process, fields 3 and 22 of proc(5)'s stat; the name before them may hold any sign."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    return fields[0], fields[19]

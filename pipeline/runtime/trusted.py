@@ -4,7 +4,7 @@ Whoever reads one says how; whatever is wrong with it becomes one exception, `Da
 made again its owner drops and makes again; what cannot is refused, for which `Damaged` has the words already.
 
 JSON carries its own digest, its seal, and the `_SUCCESS` of a folder tells how large its files are: a byte that changed
-would otherwise be a figure that nobody doubts. What has neither, as an earlier version wrote it, is taken as it is.
+would otherwise be a figure that nobody doubts. JSON without a seal, as earlier versions wrote it, is taken as it is.
 """
 
 import hashlib
@@ -77,10 +77,29 @@ def kept(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed | None:
         return None
 
 
+def peek(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed | None:
+    """As `kept`, for those who make nothing: what is damaged stays where it is."""
+    if not files.exists(uri):
+        return None
+    try:
+        return read(uri, parse)
+    except Damaged as damaged:
+        logger.warning("%s is damaged (%s): it is left aside", damaged.where, damaged.why)
+        return None
+
+
 def drop(uri: str, damaged: Damaged) -> None:
     """Remove a file, or a folder of which a file is damaged, so that it is made again, and say so."""
     logger.warning("%s is damaged (%s): %s is made again", damaged.where, damaged.why, uri)
     files.remove(uri)
+
+
+def write(uri: str, content: Mapping[str, Any]) -> None:
+    """Sealed, and in the place of whatever is there: of a folder, too."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    if fs.isdir(path):
+        fs.rm(path, recursive=True)
+    files.write_bytes(uri, sealed(content))
 
 
 def sealed(content: Mapping[str, Any]) -> bytes:
@@ -107,7 +126,7 @@ def mark_complete(folder_uri: str) -> None:
 
 def require_whole(folder_uri: str) -> None:
     """Raise Damaged where a file below the folder that `mark_complete` has seen is gone, or has another size."""
-    listed = read(f"{folder_uri}/{SUCCESS}", lambda content: dict(unsealed(content)["sizes"]) if content else {})
+    listed = read(f"{folder_uri}/{SUCCESS}", lambda content: dict(unsealed(content)["sizes"]))
     found = _sizes(folder_uri)
     for name, size in listed.items():
         if name not in found:

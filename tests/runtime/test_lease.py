@@ -1,4 +1,5 @@
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -243,6 +244,84 @@ def test_who_died_between_creating_and_writing_is_waited_for_too(folder):
     os.utime(Path(folder) / "1.json", (time.time() - 61,) * 2)
     with lease(folder, 60, "a night") as mine:
         assert mine.generation == 2
+
+
+HELD = {
+    "owner": "0123",
+    "what": "a night",
+    "host": "elsewhere",
+    "pid": 7,
+    "place": "elsewhere",
+    "started": "1",
+    "since": 1_700_000_000.0,
+    "expires_at": 1e10,
+}
+ODD: dict[str, object] = {
+    "no-bytes": b"",
+    "half": json.dumps(HELD).encode()[:40],
+    "no-utf-8": b"\xff\xfe\x00{",
+    "null": None,
+    "a-list": [HELD],
+    "a-number": 7,
+    "nested": b"[" * 100_000,
+    "no-keys": {},
+    "another-versions-keys": {"holder": HELD, "expires": "tomorrow"},
+    "one-key-more": {**HELD, "color": "blue"},
+    "seconds-of-ever": {**HELD, "seconds": 1e300},
+    "no-pid": {**HELD, "pid": 1e300},
+    "half-a-pid": {**HELD, "pid": 3.5},
+    "a-large-pid": {**HELD, "pid": 2**70},
+    "a-pid-below-0": {**HELD, "pid": -1},
+    "a-released-text": {**HELD, "released": "no"},
+    **{
+        f"{key}-{name}": {**HELD, key: value}
+        for key in ("since", "expires_at")
+        for name, value in {
+            "null": None,
+            "text": "noon",
+            "true": True,
+            "negative": -1e12,
+            "far": 1e300,
+            "nan": float("nan"),
+            "infinite": float("inf"),
+            "beyond-floats": 10**400,
+            "far-off": 4e11,
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("odd", [*ODD])
+def test_a_lease_file_that_cannot_be_is_waited_for_no_longer_than_a_lease_from_when_it_was_written(folder, odd):
+    content, path = ODD[odd], Path(folder) / "1.json"
+    Path(folder).mkdir()
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    began = time.time()
+    with pytest.raises(Busy) as refused, lease(folder, 60, "a night"):
+        pytest.fail("it may be held")
+    assert began - 1 < refused.value.expires.timestamp() - 60 < time.time() + 1
+    assert "is at work already" in str(refused.value)
+    os.utime(path, (time.time() - 61,) * 2)
+    with lease(folder, 60, "a night") as mine:
+        assert mine.generation == 2
+
+
+def test_a_lease_file_in_whose_place_a_folder_is_expires_too(folder):
+    (Path(folder) / "1.json").mkdir(parents=True)
+    with pytest.raises(Busy), lease(folder, 60, "a night"):
+        pytest.fail("it may be held")
+    os.utime(Path(folder) / "1.json", (time.time() - 61,) * 2)
+    with lease(folder, 60, "a night") as mine:
+        assert mine.generation == 2
+
+
+def test_a_longer_lease_than_ones_own_is_waited_for(folder):
+    clock = Clock()
+    with lease(folder, 86_400, "a night", clock):
+        clock.seconds += 3600
+        with pytest.raises(Busy) as refused, lease(folder, 60, "another night", clock):
+            pytest.fail("it is held")
+        assert refused.value.expires.timestamp() == 1_800_086_400
 
 
 @pytest.mark.filterwarnings("default")
