@@ -22,6 +22,8 @@ class DayScores(BaseModel):
     manifest: str
     """Fingerprint of the day's files in the log."""
     rows: NonNegativeInt
+    sizes: dict[str, NonNegativeInt] = {}
+    """Bytes of each other file of the folder, when it was complete."""
 
 
 def scores_schema(spec: FeatureSpec, row_key_type: pa.DataType | None) -> pa.Schema:

@@ -21,6 +21,7 @@ from pipeline.nights import records
 from pipeline.nights.records import Night
 from pipeline.registry import model_uri
 from pipeline.registry.tracking import Tracking, connect
+from pipeline.runtime import trusted
 from schemas.config import TrainConfig
 from schemas.loading import load
 
@@ -74,8 +75,10 @@ class NightFolder:
         with contextlib.closing(sqlite3.connect(database)) as copied:
             copied.execute("PRAGMA journal_mode=WAL")
             copied.executescript("\n".join(self.all_of_mlflow()).replace(here, there))
-        for file in (self.path / "nightly.yaml", *(self.path / "work" / "nights").glob("**/*.json")):
-            (path / file.relative_to(self.path)).write_text(file.read_text().replace(here, there))
+        (path / "nightly.yaml").write_text((self.path / "nightly.yaml").read_text().replace(here, there))
+        for record in (path / "work" / "nights").glob("**/*.json"):
+            moved = json.dumps(trusted.unsealed(record.read_bytes())).replace(here, there)
+            record.write_bytes(trusted.sealed(json.loads(moved)))
         return NightFolder(path)
 
     def config(self, *overrides: str) -> TrainConfig:

@@ -4,18 +4,20 @@ A day of training rows is listed under all that its encoding depends on but the 
 encoded under. Values that were added since are out of the vocabulary in it, as they were when it was encoded.
 """
 
-import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 from pipeline.data.logs import Manifest
-from pipeline.data.store import Store, StoredPart
+from pipeline.data.store import Store, StoredPart, stored_part
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.runtime import files, fingerprint
+from pipeline.runtime import files, fingerprint, trusted
+from pipeline.runtime.trusted import Damaged
 from schemas.config import DataConfig
 from schemas.data import OF_NO_EFFECT
 
+logger = logging.getLogger(__name__)
 # The sources that decide what is encoded; of the contracts those alone that say what a row is and how it is divided.
 ENCODING = (
     "schemas/checking.py",
@@ -28,6 +30,34 @@ ENCODING = (
     "schemas/stage.py",
     "pipeline/data",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A day's parts, with the vocabulary that they were encoded under."""
+
+    vocabulary: str
+    num_values: int
+    parts: tuple[StoredPart, ...]
+
+    @classmethod
+    def parse(cls, content: bytes) -> "_Entry":
+        listed = trusted.unsealed(content)
+        parts = tuple(map(stored_part, listed["parts"]))
+        if not parts or not all(part.home_uri for part in parts):
+            raise ValueError("parts of no store")
+        return cls(str(listed["vocabulary"]), int(listed["num_values"]), parts)
+
+    def is_there(self) -> bool:
+        """Whether the store that holds them is whole. Its own runs drop it where it is not."""
+        home_uri = self.parts[0].home_uri or ""
+        try:
+            if files.is_complete(home_uri):
+                trusted.require_whole(home_uri)
+                return True
+        except Damaged as damaged:
+            logger.warning("%s is damaged (%s): days of its store are encoded again", damaged.where, damaged.why)
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +78,18 @@ class EncodedDays:
         entry = {"vocabulary": vocabulary.fingerprint, "num_values": len(vocabulary.values)}
         for day in sorted({part.day for part in own}):
             parts = [asdict(replace(part, home_uri=store.uri)) for part in own if part.day == day]
-            listed = json.dumps({**entry, "parts": parts}, default=str).encode()
-            files.write_bytes(f"{self._folder(day, manifest)}/{vocabulary.fingerprint}.json", listed)
+            uri = f"{self._folder(day, manifest)}/{vocabulary.fingerprint}.json"
+            trusted.write(uri, {**entry, "parts": parts})
 
     def _find_day(self, day: date, manifest: Manifest, known: Vocabulary) -> list[StoredPart]:
         folder = self._folder(day, manifest)
         if not files.exists(folder):
             return []
-        entries = [json.loads(files.read_bytes(f"{folder}/{name}")) for name in files.names(folder)]
-        for entry in sorted(entries, key=lambda entry: -int(entry["num_values"])):
-            parts = [StoredPart(**{**part, "day": date.fromisoformat(part["day"])}) for part in entry["parts"]]
-            is_prefix = known.first(entry["num_values"]).fingerprint == entry["vocabulary"]
-            if is_prefix and files.is_complete(entry["parts"][0]["home_uri"]):
-                return parts
+        kept = [trusted.kept(f"{folder}/{name}", _Entry.parse) for name in files.names(folder)]
+        for entry in sorted(filter(None, kept), key=lambda entry: -entry.num_values):
+            is_prefix = known.first(entry.num_values).fingerprint == entry.vocabulary
+            if is_prefix and entry.is_there():
+                return list(entry.parts)
         return []
 
     def _folder(self, day: date, manifest: Manifest) -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 
-import fsspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray.data
 from ray.data import ExecutionOptions, ExecutionResources
 
 from pipeline.data.rows import Rows
-from pipeline.data.store import SplitName, Store, to_rows
+from pipeline.data.store import SplitName, Store, StoredPart, opened, to_rows
 from pipeline.data.windows import WINDOW_ROWS
 
 ROWS_PER_READ = 262_144  # small parts are read together by one task, up to about this many rows
@@ -23,12 +21,14 @@ def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
 
     The store knows its parts, so no footers are read to plan the reading: this is what makes an epoch start quickly.
     """
-    reads = _group([(store.uri_of(part), part.num_rows) for part in store.of_split(split)])
+    reads = [
+        [(store.uri_of(part), part.footer_sha256) for part in together] for together in _group(store.of_split(split))
+    ]
 
     def read(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
-        for uri in (uri for i in batch["read"] for uri in reads[i]):
-            with fsspec.open(uri, "rb") as stream:
-                for record_batch in pq.ParquetFile(stream).iter_batches(batch_size=WINDOW_ROWS):
+        for uri, footer_sha256 in (part for i in batch["read"] for part in reads[i]):
+            with opened(uri, footer_sha256) as file:
+                for record_batch in file.iter_batches(batch_size=WINDOW_ROWS):
                     yield pa.Table.from_batches([record_batch])
 
     items = [{"read": i} for i in range(len(reads))]
@@ -53,14 +53,14 @@ def windows(shard: ray.data.DataIterator, num_fields: int, window_rows: int = WI
         yield to_rows(table, num_fields)
 
 
-def _group(parts: list[tuple[str, int]]) -> list[list[str]]:
+def _group(parts: list[StoredPart]) -> list[list[StoredPart]]:
     """Consecutive parts together, until they hold ROWS_PER_READ rows."""
-    groups: list[list[str]] = [[]]
+    groups: list[list[StoredPart]] = [[]]
     rows = 0
-    for uri, num_rows in parts:
-        if groups[-1] and rows + num_rows > ROWS_PER_READ:
+    for part in parts:
+        if groups[-1] and rows + part.num_rows > ROWS_PER_READ:
             groups.append([])
             rows = 0
-        groups[-1].append(uri)
-        rows += num_rows
+        groups[-1].append(part)
+        rows += part.num_rows
     return groups

@@ -189,11 +189,11 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, st
         where = f"{uri}, row group {group}"
         try:
             with fsspec.open(uri, "rb") as stream:
-                file = pq.ParquetFile(stream)
+                file = pq.ParquetFile(stream, page_checksum_verification=True)  # of the pages that have one
                 table = without_views(file.read_row_group(group, columns=wanted))
             if len(table) != (num_rows := file.metadata.row_group(group).num_rows):
                 raise pa.ArrowInvalid(f"{len(table):,} rows where its footer says {num_rows:,}")
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             if OF_FIXED_SIZE in str(error):
                 raise _null_of_fixed_size(where, file.schema_arrow, wanted) from error
             raise _unreadable(where, error) from error
@@ -217,7 +217,7 @@ def _read_file(fs: fsspec.AbstractFileSystem, day: date, info: Info, partition: 
             rows = tuple(footer.metadata.row_group(i).num_rows for i in range(footer.metadata.num_row_groups))
             stream.seek(int(info["size"]) - FOOTER_TAIL_BYTES - footer.metadata.serialized_size)
             digest = hashlib.sha256(stream.read()).hexdigest()[:16]
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _unreadable(uri, error) from error
     unknown = tuple(UnknownColumn(day, name) for name in check(footer.schema_arrow, where=uri))
     file = LogFile(uri, day, int(info["size"]), rows, digest)

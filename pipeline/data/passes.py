@@ -34,6 +34,7 @@ WRITTEN_SCHEMA = pa.schema(
         ("index", pa.int64()),
         ("num_rows", pa.int64()),
         ("num_positives", pa.int64()),
+        ("footer_sha256", pa.string()),
     ]
 )
 
@@ -161,9 +162,7 @@ def _shuffled(rows: Rows, place: Sequence[int]) -> Rows:
 
 
 def _write(part: Part, split: SplitName, rows: Rows, store_uri: str) -> StoredPart:
-    stored = StoredPart(split, part.day, part.index, len(rows), int(rows.labels.sum()))
-    store.write_part(store_uri, stored, rows)
-    return stored
+    return store.write_part(store_uri, StoredPart(split, part.day, part.index, len(rows), int(rows.labels.sum())), rows)
 
 
 def _to_json(refusal: Refusal) -> str:

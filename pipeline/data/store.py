@@ -5,12 +5,17 @@ A folder holds `vocabulary.json`, `vocabulary.parquet`, `{train,validation,test}
 id, a column of fixed size, which Parquet reads fastest and numpy views without a copy.
 """
 
+import hashlib
 import io
 import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import IO, Any, Literal
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,10 +24,13 @@ from pipeline.data import vocabulary_check
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.runtime import files, trusted
+from pipeline.runtime.trusted import Damaged
+from schemas.errors import Failure
 from schemas.features import FeatureSpec
 
 SplitName = Literal["train", "validation", "test"]
 ROW_GROUP_ROWS = 65_536
+FOOTER_TAIL_BYTES = 8  # with which Parquet ends: the footer's length and the magic bytes
 # A checksum with every page, and each held against it: a byte that changed can still be a number.
 CHECKED, VERIFIED = {"write_page_checksum": True}, {"page_checksum_verification": True}
 
@@ -38,6 +46,8 @@ class StoredPart:
     num_positives: int
     home_uri: str | None = None
     """The store that it lies in, where that is an earlier one."""
+    footer_sha256: str = ""
+    """Of the file's end, which says what its pages are and has no checksum of its own."""
 
     @property
     def path(self) -> str:
@@ -74,7 +84,8 @@ class Store:
         return sum(part.num_positives for part in self.of_split(split))
 
 
-def write_part(store_uri: str, part: StoredPart, rows: Rows) -> None:
+def write_part(store_uri: str, part: StoredPart, rows: Rows) -> StoredPart:
+    """The part as it is to be listed."""
     buffer = io.BytesIO()
     pq.write_table(
         to_table(rows),
@@ -84,15 +95,17 @@ def write_part(store_uri: str, part: StoredPart, rows: Rows) -> None:
         compression_level=1,
         use_dictionary=False,
         write_statistics=False,
+        **CHECKED,
     )
     files.write_bytes(f"{store_uri}/{part.path}", buffer.getvalue())
+    return replace(part, footer_sha256=_footer_digest(buffer))
 
 
 def write_vocabulary(uri: str, vocabulary: Vocabulary) -> None:
     buffer = io.BytesIO()
     pq.write_table(vocabulary.values, buffer, compression="zstd", **CHECKED)
     files.write_bytes(f"{uri}/vocabulary.parquet", buffer.getvalue())
-    files.write_bytes(f"{uri}/vocabulary.json", trusted.sealed(json.loads(vocabulary.layout_json())))
+    trusted.write(f"{uri}/vocabulary.json", json.loads(vocabulary.layout_json()))
 
 
 def read_vocabulary(uri: str, spec: FeatureSpec) -> Vocabulary:
@@ -106,21 +119,79 @@ def read_vocabulary(uri: str, spec: FeatureSpec) -> Vocabulary:
     return vocabulary
 
 
-def complete(store_uri: str, num_ids: int, parts: list[StoredPart]) -> Store:
+@contextmanager
+def opened(part_uri: str, footer_sha256: str) -> Iterator[pq.ParquetFile]:
+    """A part, each page of which is held against its checksum as it is read, and its end against that digest, if any.
+
+    Raises Failure where it is damaged, which its size has not told: the whole store then counts as incomplete, so that
+    the next call makes it anew.
+    """
+    try:
+        with trusted.parsing(part_uri), fsspec.open(part_uri, "rb") as stream:
+            if footer_sha256 and _footer_digest(stream) != footer_sha256:
+                raise ValueError("its footer is not that of its digest")
+            yield pq.ParquetFile(stream, **VERIFIED)
+    except Damaged as damaged:
+        store_uri = part_uri.rsplit("/", 3)[0]
+        files.remove(f"{store_uri}/{files.SUCCESS}")
+        raise Failure(f"{part_uri} is damaged ({damaged.why}): the same command encodes its rows again") from damaged
+
+
+def _footer_digest(stream: IO[bytes]) -> str:
+    end = stream.seek(0, os.SEEK_END) - FOOTER_TAIL_BYTES
+    stream.seek(max(0, end))
+    stream.seek(max(0, end - int.from_bytes(stream.read(4), "little")))
+    return hashlib.sha256(stream.read()).hexdigest()[:16]
+
+
+def complete(store_uri: str, num_ids: int, parts: list[StoredPart], vocabulary_fingerprint: str = "") -> Store:
     """List the parts, then mark the store as whole."""
-    listed = {"num_ids": num_ids, "parts": [asdict(part) for part in parts]}
-    files.write_bytes(f"{store_uri}/parts.json", json.dumps(listed, default=str).encode())
-    files.mark_complete(store_uri)
+    listed = {
+        "num_ids": num_ids,
+        "vocabulary": vocabulary_fingerprint,
+        "parts": [asdict(part) for part in parts],
+    }
+    trusted.write(f"{store_uri}/parts.json", listed)
+    trusted.mark_complete(store_uri)
     return Store(store_uri, num_ids, tuple(parts))
 
 
-def open_store(store_uri: str) -> Store | None:
-    """The store, or None where none was completed."""
+def listed(store_uri: str) -> Store | None:
+    """What a complete store says of itself; none of its other files is looked at. Raises Damaged."""
+    return _read_listing(store_uri)[0] if files.is_complete(store_uri) else None
+
+
+def open_store(store_uri: str, spec: FeatureSpec) -> Store | None:
+    """The store, or None where none was completed, or one of whose files is damaged: that is dropped."""
     if not files.is_complete(store_uri):
         return None
-    listed = json.loads(files.read_bytes(f"{store_uri}/parts.json"))
-    parts = tuple(StoredPart(**{**part, "day": date.fromisoformat(part["day"])}) for part in listed["parts"])
-    return Store(store_uri, listed["num_ids"], parts)
+    try:
+        trusted.require_whole(store_uri)
+        found, fingerprint = _read_listing(store_uri)
+        for home_uri in sorted({part.home_uri for part in found.parts if part.home_uri}):
+            trusted.require_whole(home_uri)
+        if fingerprint and read_vocabulary(store_uri, spec).fingerprint != fingerprint:
+            raise Damaged(f"{store_uri}/vocabulary.parquet", f"it is not the vocabulary {fingerprint}")
+    except Damaged as damaged:
+        trusted.drop(store_uri, damaged)
+        return None
+    return found
+
+
+def _read_listing(store_uri: str) -> tuple[Store, str]:
+    """The store, and the fingerprint of its vocabulary."""
+
+    def parse(content: bytes) -> tuple[Store, str]:
+        found = trusted.unsealed(content)
+        parts = tuple(map(stored_part, found["parts"]))
+        return Store(store_uri, int(found["num_ids"]), parts), str(found.get("vocabulary", ""))
+
+    return trusted.read(f"{store_uri}/parts.json", parse)
+
+
+def stored_part(listed: Mapping[str, Any]) -> StoredPart:
+    """A part as JSON lists it."""
+    return StoredPart(**{**listed, "day": date.fromisoformat(listed["day"])})
 
 
 def to_table(rows: Rows) -> pa.Table:

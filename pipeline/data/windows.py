@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-import fsspec
-import pyarrow.parquet as pq
-
 from pipeline.data.rows import Rows
-from pipeline.data.store import SplitName, Store, to_rows
+from pipeline.data.store import SplitName, Store, opened, to_rows
 
 WINDOW_ROWS = 65_536  # rows that a rank holds and shuffles at a time
 
@@ -18,8 +15,7 @@ def local_windows(store: Store, split: SplitName, num_fields: int, rank: int, nu
     """
     number = 0
     for part in store.of_split(split):
-        with fsspec.open(store.uri_of(part), "rb") as stream:
-            file = pq.ParquetFile(stream)
+        with opened(store.uri_of(part), part.footer_sha256) as file:
             for group in range(file.metadata.num_row_groups):
                 if number % num_ranks == rank:
                     yield to_rows(file.read_row_group(group), num_fields)

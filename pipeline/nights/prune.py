@@ -15,6 +15,7 @@ from pipeline.registry.tracking import Tracking
 from pipeline.retrain import leftovers, promotion
 from pipeline.runtime import files, lease
 from pipeline.runtime.lease import Lease
+from pipeline.runtime.trusted import Damaged
 from schemas.config import TrainConfig
 
 DAY = "date="
@@ -124,10 +125,18 @@ def _runs(config: TrainConfig) -> Iterator[Run]:
 def _stores(uri: str) -> Iterator[Encoded]:
     for name in _folders(uri):
         if name != LISTINGS:
-            listed, complete = files.listed(f"{uri}/{name}"), store.open_store(f"{uri}/{name}")
+            listed, complete = files.listed(f"{uri}/{name}"), _complete(f"{uri}/{name}")
             days = {part.day for part in complete.parts if part.home_uri is None} if complete else set()
             modified = max((file.modified for file in listed), default=0.0)
             yield Encoded(f"encoded/{name}", sum(file.num_bytes for file in listed), modified, tuple(sorted(days)))
+
+
+def _complete(store_uri: str) -> store.Store | None:
+    """A damaged one counts as cut short."""
+    try:
+        return store.listed(store_uri)
+    except Damaged:
+        return None
 
 
 def _of_days(uri: str, called: str) -> Iterator[OfDay]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from pipeline.runtime import files
+from pipeline.runtime import files, trusted
 from schemas.config import TrainConfig
 
 Outcome = Literal["promoted", "kept", "stopped"]
@@ -62,7 +62,7 @@ def of_day(config: TrainConfig, day: date) -> list[Night]:
 
 
 def write(config: TrainConfig, night: Night) -> None:
-    files.write_bytes(_uri(config, night.day, night.key), night.to_json().encode())
+    trusted.write(_uri(config, night.day, night.key), asdict(night))
 
 
 def all_of(config: TrainConfig) -> list[Night]:
@@ -92,7 +92,9 @@ def _all_in(root: str) -> list[Night]:
 
 
 def _of_folder(folder: str) -> list[Night]:
-    return [_read(f"{folder}/{name}") for name in files.names(folder)] if files.exists(folder) else []
+    """A damaged record stays until its night, asked for again, writes it anew."""
+    names = files.names(folder) if files.exists(folder) else []
+    return [night for night in (trusted.peek(f"{folder}/{name}", _parse) for name in names) if night]
 
 
 def _roots(config: TrainConfig) -> list[str]:
@@ -100,8 +102,8 @@ def _roots(config: TrainConfig) -> list[str]:
     return [f"{nights}/{model}" for model in files.folders(nights)] if files.exists(nights) else []
 
 
-def _read(uri: str) -> Night:
-    return TypeAdapter(Night).validate_json(files.read_bytes(uri))
+def _parse(content: bytes) -> Night:
+    return TypeAdapter(Night).validate_python(trusted.unsealed(content))
 
 
 def _root(config: TrainConfig) -> str:

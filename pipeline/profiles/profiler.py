@@ -1,9 +1,11 @@
 """Profile the days of a log on the cluster, each once, and put the rows that break its contract into quarantine."""
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,7 @@ from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
 from pipeline.profiles.profile import DayProfile, learned_values, summarize, tally, with_unseen_shares
-from pipeline.runtime import files, fingerprint
+from pipeline.runtime import files, fingerprint, trusted
 from schemas.config import DataConfig
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -25,6 +27,7 @@ TALLIES_SCHEMA = COUNTS_SCHEMA.append(pa.field("day", pa.date32()))
 # The sources that decide what is counted. Days of two ways of counting could not be held against each other.
 PROFILING = (*ENCODING, "pipeline/profiles/profile.py", "pipeline/profiles/profiler.py")
 REASON = "reason"
+VALUES = "values_sha256"  # among the profile's keys: of the file of counts that belongs to it
 QUARANTINED = "quarantined: "  # tallied with the name of the file that holds the rows
 
 
@@ -43,9 +46,8 @@ def profile_days(
     """
     spec, quarantine_uri = data.features, f"{work_uri}/quarantine"
     uris = {day: f"{work_uri}/profiles/date={day}/{manifest.of_days([day]).fingerprint}" for day in manifest.days}
-    kept = {day: _read(uri, spec) for day, uri in uris.items()}
-    if known is not None:  # the counts of days long past are thrown away
-        kept = {day: kept[day] if files.exists(_values_uri(uri, spec)) else None for day, uri in uris.items()}
+    # Where they are needed, the counts too, which those of days long past are not: they are thrown away.
+    kept = {day: _kept(uri, spec, is_with_values=known is not None) for day, uri in uris.items()}
     unknown = [day for day in uris if kept[day] is None]
     tallies = _tally_days(manifest.of_days(unknown), data, quarantine_uri)
     profiles = [kept[day] or _keep(uri, manifest.of_days([day]), tallies[day], spec) for day, uri in uris.items()]
@@ -63,7 +65,9 @@ def kept_profiles(days: Sequence[date], data: DataConfig, work_uri: str) -> list
         folder = f"{work_uri}/profiles/date={day}"
         names = files.names(folder) if files.exists(folder) else []
         uris = [f"{folder}/{name.removesuffix('.json')}" for name in names if name.endswith(".json")]
-        of_day = [profile for uri in uris if (profile := _read(uri, data.features))]
+        of_day = [
+            profile for uri in uris if (profile := _of(trusted.peek(f"{uri}.json", trusted.unsealed), data.features))
+        ]
         found += of_day[-1:]
     return found
 
@@ -132,24 +136,43 @@ def _keep(uri: str, of_day: Manifest, tallies: pa.Table, spec: FeatureSpec) -> D
     profile = summarize(tallies, of_day.days[0], spec, of_day.fingerprint, _fingerprint(spec))
     unknown = tuple(column.name for column in of_day.unknown_columns)
     profile = profile.model_copy(update={"unknown_columns": unknown})
-    files.write_bytes(_values_uri(uri, spec), _to_parquet(learned_values(tallies, spec)))
-    files.write_bytes(f"{uri}.json", profile.model_dump_json(indent=1).encode())
+    values = _to_parquet(learned_values(tallies, spec))
+    files.write_bytes(_values_uri(uri, spec), values)
+    written = {**profile.model_dump(mode="json"), VALUES: hashlib.sha256(values).hexdigest()}
+    trusted.write(f"{uri}.json", written)
     return profile
 
 
-def _read(uri: str, spec: FeatureSpec) -> DayProfile | None:
-    """The kept profile, if it is what would be made now."""
-    if not files.exists(f"{uri}.json"):
+def _kept(uri: str, spec: FeatureSpec, *, is_with_values: bool) -> DayProfile | None:
+    """The kept profile, if it is what would be made now, and if its values, where they are needed, can be read."""
+    written = trusted.kept(f"{uri}.json", trusted.unsealed)
+    profile = _of(written, spec)
+    if written is None or profile is None:
         return None
+
+    def parse(content: bytes) -> pa.Table:
+        if written.get(VALUES) != hashlib.sha256(content).hexdigest():
+            raise ValueError("its content is not that of its digest")
+        return _parse_values(content)
+
+    return profile if not is_with_values or trusted.kept(_values_uri(uri, spec), parse) is not None else None
+
+
+def _of(written: Mapping[str, Any] | None, spec: FeatureSpec) -> DayProfile | None:
+    """None where nothing is written, or for another spec, by other code or by another version of Nightjar."""
     try:
-        profile = DayProfile.model_validate_json(files.read_bytes(f"{uri}.json"))
-    except ValidationError:  # another version of Nightjar wrote it
+        profile = DayProfile.model_validate({name: value for name, value in (written or {}).items() if name != VALUES})
+    except ValidationError:
         return None
     return profile if profile.spec_fingerprint == _fingerprint(spec) else None
 
 
+def _parse_values(content: bytes) -> pa.Table:
+    return pq.read_table(pa.BufferReader(content)).cast(COUNTS_SCHEMA)
+
+
 def _read_values(uri: str, spec: FeatureSpec) -> pa.Table:
-    return pq.read_table(io.BytesIO(files.read_bytes(_values_uri(uri, spec))))
+    return trusted.read(_values_uri(uri, spec), _parse_values)
 
 
 def _values_uri(uri: str, spec: FeatureSpec) -> str:

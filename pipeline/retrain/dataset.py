@@ -1,6 +1,5 @@
 """What a retrain or a sweep reads: the days chosen and checked, then counted and encoded into the packed store."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,7 +13,7 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles import profiler
-from pipeline.runtime import files, fingerprint
+from pipeline.runtime import files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
 from schemas.config import DataConfig, TrainConfig
@@ -30,6 +29,7 @@ TRAINING = (
     "pipeline/training",
     "pipeline/evaluation",
     "pipeline/registry/bundle.py",
+    "pipeline/registry/weights.py",
     "pipeline/retrain/dataset.py",
     "pipeline/retrain/warm_start.py",
 )
@@ -99,7 +99,7 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
     earlier = EncodedDays(f"{work}/encoded/days", data, config.seed)
     reused = earlier.find(inputs.train_days, manifest, known) if known and not config.night.reencode else []
     uri = f"{work}/encoded/{store_name(config, manifest, known, reused)}"
-    encoded = store.open_store(uri)
+    encoded = store.open_store(uri, data.features)
     if encoded is None:
         if data.max_bad_share:
             profiler.profile_days(manifest, data, work)  # which refuses too many bad rows, and keeps them in quarantine
@@ -140,7 +140,7 @@ def _encode(
     old = {part.day for part in reused}
     manifest = inputs.manifest.of_days([day for day in inputs.manifest.days if day not in old])
     parts = passes.encode_rows(manifest, vocab, config.data, inputs.split, config.seed, uri)
-    encoded = store.complete(uri, vocab.num_ids, [*reused, *parts])
+    encoded = store.complete(uri, vocab.num_ids, [*reused, *parts], vocab.fingerprint)
     note = f"{encoded.num_rows('train'):,} to train, {encoded.num_rows('test'):,} held out"
     show(Event("encode rows", 1, 1, note + f"; {len(old)} days as they were" * bool(old)))
     return encoded
@@ -157,13 +157,15 @@ def _check_classes(encoded: Store, data: DataConfig, test_days: Sequence[date]) 
 
 
 def best_possible_ne(logs_uri: str, inputs: Inputs) -> float | None:
-    """What the truth of a synthetic log says of its one held-out day."""
+    """What the truth of a synthetic log says of its one held-out day. Raises trusted.Damaged."""
     uri = f"{logs_uri}/truth.json"
     if inputs.split.by_key or len(inputs.test_days) != 1 or not files.exists(uri):
         return None
-    days = {day["date"]: day for day in json.loads(files.read_bytes(uri))["days"]}
-    day = days.get(str(inputs.test_days[0]))
-    return float(day["ne"]) if day else None
+    return trusted.read(uri, _nes_of_truth).get(str(inputs.test_days[0]))
+
+
+def _nes_of_truth(content: bytes) -> dict[str, float]:
+    return {day["date"]: float(day["ne"]) for day in trusted.unsealed(content)["days"]}
 
 
 def identity_of(config: TrainConfig, manifest: Manifest) -> str:

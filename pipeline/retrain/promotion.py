@@ -13,14 +13,12 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
-from pydantic import TypeAdapter
 
 from pipeline.data import logs, quality, store
 from pipeline.data.logs import Manifest
 from pipeline.data.store import Store
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation import gate
-from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.gate import Evidence, Reason, Verdict
 from pipeline.registry import golden, model_uri, versions
 from pipeline.registry.bundle import FORMAT_VERSION, Bundle, Contents, Origin, write_parts
@@ -28,7 +26,7 @@ from pipeline.registry.tags import DECISION, FAILED_RULES, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking
 from pipeline.registry.versions import Version
 from pipeline.retrain.dataset import Inputs
-from pipeline.runtime import files
+from pipeline.runtime import files, trusted
 from pipeline.runtime.lease import Lease, lease
 from pipeline.scoring.held_out import HeldOut, gather, score_held_out
 from pipeline.training import checkpoint
@@ -173,7 +171,7 @@ def write_bundle(
         features=vocabulary.spec,
         stage=stage,
         table=config.table,
-        calibration=TypeAdapter(Calibration).validate_json(layer.read_bytes()) if layer.exists() else None,
+        calibration=trusted.read(str(layer), checkpoint.parse_calibration) if layer.exists() else None,
         origin=origin,
         sha256={},
     )

@@ -1,6 +1,5 @@
 """One retrain, from a click log to a registered model, as a list of calls."""
 
-import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
@@ -17,7 +16,7 @@ from pipeline.retrain import disk, leftovers, promotion, warm_start
 from pipeline.retrain.dataset import Inputs, best_possible_ne, encoded_store, find_inputs, identity_of
 from pipeline.retrain.disk import DiskNeed
 from pipeline.retrain.promotion import Decision, Opponent
-from pipeline.runtime import cluster, files
+from pipeline.runtime import cluster, trusted
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import RATE, Event, Point, Report, Show
 from pipeline.training import results
@@ -95,20 +94,26 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     prepared = prepare(config, find_inputs(config, show), connect(config.mlflow, config.work_uri))
     tracking, identity = prepared.tracking, prepared.inputs.identity
     saved = f"{prepared.run_uri}/{leftovers.SUMMARY}"
-    if tracking.find_finished(identity) and files.exists(saved):
+    finished = trusted.kept(saved, _parse_summary) if tracking.find_finished(identity) else None
+    if finished:
         show(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
-        return TypeAdapter(Summary).validate_json(files.read_bytes(saved))
+        return finished
+    best_possible = best_possible_ne(config.data.logs_uri, prepared.inputs)  # refused, if at all, before it costs
     disk.check(config, prepared.disk_need)
     name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
     with promotion.lease_of(config, f"train {name}") as lease, cluster.connected(config.cluster):
         trainer.check_placement(config.cluster)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
-            summary = _train_and_decide(prepared, run, show, lease)
-    files.write_bytes(saved, json.dumps(asdict(summary)).encode())
+            summary = replace(_train_and_decide(prepared, run, show, lease), best_possible_ne=best_possible)
+    trusted.write(saved, asdict(summary))
     if config.retention.runs is not None:
         with suppress(Exception):  # the retrain is finished: what stays of it goes by `nightjar prune`
             leftovers.drop(prepared.run_uri)
     return summary
+
+
+def _parse_summary(content: bytes) -> Summary:
+    return TypeAdapter(Summary).validate_python(trusted.unsealed(content))
 
 
 def prepare(config: TrainConfig, inputs: Inputs, tracking: Tracking) -> Prepared:
@@ -196,7 +201,7 @@ def _summary(trained: Trained, decision: Decision, run: Retrain) -> Summary:
         held_out_days=tuple(map(str, prepared.inputs.test_days)),
         stages=trained.results,
         best_stage=trained.best.name,
-        best_possible_ne=best_possible_ne(prepared.config.data.logs_uri, prepared.inputs),
+        best_possible_ne=None,
         model_uri=decision.version.uri,
         alias=decision.alias,
         verdict=decision.verdict.reason,

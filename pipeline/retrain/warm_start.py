@@ -12,7 +12,7 @@ from pipeline.registry import model_uri
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.runtime import files
-from pipeline.training import checkpoint
+from pipeline.training import checkpoint, kept
 from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
@@ -55,7 +55,7 @@ def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
     """Each as a published stage, from which the ranks start theirs."""
     for uri, bundle in bundles.items():
         target = checkpoint.stage_uri(run_uri, checkpoint.origin_name(uri))
-        if checkpoint.is_published(target):
+        if kept.stage(target):
             continue
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

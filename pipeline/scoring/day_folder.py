@@ -8,6 +8,7 @@ files one by one while it is replaced, misses a file and never reads one of the 
 name has no `=`: Spark would take it for a partition, and read it in spite of the underscore.
 """
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,8 @@ from pipeline.runtime import files
 from pipeline.runtime.files import SUCCESS
 from schemas.errors import Failure, Refusal
 from schemas.scores import DayScores
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,11 @@ class DayFolder:
         return f"_tmp-{self.day}-"
 
     def holds_scores(self, overwrite: bool) -> bool:
-        """Whether these very scores are there. Raises Refusal for what must not be touched."""
-        found = _read_success(self.uri)
-        if found == self.scores:
-            return True
+        """Whether these very scores are there, whole. Raises Refusal for what must not be touched."""
+        success = _read_success(self.uri)
+        found = success and success.model_copy(update={"sizes": {}})
+        if success and found == self.scores:
+            return self._is_whole(success)
         if found is not None and not overwrite:
             log = "" if found.manifest == self.scores.manifest else ", of a log that has changed since"
             raise Refusal(
@@ -75,6 +79,13 @@ class DayFolder:
             )
         return False
 
+    def _is_whole(self, success: DayScores) -> bool:
+        sizes = _sizes(self.uri)
+        amiss = [name for name, size in success.sizes.items() if sizes.get(name) != size]
+        if amiss:
+            logger.warning("%s/%s is damaged or gone: the day is scored again", self.uri, amiss[0])
+        return not amiss
+
     def missing_parts(self) -> list[int]:
         """Indices of those that no earlier attempt of the same key has written."""
         written = _names(self.waiting_uri)
@@ -86,7 +97,9 @@ class DayFolder:
             raise Failure(
                 f"parts of {self.waiting_uri} are gone: another process scores the same day to {self.out_uri}"
             )
-        files.mark_complete(self.waiting_uri, self.scores.model_dump_json(indent=1).encode())
+        sizes = {name: size for name, size in _sizes(self.waiting_uri).items() if name in self._part_names}
+        success = self.scores.model_copy(update={"sizes": sizes})
+        files.mark_complete(self.waiting_uri, success.model_dump_json(indent=1).encode())
         fs, root = fsspec.core.url_to_fs(self.out_uri)
         fs.invalidate_cache()
         waiting, place = f"{root}/{self._prefix}{self.key}", f"{root}/date={self.day}"
@@ -144,15 +157,20 @@ def _read_success(folder_uri: str) -> DayScores | None:
         return None
     try:
         return DayScores.model_validate_json(files.read_bytes(f"{folder_uri}/{SUCCESS}"))
-    except ValueError:
+    except (ValueError, IsADirectoryError):
         return None
 
 
 def _names(uri: str) -> set[str]:
-    """The names of files and folders, as they are now; none where there is no such folder."""
+    return {*_sizes(uri)}
+
+
+def _sizes(uri: str) -> dict[str, int]:
+    """The names of files and folders, as they are now, and their bytes; none where there is no such folder."""
     fs, path = fsspec.core.url_to_fs(uri)
     fs.invalidate_cache(path)  # of what other processes have written it knows nothing
     try:
-        return {str(found).rstrip("/").rsplit("/", 1)[-1] for found in fs.ls(path, detail=False)}
+        infos = fs.ls(path, detail=True)
     except FileNotFoundError:
-        return set()
+        return {}
+    return {str(info["name"]).rstrip("/").rsplit("/", 1)[-1]: int(info["size"] or 0) for info in infos}

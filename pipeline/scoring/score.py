@@ -30,6 +30,7 @@ SCORING = (
     "pipeline/models",
     "pipeline/evaluation",
     "pipeline/registry/bundle.py",
+    "pipeline/registry/weights.py",
     "pipeline/scoring",
 )
 

@@ -1,6 +1,5 @@
 """A search for the best values of a config's keys: trials of one stage under Ray Tune, judged by validation rows."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from pydantic import TypeAdapter
 from pipeline.registry import sweep_runs
 from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
-from pipeline.runtime import cluster, files, fingerprint
+from pipeline.runtime import cluster, files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
 from pipeline.sweep import outcome, tuning
 from pipeline.sweep.best_config import as_yaml
@@ -41,9 +40,10 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
     identity = _identity(settings, trials, inputs)
     tracking = connect(config.mlflow, config.work_uri)
     uri = f"{config.work_uri}/sweeps/{identity}"
-    if tracking.find_finished(identity) and files.exists(f"{uri}/summary.json"):
+    finished = trusted.kept(f"{uri}/summary.json", _parse_summary) if tracking.find_finished(identity) else None
+    if finished:
         show(Event("this sweep is finished already", 1, 1, f"its results are in {uri}"))
-        return TypeAdapter(Summary).validate_json(files.read_bytes(f"{uri}/summary.json"))
+        return finished
     with cluster.connected(config.cluster):
         store = encoded_store(config, inputs, show)
         task = Task.of(settings.stage, trials, lineage(config, settings.stage)[-1].epochs, store, uri)
@@ -59,10 +59,14 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
             standings.run_out(waiting, f"not within the sweep's {settings.seconds or 0:g} seconds")
             summary = _conclude(standings, tracking.uri, identity, command)
     if len(standings.over) == len(trials):
-        files.write_bytes(f"{uri}/summary.json", json.dumps(asdict(summary)).encode())
+        trusted.write(f"{uri}/summary.json", asdict(summary))
         for folder in ("outcomes", "shared", "trials", "tune"):
             files.remove(f"{uri}/{folder}")
     return summary
+
+
+def _parse_summary(content: bytes) -> Summary:
+    return TypeAdapter(Summary).validate_python(trusted.unsealed(content))
 
 
 def _check_memory(settings: SweepConfig, task: Task) -> None:

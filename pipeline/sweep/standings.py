@@ -1,13 +1,12 @@
 """What has become of each trial so far: shown, recorded in MLflow, and kept for the same sweep's next call."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from pydantic import TypeAdapter
 
 from pipeline.registry.sweep_runs import SweepRuns
-from pipeline.runtime import files
+from pipeline.runtime import files, trusted
 from pipeline.runtime.progress import Event, Show
 from pipeline.sweep.outcome import Outcome
 from pipeline.sweep.task import Task
@@ -51,7 +50,7 @@ class Standings:
         """End a trial that has run to its end, was stopped for good, or would fail in the same way again."""
         outcome = self.outcomes[number]
         self.over.add(number)
-        files.write_bytes(self._kept_at(number), json.dumps(asdict(outcome)).encode())
+        trusted.write(self._kept_at(number), asdict(outcome))
         files.remove(self.task.trial_uri(number))
         self._end(outcome)
 
@@ -70,8 +69,8 @@ class Standings:
         if trial.refusal:
             refusal = trial.refusal
             outcome = Outcome(trial.number, trial.values, failure=f"found {refusal.found}, expected {refusal.expected}")
-        elif files.exists(self._kept_at(trial.number)):
-            outcome = TypeAdapter(Outcome).validate_json(files.read_bytes(self._kept_at(trial.number)))
+        elif kept := trusted.kept(self._kept_at(trial.number), _parse):
+            outcome = kept
         else:
             self.outcomes[trial.number] = Outcome(trial.number, trial.values, self.task.num_looks(trial.number))
             return
@@ -101,3 +100,7 @@ class Standings:
 
     def _kept_at(self, number: int) -> str:
         return f"{self.task.uri}/outcomes/{number}.json"
+
+
+def _parse(content: bytes) -> Outcome:
+    return TypeAdapter(Outcome).validate_python(trusted.unsealed(content))

@@ -18,7 +18,7 @@ from pipeline.runtime.progress import Event, Point, Show
 from pipeline.sweep.standings import Standings
 from pipeline.sweep.task import Task
 from pipeline.sweep.trial import run_trial, train
-from pipeline.training import checkpoint
+from pipeline.training import kept
 from pipeline.training.checkpoint import stage_uri
 from pipeline.training.rank import Rank
 from schemas.errors import INTERRUPTED, Failure
@@ -40,7 +40,7 @@ def train_all(settings: SweepConfig, standings: Standings, numbers: Sequence[int
 
 
 def _train_shared(task: Task, show: Show) -> None:
-    if not task.shared or checkpoint.is_published(stage_uri(task.shared_uri, task.shared[-1].name)):
+    if all([kept.stage(stage_uri(task.shared_uri, stage.name)) for stage in task.shared]):
         return
     name = f"train {', '.join(stage.name for stage in task.shared)} for all trials"
     show(Event(name, 0, 1))

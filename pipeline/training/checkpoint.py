@@ -5,7 +5,6 @@ table-0-of-1.safetensors     the table, or one such file for each rank that hold
 progress.json                how far it is
 """
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,12 +16,14 @@ from typing import Any
 import fsspec
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.embedding.table import CHUNK_ROWS, Shard, Table
+from pipeline.evaluation.calibration import CALIBRATION as CALIBRATION_LAYER
+from pipeline.evaluation.calibration import Isotonic, Platt
 from pipeline.models import CTRModel
-from pipeline.runtime import files
+from pipeline.runtime import files, trusted
+from pipeline.training import tensor_files
 from schemas.stage import ORIGIN
 
 TENSORS = "state.safetensors"
@@ -81,7 +82,7 @@ def save_table(table: Table, folder: Path) -> None:
     tensors = {"rows": table.rows, "accumulators": table.accumulators}
     if table.moments is not None:
         tensors["moments"] = table.moments
-    save_file({name: values.cpu() for name, values in tensors.items()}, folder / _table_file(table.shard))
+    tensor_files.save({name: values.cpu() for name, values in tensors.items()}, folder / _table_file(table.shard))
 
 
 def save_origin(name: str, table: Table, model: CTRModel, folder: Path) -> None:
@@ -109,13 +110,13 @@ def _write(
     table: Table,
     optimizer_scalars: Mapping[str, Any] | None = None,
 ) -> None:
-    save_file({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, folder / TENSORS)
+    tensor_files.save({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, folder / TENSORS)
     saved = {
         "progress": asdict(progress),
         "optimizer": optimizer_scalars or {},
         "table": {"scale": table.scale, "num_shards": table.shard.count},
     }
-    (folder / PROGRESS).write_text(json.dumps(saved, indent=1), encoding="utf-8")
+    (folder / PROGRESS).write_bytes(trusted.sealed(saved))
 
 
 def restore(state: StageState, folder: Path) -> None:
@@ -135,9 +136,10 @@ def load_table(table: Table, folder: Path, names: Sequence[str] = ("rows", "accu
     """Copy what is saved of the ids that `table` holds, from however many shards; later ids keep their fresh rows."""
     saved, own = _read(folder)["table"], table.shard
     table.scale = saved["scale"]
-    for shard in _shards(saved):
+    for shard in _shards(saved["num_shards"]):
         if shard.count == own.count and shard.index != own.index:
             continue
+        tensor_files.check(str(folder / _table_file(shard)))
         with safe_open(folder / _table_file(shard), framework="pt") as file:
             for name in set(names) & set(file.keys()):
                 target, values = getattr(table, name), file.get_slice(name)
@@ -157,7 +159,7 @@ def _copy_own(target: Tensor, own: Shard, values: Any, shard: Shard) -> None:
 def deviation_of_v(folder: Path) -> float:
     """Root mean square of v over the saved rows that were ever trained on, of all shards; 0.0 where none was."""
     squares, count = 0.0, 0
-    for shard in _shards(_read(folder)["table"]):
+    for shard in _shards(_read(folder)["table"]["num_shards"]):
         with safe_open(folder / _table_file(shard), framework="pt") as file:
             rows, accumulators = file.get_slice("rows"), file.get_slice("accumulators")
             for start in range(0, rows.get_shape()[0], CHUNK_ROWS):
@@ -169,12 +171,12 @@ def deviation_of_v(folder: Path) -> float:
 
 def load_dense(folder: Path) -> dict[str, Tensor]:
     """The model's tensors under `model.`, the optimizer's under `optimizer.`."""
-    return dict(load_file(folder / TENSORS))
+    return tensor_files.load(folder / TENSORS)
 
 
 def load_tensors(folder: Path) -> dict[str, Tensor]:
     """The model's tensors under `model.`, and the whole table's `table.rows` and `table.accumulators`."""
-    tables = [load_file(folder / _table_file(shard)) for shard in _shards(_read(folder)["table"])]
+    tables = [tensor_files.load(folder / _table_file(shard)) for shard in _shards(_read(folder)["table"]["num_shards"])]
     tensors = {name: value for name, value in load_dense(folder).items() if name.startswith("model.")}
     for name in ("rows", "accumulators"):
         tensors[f"table.{name}"] = _interleaved([table[name] for table in tables])
@@ -191,12 +193,27 @@ def _interleaved(parts: list[Tensor]) -> Tensor:
 
 
 def read_progress(folder: Path) -> Progress:
-    return parse_progress((folder / PROGRESS).read_bytes())
+    """Raises trusted.Damaged."""
+    return trusted.read(str(folder / PROGRESS), parse_progress)
 
 
 def parse_progress(content: bytes) -> Progress:
     """What a file called PROGRESS says of its stage."""
-    return Progress(**json.loads(content)["progress"])
+    return Progress(**trusted.unsealed(content)["progress"])
+
+
+def parse_calibration(content: bytes) -> Platt | Isotonic:
+    return CALIBRATION_LAYER.validate_python(trusted.unsealed(content))
+
+
+def parse_num_shards(content: bytes) -> int:
+    """How many files its table is saved in."""
+    return int(trusted.unsealed(content)["table"]["num_shards"])
+
+
+def state_files(num_shards: int) -> set[str]:
+    """Names of what all ranks together have saved of a stage's state."""
+    return {name for shard in _shards(num_shards) for name in own_files(shard)}
 
 
 def stage_uri(run_uri: str, name: str) -> str:
@@ -229,7 +246,7 @@ def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:
 
 def publish(uri: str) -> None:
     """Say that all ranks have put their parts there."""
-    files.mark_complete(uri)
+    trusted.mark_complete(uri)
 
 
 def is_published(uri: str) -> bool:
@@ -237,12 +254,11 @@ def is_published(uri: str) -> bool:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    saved: dict[str, Any] = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-    return saved
+    return trusted.read(str(folder / PROGRESS), trusted.unsealed)
 
 
-def _shards(saved: dict[str, Any]) -> list[Shard]:
-    return [Shard(index, saved["num_shards"]) for index in range(saved["num_shards"])]
+def _shards(count: int) -> list[Shard]:
+    return [Shard(index, count) for index in range(count)]
 
 
 def _table_file(shard: Shard) -> str:

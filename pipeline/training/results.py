@@ -12,7 +12,7 @@ from pipeline.data.windows import local_windows
 from pipeline.evaluation.bootstrap import Bootstrap, compare
 from pipeline.evaluation.lift import Lift, rows_to_reach
 from pipeline.evaluation.metrics import Sums
-from pipeline.runtime import files
+from pipeline.runtime import files, trusted
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, stage_uri
 from schemas.stage import StageConfig
@@ -20,12 +20,12 @@ from schemas.stage import StageConfig
 
 def progress(run_uri: str, stage: str) -> Progress:
     """Where the stage ended; its results among it."""
-    return checkpoint.parse_progress(files.read_bytes(f"{stage_uri(run_uri, stage)}/{checkpoint.PROGRESS}"))
+    return trusted.read(f"{stage_uri(run_uri, stage)}/{checkpoint.PROGRESS}", checkpoint.parse_progress)
 
 
 def held_out_sums(run_uri: str, stage: str) -> Sums:
     """The sums that the stage's logits over all held-out rows add up to."""
-    return Sums.from_bytes(files.read_bytes(f"{stage_uri(run_uri, stage)}/{checkpoint.HELD_OUT_SUMS}"))
+    return trusted.read(f"{stage_uri(run_uri, stage)}/{checkpoint.HELD_OUT_SUMS}", Sums.from_bytes)
 
 
 def held_out_logits(run_uri: str, stage: str) -> NDArray[np.float32]:
@@ -34,9 +34,13 @@ def held_out_logits(run_uri: str, stage: str) -> NDArray[np.float32]:
     of_group: dict[int, NDArray[np.float32]] = {}
     for name in files.names(uri):
         if name.startswith(checkpoint.HELD_OUT_LOGITS):
-            with np.load(io.BytesIO(files.read_bytes(f"{uri}/{name}"))) as arrays:
-                of_group |= {int(number): arrays[number] for number in arrays.files}
+            of_group |= trusted.read(f"{uri}/{name}", _logits_of_groups)
     return np.concatenate([of_group[number] for number in sorted(of_group)])
+
+
+def _logits_of_groups(npz: bytes) -> dict[int, NDArray[np.float32]]:
+    with np.load(io.BytesIO(npz)) as arrays:
+        return {int(number): arrays[number] for number in arrays.files}
 
 
 def lifts(run_uri: str, stages: Sequence[StageConfig], store: Store, num_fields: int, seed: int) -> dict[str, Lift]:

@@ -24,6 +24,7 @@ from pipeline.embedding.sharding import place
 from pipeline.evaluation import calibration
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.metrics import Sums
+from pipeline.runtime import trusted
 from pipeline.runtime.progress import Point, Report
 from pipeline.training import checkpoint, collectives, initialize, loop, pretrain_layers
 from pipeline.training.checkpoint import StageState
@@ -151,7 +152,7 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
     if rank.index == 0:
         extra[checkpoint.HELD_OUT_SUMS] = sums.to_bytes()
         if layer:
-            extra[checkpoint.CALIBRATION] = layer.model_dump_json().encode()
+            extra[checkpoint.CALIBRATION] = trusted.sealed(layer.model_dump(mode="json"))
     checkpoint.put(state if has_a_part(rank, state) else None, extra, uri)
     if rank.count > 1:
         dist.barrier()

@@ -67,11 +67,11 @@ def test_days_are_found_under_the_vocabulary_that_theirs_has_grown_into(earlier,
         assert {part.home_uri for part in found} == {encoded.uri}
 
 
-def test_a_part_lies_in_the_store_that_encoded_it(earlier, encoded, manifest, vocab, tmp_path):
+def test_a_part_lies_in_the_store_that_encoded_it(earlier, encoded, manifest, vocab, spec, tmp_path):
     earlier.keep(encoded, manifest, vocab)
     new = StoredPart("train", DAYS[2], 0, 8, 2)
     tonight = store.complete(f"{tmp_path}/tonight", vocab.num_ids, [*earlier.find(DAYS[:1], manifest, vocab), new])
-    uris = [tonight.uri_of(part) for part in store.open_store(tonight.uri).of_split("train")]
+    uris = [tonight.uri_of(part) for part in store.open_store(tonight.uri, spec).of_split("train")]
     assert uris == [
         f"{encoded.uri}/train/date=2026-11-01/part-0000.parquet",
         f"{tonight.uri}/train/date=2026-11-03/part-0000.parquet",

@@ -102,6 +102,23 @@ def test_fewer_rows_than_the_footer_promises_are_refused_and_not_taken_for_all(t
         list(logs.read_part(Part(FIRST, 0, ((path.as_uri(), 0),)), ["tags"]))
 
 
+def test_a_bit_that_changed_in_a_page_is_refused_with_its_row_group_where_the_page_has_a_checksum(logs_uri, spec):
+    path = Path(logs_uri) / f"date={FIRST}" / "part-0.parquet"
+    how = {"compression": "none", "use_dictionary": False, "row_group_size": 4}
+    for has_checksums in (False, True):
+        pq.write_table(click_rows(), path, write_page_checksum=has_checksums, **how)
+        content = bytearray(path.read_bytes())
+        of_price = pq.ParquetFile(path).metadata.row_group(1).column(6)
+        content[of_price.data_page_offset + of_price.total_compressed_size - 3] ^= 1
+        path.write_bytes(bytes(content))
+        (part,) = logs.find(logs_uri, [FIRST], spec).parts(100)
+        if not has_checksums:
+            assert len(list(logs.read_part(part, spec.columns))) == 2, "nobody can tell"
+            continue
+        with pytest.raises(Refusal, match=r"CRC checksum[\s\S]*part-0\.parquet, row group 1"):
+            list(logs.read_part(part, spec.columns))
+
+
 def test_a_day_that_is_not_there_is_refused(logs_uri, spec):
     with pytest.raises(Refusal, match="no such day"):
         logs.find(logs_uri, [date(2026, 12, 24)], spec)

@@ -115,7 +115,7 @@ def test_a_log_on_s3_is_counted_encoded_and_fed_as_one_on_disk(logs_uri, spec, t
     on_s3, vocab_of_s3 = encode(f"{bucket}/logs", spec, f"{bucket}/store", BY_DATE)
     assert vocab_of_s3.fingerprint == vocab.fingerprint
     assert set(on_s3.parts) == set(on_disk.parts)
-    assert store.open_store(on_s3.uri) is not None
+    assert store.open_store(on_s3.uri, spec) is not None
     for part in on_disk.parts:
         assert files.read_bytes(f"{on_s3.uri}/{part.path}") == files.read_bytes(f"{on_disk.uri}/{part.path}")
     fed = Rows.concatenate(list(feed.windows(feed.dataset(on_s3, "train").iterator(), len(spec.fields))))

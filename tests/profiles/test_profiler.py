@@ -1,6 +1,7 @@
 from datetime import date
 from pathlib import Path
 
+import damage
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
+DAY = date(2026, 11, 1)
 BAD = [5, 7, 300]  # rows of the second day
 
 
@@ -107,6 +109,20 @@ def test_a_profiled_day_is_not_read_again_whatever_the_vocabulary(log, spec, tmp
         for profile in profiles(manifest, spec, tmp_path, known=known):
             of_fields = [profile.fields[name].unseen_share for name in ("user", "site", "tags", "views", "age")]
             assert of_fields == [unseen, None, unseen, unseen, None]
+
+
+def test_a_damaged_profile_or_its_counts_are_made_again_from_the_log(log, spec, tmp_path, caplog):
+    manifest = find(log, spec).of_days([DAY])
+    known = vocabulary.build(spec, vocabulary.count(pq.read_table(log / "date=2026-11-02", partitioning=None), spec))
+    expected = profiles(manifest, spec, tmp_path, known=known)
+    for path in damage.files_below(tmp_path / "profiles"):
+        for kind in damage.kinds_of(tmp_path / "profiles" / path):
+            damage.KINDS[kind](tmp_path / "profiles" / path)
+            assert profiles(manifest, spec, tmp_path, known=known) == expected, f"{path}, {kind}"
+    told = len(caplog.records)
+    assert profiles(manifest, spec, tmp_path, known=known) == expected
+    assert len(caplog.records) == told > 10
+    assert "is made again" in caplog.text
 
 
 def test_a_day_with_too_many_bad_rows_is_refused_each_time_and_they_are_kept(log, spec, tmp_path):

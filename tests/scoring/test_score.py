@@ -1,10 +1,12 @@
 import contextlib
 import io
 import re
+import shutil
 import threading
 from datetime import date
 from pathlib import Path
 
+import damage
 import fsspec
 import numpy as np
 import pyarrow as pa
@@ -165,6 +167,30 @@ def test_the_same_again_writes_nothing(bundle, logs_uri, out):
     assert score(bundle, logs_uri, DAYS[:1], out) == 1000
     assert score(bundle, logs_uri, DAYS[:1], out, overwrite=True) == 1000
     assert listing(out) == before
+
+
+def test_a_complete_day_of_which_a_part_is_damaged_is_scored_again(bundle, logs_uri, tmp_path, caplog):
+    out = str(tmp_path / "out")
+    score(bundle, logs_uri, DAYS[:1], out)
+    expected = scores_of(out, DAYS[0])
+    for kind in ("removed", "cut", "a-folder"):
+        part = min(Path(out).glob("date=*/part-*"))
+        damage.KINDS[kind](part)
+        score(bundle, logs_uri, DAYS[:1], out)
+        assert scores_of(out, DAYS[0]).equals(expected)
+        assert f"{part.name} is damaged or gone: the day is scored again" in caplog.text
+
+
+def test_a_damaged_success_of_scores_is_refused_and_no_part_is_touched(bundle, logs_uri, tmp_path):
+    score(bundle, logs_uri, DAYS[:1], str(tmp_path / "out"))
+    folder = tmp_path / f"out/date={DAYS[0]}"
+    for kind in sorted({*damage.KINDS} - {"removed", "another-version", "flipped"}):
+        damaged = shutil.copytree(folder, tmp_path / kind / folder.name)
+        damage.KINDS[kind](damaged / "_SUCCESS")
+        before = listing(str(tmp_path / kind))
+        with pytest.raises(Refusal, match="complete scores"):
+            score(bundle, logs_uri, DAYS[:1], str(tmp_path / kind))
+        assert listing(str(tmp_path / kind)) == before
 
 
 def test_another_model_is_refused_and_overwrites_when_told_to(bundle, other_bundle, logs_uri, out):

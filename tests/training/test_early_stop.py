@@ -252,7 +252,7 @@ def test_published_logits_are_those_of_the_calibration_fitted_to_the_validation_
     rank = Rank(whole.config.model_copy(update={"calibration": "platt"}), whole.store, str(tmp_path))
     local.run_stage(rank, stage, lambda point: None)
     folder, validation, held_out = published(rank, stage), splits["validation"], splits["test"]
-    layer = calibration.CALIBRATION.validate_json((folder / checkpoint.CALIBRATION).read_bytes())
+    layer = checkpoint.parse_calibration((folder / checkpoint.CALIBRATION).read_bytes())
     fitted = calibration.fit("platt", fm_logits(folder, validation), validation.labels)
     assert (layer.slope, layer.intercept) == pytest.approx((fitted.slope, fitted.intercept), rel=1e-4)
     assert layer.slope < 0.9, "what has learnt the training rows by heart is too sure"

@@ -14,9 +14,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.data import feed
 from pipeline.runtime.progress import RATE, Point, Report
-from pipeline.training import local, memory
+from pipeline.training import kept, local, memory
+from pipeline.training.checkpoint import stage_uri
 from pipeline.training.memory import Node
-from pipeline.training.on_ray import worker
+from pipeline.training.on_ray import snapshot, worker
 from pipeline.training.on_ray.progress import Board, Posting, watched
 from pipeline.training.on_ray.worker import Job
 from pipeline.training.rank import Rank
@@ -37,6 +38,8 @@ def fit(job: Job, show: Report) -> dict[str, str]:
     when a rank fails more often than the config allows. Ray Train keeps its own records in the run's folder too, and
     resumes from them what was interrupted; what diverged would do so again.
     """
+    for stage in job.config.plan:
+        kept.stage(stage_uri(job.run_uri, stage.name))  # a damaged one is dropped before a rank takes it for finished
     failures = _fit_here(job, show) if job.config.cluster.num_workers == 0 else _fit_by_ray(job, show)
     if len(failures) == len(job.config.plan):
         first = next(iter(failures.values()))
@@ -60,6 +63,7 @@ def _fit_by_ray(job: Job, show: Report) -> dict[str, str]:
     config = job.config
     storage_uri, _, run_name = job.run_uri.rpartition("/")
     os.environ.setdefault(*POLL_SECONDS)
+    snapshot.drop_damaged(job.run_uri)
     board = ray.remote(num_cpus=0)(Board).remote()
     trainer = TorchTrainer(
         worker.run,

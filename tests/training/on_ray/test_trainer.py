@@ -1,9 +1,11 @@
 import os
 import re
+import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+import damage
 import pytest
 from click_logs import SPEC, write_random_log
 
@@ -13,7 +15,7 @@ from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
 from pipeline.runtime.progress import Point
 from pipeline.training import checkpoint
-from pipeline.training.on_ray import trainer
+from pipeline.training.on_ray import snapshot, trainer
 from pipeline.training.on_ray.worker import Job
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.errors import Failure, Refusal
@@ -104,6 +106,36 @@ def test_a_killed_worker_costs_time_but_not_one_bit(config, whole_run, tmp_path)
     resumed = train(config, tmp_path / "run", KillOnce(marker))
     assert marker.exists()
     assert resumed == whole_run[1]
+
+
+def test_what_ray_keeps_of_a_job_is_gone_on_from_where_it_is_whole_and_dropped_where_it_is_damaged(
+    whole_run, tmp_path, caplog
+):
+    run = tmp_path / "run"
+    shutil.copytree(whole_run[0], run)
+    snapshot.drop_damaged(str(run))
+    assert not caplog.records
+    left = [path for path in damage.files_below(run) if path.parts[0].startswith("checkpoint_")]
+    assert len(left) == 4, "the snapshot, the table, the layers and how far they are"
+    for path in left:
+        for kind in {*damage.kinds_of(run / path)} - ({"flipped"} if path.name == snapshot.SNAPSHOT else set()):
+            copy = tmp_path / "copy"
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(run, copy, ignore=shutil.ignore_patterns("stages"))
+            damage.KINDS[kind](copy / path)
+            snapshot.drop_damaged(str(copy))
+            assert not (copy / snapshot.SNAPSHOT).exists(), f"{path}, {kind}"
+    snapshot.drop_damaged(str(copy))
+
+
+@pytest.mark.skipif(not os.environ.get("NIGHTJAR_DAMAGE"), reason="a whole job, to be asked for by NIGHTJAR_DAMAGE=all")
+def test_a_job_whose_last_checkpoint_is_damaged_begins_anew_and_comes_to_the_same(config, whole_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole_run[0], run)
+    shutil.rmtree(run / "stages" / "deepfm")
+    for progress in run.glob("checkpoint_*/progress.json"):
+        damage.KINDS["flipped"](progress)
+    assert train(config, run, KillOnce()) == whole_run[1]
 
 
 def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing():
