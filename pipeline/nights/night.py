@@ -33,8 +33,8 @@ def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = Fal
     begun, Busy where another night is at work on the same model, Stopped where the day's data breaks its bounds.
     Whatever it raises, the champion that served before still serves.
     """
+    days = choose_days(config, day)  # before MLflow's database is made, which a refused log has no use for
     tracking = connect(config.mlflow, config.work_uri)
-    days = choose_days(config, day)
     before = over.find(config, days)
     if before and not before.rewritten and not (again and before.night.key != days.key):
         note = "; ".join(filter(None, [before.night.verdict, before.words]))
