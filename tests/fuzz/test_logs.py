@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import several
+from examples import damages, several
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -292,37 +292,6 @@ def test_any_types_and_values_are_read_as_in_plain_types_or_refused(log, options
         assert isinstance(found, Rows), f"{log.written.schema}\n{found}"
         write(log.plain, plain, {"row_group_size": options["row_group_size"]})
         assert as_lists_of_numbers(found) == as_lists_of_numbers(read(plain))
-
-
-DAMAGES = ["emptied", "cut", "flipped", "zeroed", "doubled", "swapped"]
-
-
-@st.composite
-def damages(draw: st.DrawFn) -> Callable[[bytes], bytes]:
-    kind, places = (
-        draw(st.sampled_from(DAMAGES)),
-        draw(st.lists(st.floats(0, 1, exclude_max=True), min_size=2, max_size=2)),
-    )
-    bit, length = draw(st.integers(0, 7)), draw(st.sampled_from([1, 2, 8, 100]))
-
-    def damage(content: bytes) -> bytes:
-        first, second = (int(place * len(content)) for place in places)
-        match kind:
-            case "emptied":
-                return b""
-            case "cut":
-                return content[:first]
-            case "flipped":
-                return content[:first] + bytes([content[first] ^ (1 << bit)]) + content[first + 1 :]
-            case "zeroed":
-                return (content[:first] + bytes(length))[: len(content)] + content[first + length :]
-            case "doubled":
-                return content[:first] + content[first : first + length] + content[first:]
-            case _:
-                start, end = min(first, second), max(first, second)
-                return content[end:] + content[start:end] + content[:start]
-
-    return damage
 
 
 @several()
