@@ -73,6 +73,7 @@ def test_a_better_model_is_clearly_below_in_log_loss_and_ne_and_above_in_auc():
     assert found["auc"].low > 0
 
 
+@pytest.mark.slow
 def test_of_equally_good_models_neither_is_clearly_better():
     # 95 % intervals of 20 seeds: 16 or more hold 0, but for one time in 400.
     found = [of(compare(*two_models(2_000, seed), draws=Bootstrap(100, seed))) for seed in range(20)]
@@ -119,6 +120,7 @@ def test_a_whole_weight_counts_a_row_that_many_times():
         assert interval.estimate == pytest.approx(repeated[name].estimate), name
 
 
+@pytest.mark.slow
 def test_rows_drawn_in_groups_give_about_the_intervals_of_rows_drawn_alone(monkeypatch: pytest.MonkeyPatch):
     rows = two_models(10_003, seed=13, base_noise=0.6)
     alone = of(compare(*rows, draws=Bootstrap(600)))

@@ -151,7 +151,7 @@ AROUND_A_SWEEP = {RUNTIME, LOCATIONS, REDACTION, *LOADING, "pipeline.profiles", 
         (
             "pipeline.sweep.search",
             (*TRAINING, *SEARCHING),
-            {RUNTIME, LOCATIONS, REDACTION, *LOADING, "pipeline.profiles", "pipeline.registry"},
+            AROUND_A_SWEEP,
         ),
         ("pipeline.scoring.score", SCORING, {RUNTIME, LOCATIONS}),
         ("pipeline.profiles.profiler", PROFILING, {RUNTIME, LOCATIONS}),

@@ -324,6 +324,7 @@ def test_a_longer_lease_than_ones_own_is_waited_for(folder):
         assert refused.value.expires.timestamp() == 1_800_086_400
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_on_s3_who_comes_second_is_refused_and_an_expired_one_followed(bucket):
     clock, folder = Clock(), f"{bucket}/lease"
