@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +240,14 @@ def test_ctrl_c_kills_the_run_and_the_same_command_goes_on(folder, ray_address):
     assert (run_folder / "stages" / "fm" / "_SUCCESS").exists(), "the finished stage is kept"
 
 
+def answer(url: str, body: bytes | None = None, **headers: str) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answered:
+            return int(answered.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
 def test_the_pages_are_served_to_this_machine_only(folder, trained):
     port = free_port()
     with running(["jobs", "ui", "--port", str(port)], port, folder) as url:
@@ -245,6 +255,11 @@ def test_the_pages_are_served_to_this_machine_only(folder, trained):
         listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
         addresses = {line.split()[1].split(":")[0] for line in listening.splitlines() if f":{port:04X} 0" in line}
         assert addresses == {"0100007F"}, "127.0.0.1 and no other"
+        search, create = (f"{url}/api/2.0/mlflow/experiments/{verb}" for verb in ("search?max_results=1", "create"))
+        assert answer(search, Host=f"localhost:{port}") == 200
+        assert answer(search, Host="evil.example") == 403, "a name that somebody has pointed to this machine"
+        of_another_page = {"Origin": "http://evil.example", "Content-Type": "application/json"}
+        assert answer(create, b'{"name": "theirs"}', **of_another_page) == 403
         commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
         ours = [command for command in commands if str(port).encode() in command]
         assert ours
