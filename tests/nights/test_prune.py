@@ -28,7 +28,7 @@ class Both:
     whole: NightFolder
     pruned: NightFolder
     fails_to_tidy_up: Done
-    """The night in the first, beside a store of which nobody can tell what it holds."""
+    """The night in the first, beside a store whose listing is gone, and a folder that is of no day."""
     would_go: Done
     done: Done
 
@@ -36,11 +36,13 @@ class Both:
 @pytest.fixture(scope="module")
 def both(three, tmp_path_factory) -> Both:
     whole, pruned = (three.folder.copy(tmp_path_factory.mktemp(name)) for name in ("whole", "pruned"))
-    broken = whole.path / "work/encoded/broken"
-    broken.mkdir()
+    broken, of_no_day = (whole.path / "work" / name for name in ("encoded/broken", "quarantine/date=tomorrow"))
+    for folder in (broken, of_no_day):
+        folder.mkdir(parents=True)
     (broken / "_SUCCESS").touch()
     fails = whole.night(5, **WINDOW, **NOTHING_GOES)
-    shutil.rmtree(broken)
+    for folder in (broken, of_no_day):
+        shutil.rmtree(folder)
     pruned.night(5, **WINDOW, **NOTHING_GOES)
     would_go = pruned.run("prune", "--dry-run", **WINDOW, **ALL_GOES)
     done = pruned.run("prune", **WINDOW, **ALL_GOES)
@@ -124,7 +126,8 @@ def test_what_cannot_be_removed_fails_no_night_and_is_told(both):
     assert both.fails_to_tidy_up.exit_code == 0
     (line,) = (line for line in both.fails_to_tidy_up.stderr.splitlines() if line.startswith("tidy up done"))
     assert "0.0 MB of 0 things gone; then: " in line
-    assert "parts.json" in line
+    assert "'tomorrow'" in line
+    assert "parts.json" not in line, "what is damaged counts as cut short"
     assert both.whole.record(5).outcome == "promoted"
 
 

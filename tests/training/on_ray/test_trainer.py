@@ -10,6 +10,7 @@ import pytest
 from click_logs import SPEC, write_random_log
 
 from pipeline.data.store import Store
+from pipeline.registry.client import as_markdown
 from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
@@ -161,7 +162,7 @@ def test_a_stage_that_diverges_is_named_and_the_others_go_on(config, tmp_path, m
         "wild": "FAILED",
         "deepfm": "FINISHED",
     }
-    assert runs["wild"].data.tags["mlflow.note.content"] == summary.failures["wild"]
+    assert runs["wild"].data.tags["mlflow.note.content"] == as_markdown(summary.failures["wild"])
     assert (parent.info.status, parent.data.tags["nightjar.outcome"]) == ("FINISHED", "partial")
 
 
