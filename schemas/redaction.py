@@ -25,7 +25,7 @@ _KEYS = re.compile(
     re.IGNORECASE,
 )
 _VARIABLES = re.compile(rf"(?:{_NAMES}|connection_string)(?!.*_(?:file|path|dir|id|uri|url)$)", re.IGNORECASE)
-
+_FOLDERS = {"PWD", "OLDPWD"}  # of the shell: where it stands and stood
 _SIGNS = re.compile("[/?#@]")
 
 _told: set[str] = set()
@@ -124,7 +124,7 @@ def _pieces(user: str) -> Iterator[str]:
 
 def _of_environment() -> Iterator[str]:
     for name, value in os.environ.items():
-        if _is_long(value) and _VARIABLES.search(name):
+        if _is_long(value) and _VARIABLES.search(name) and name not in _FOLDERS:
             yield from (value, quote(value, safe=""))
 
 

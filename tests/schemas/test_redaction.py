@@ -50,6 +50,14 @@ def test_secrets_of_the_environment_are_left_out_wherever_they_stand(monkeypatch
     assert redacted(text) == "tried ***, *** and *** of /var/run/token, in short"
 
 
+def test_the_folder_that_the_shell_stands_in_is_no_secret_though_its_variable_is_called_like_one(monkeypatch):
+    monkeypatch.setenv("PWD", "/home/ann/clicks")
+    monkeypatch.setenv("OLDPWD", "/home/ann/models")
+    monkeypatch.setenv("DB_PWD", "correct-horse-7")
+    text = "/home/ann/clicks/.nightjar and /home/ann/models, by correct-horse-7"
+    assert redacted(text) == "/home/ann/clicks/.nightjar and /home/ann/models, by ***"
+
+
 def test_the_password_of_a_uri_that_was_told_is_left_out_without_its_uri_too():
     redaction.remember('db://user:a b"c%2F9d@host/db')
     redaction.remember("db://nightjar:nightjar@host/db")
