@@ -16,7 +16,8 @@ from schemas.redaction import redacted
 
 MAX_PARAM_CHARACTERS = 6000  # a limit of MLflow's API
 _INDENTED = re.compile(r"^[^\S\n]+", re.MULTILINE)  # lines of code
-_MARKS = re.compile(r"[\\`*_{}\[\]|#~>]|^[-+=]", re.MULTILINE)
+# An underscore within a word is none.
+_MARKS = re.compile(r"[\\`*{}\[\]|#~>]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|^[-+=]", re.MULTILINE)
 _LIST = re.compile(r"^(\d+)([.)])", re.MULTILINE)
 
 
