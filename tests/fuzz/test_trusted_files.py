@@ -24,6 +24,7 @@ from six_days import config_of
 from pipeline.data import logs, store, vocabulary
 from pipeline.data.encode import Encoder
 from pipeline.data.encoded_days import EncodedDays
+from pipeline.data.logs import Manifest
 from pipeline.data.store import StoredPart
 from pipeline.data.windows import local_windows
 from pipeline.evaluation.metrics import Sums
@@ -101,11 +102,13 @@ def of_record(folder: Path) -> Trusted:
     return Trusted(folder, read)
 
 
+def of_log(folder: Path) -> tuple[DataConfig, Manifest]:
+    write_day(folder, DAY, click_rows())
+    return DataConfig(logs_uri=str(folder), features=SPEC_READ), logs.find(str(folder), [DAY], SPEC_READ)
+
+
 def of_profile(folder: Path) -> Trusted:
-    log = folder.parent / "logs"
-    write_day(log, DAY, click_rows())
-    data = DataConfig(logs_uri=str(log), features=SPEC_READ)
-    manifest = logs.find(str(log), [DAY], SPEC_READ)
+    data, manifest = of_log(folder.parent / "logs")
     known = vocabulary.build(SPEC_READ, vocabulary.count(click_rows().slice(0, 2), SPEC_READ))
 
     def read(copy: Path) -> Any:
@@ -116,10 +119,7 @@ def of_profile(folder: Path) -> Trusted:
 
 
 def of_encoded_days(folder: Path) -> Trusted:
-    log = folder.parent / "logs"
-    write_day(log, DAY, click_rows())
-    data = DataConfig(logs_uri=str(log), features=SPEC_READ)
-    manifest = logs.find(str(log), [DAY], SPEC_READ)
+    data, manifest = of_log(folder.parent / "logs")
     known = vocabulary.build(SPEC_READ, vocabulary.count(click_rows(), SPEC_READ))
     home = store.complete(str(folder.parent / "home"), known.num_ids, [StoredPart("train", DAY, 0, 8, 2)])
     EncodedDays(str(folder / "days"), data, 0).keep(home, manifest, known)
