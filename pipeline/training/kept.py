@@ -13,8 +13,9 @@ from pipeline.training.early_stop import BEST
 
 
 def stage(uri: str) -> bool:
-    """Whether a finished stage is published there. Cost: that of reading it all."""
+    """Whether a finished stage is published there; if not, the place is empty then. Cost: that of reading it all."""
     if not checkpoint.is_published(uri):
+        files.remove(uri)  # of an attempt that was cut short, perhaps of other ranks, or of a run that is over
         return False
     try:
         trusted.require_whole(uri)

@@ -52,6 +52,14 @@ def test_a_published_stage_is_kept_as_it_is(published):
     assert {path.name: path.read_bytes() for path in published.iterdir()} == before
 
 
+def test_what_an_attempt_that_was_cut_short_has_left_is_no_part_of_the_next(published, tmp_path):
+    left = shutil.copytree(published, tmp_path / "stage")
+    (left / "_SUCCESS").unlink()
+    damage.KINDS["a-folder"](left / checkpoint.PROGRESS)
+    assert not kept.stage(str(left))
+    assert not left.exists()
+
+
 def test_a_published_stage_with_any_damaged_file_is_dropped_to_be_trained_again(published, tmp_path, caplog):
     names = sorted(path.name for path in published.iterdir())
     assert len(names) == 7
