@@ -1,5 +1,6 @@
 """From a YAML file and overrides of its keys to a checked config, whose locations are absolute."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,9 @@ def load(config_class: type[Config], path: Path, overrides: Sequence[str] = ()) 
     `data.features` may be the path of a FeatureSpec. A list's element is named by its position or by its `name`:
     `stages.fnn.epochs=2`.
     """
-    tree = read_yaml(path.expanduser())
-    resolve(tree, config_class, path.expanduser().absolute().parent, with_defaults=True)
+    file = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own raises for the home of nobody)
+    tree = read_yaml(file)
+    resolve(tree, config_class, file.absolute().parent, with_defaults=True)
     for override in overrides:
         _apply(tree, override)
     resolve(tree, config_class, Path.cwd())

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import Refusal
-from schemas.loading import read_yaml
+from schemas.loading import load, read_yaml
+from schemas.sweep import SweepConfig
 
 LAUGHS = "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60))])
 DEEPENING = "\n".join(["a0: &a0 [x]", *(f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, 2000))])
@@ -84,6 +85,12 @@ def test_a_file_that_holds_no_mapping_is_refused_by_name(tmp_path, content, foun
 def test_a_path_that_cannot_be_is_refused(tmp_path, name):
     with pytest.raises(Refusal, match="cannot be read"):
         read_yaml(tmp_path / name)
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/train.yaml", "~0"])
+def test_a_path_in_the_home_of_nobody_is_refused(path):
+    with pytest.raises(Refusal, match="cannot be read"):
+        load(SweepConfig, Path(path))
 
 
 def test_a_byte_order_mark_before_the_first_key_is_no_part_of_it(tmp_path):
