@@ -158,6 +158,8 @@ def _offset_lists(chunk: pa.Array, wanted: pa.DataType) -> pa.Array:
     sizes = pc.list_value_length(chunk)
     offsets = np.append(0, np.cumsum(sizes.fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64))
     values = pc.list_flatten(chunk)
+    if not len(values):  # of dictionaries, Arrow gives them another index type then
+        values = chunk.values.slice(0, 0)
     return pa.LargeListArray.from_arrays(pa.array(offsets), values, type=wanted, mask=sizes.is_null())
 
 

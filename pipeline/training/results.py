@@ -1,6 +1,5 @@
 """What the stages of a run have published, read back from its folder."""
 
-import io
 from collections.abc import Sequence
 from math import inf
 
@@ -25,7 +24,8 @@ def progress(run_uri: str, stage: str) -> Progress:
 
 def held_out_sums(run_uri: str, stage: str) -> Sums:
     """The sums that the stage's logits over all held-out rows add up to."""
-    return trusted.read(f"{stage_uri(run_uri, stage)}/{checkpoint.HELD_OUT_SUMS}", Sums.from_bytes)
+    uri = f"{stage_uri(run_uri, stage)}/{checkpoint.HELD_OUT_SUMS}"
+    return trusted.read(uri, lambda npz: Sums.from_arrays(trusted.arrays(npz)))
 
 
 def held_out_logits(run_uri: str, stage: str) -> NDArray[np.float32]:
@@ -39,8 +39,7 @@ def held_out_logits(run_uri: str, stage: str) -> NDArray[np.float32]:
 
 
 def _logits_of_groups(npz: bytes) -> dict[int, NDArray[np.float32]]:
-    with np.load(io.BytesIO(npz)) as arrays:
-        return {int(number): arrays[number] for number in arrays.files}
+    return {int(number): logits for number, logits in trusted.arrays(npz).items()}
 
 
 def lifts(run_uri: str, stages: Sequence[StageConfig], store: Store, num_fields: int, seed: int) -> dict[str, Lift]:

@@ -250,6 +250,14 @@ def test_text_that_is_not_utf_8_is_a_bad_row_and_can_be_written(column, kind):
     assert pq.ParquetFile(buffer).metadata.num_rows == 1
 
 
+def test_views_of_no_value_at_all_are_read_whatever_index_their_dictionary_has():
+    none = pa.DictionaryArray.from_arrays(pa.array([], pa.uint16()), pa.array([], pa.string()))
+    column = pa.ListViewArray.from_arrays(pa.array([0]), pa.array([0]), none, mask=pa.array([True]))
+    table, spec = without_views(labelled(column)), categorical("multi_valued")
+    assert quality.check_rows(table, spec, "here") is None
+    assert len(Encoder(build(spec, count(table, spec))).encode(table)) == 1
+
+
 @pytest.mark.parametrize("kind", [pa.float64(), pa.decimal256(60, 1)])
 def test_a_number_beyond_32_bit_floats_is_a_bad_row(kind):
     spec = categorical("numeric")

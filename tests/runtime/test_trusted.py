@@ -1,5 +1,7 @@
+import io
 import pickle
 
+import numpy as np
 import pytest
 
 from pipeline.runtime import trusted
@@ -66,3 +68,15 @@ def test_a_folder_is_whole_until_a_file_is_gone_or_of_another_size(tmp_path):
     (tmp_path / "inner" / "rows").write_bytes(b"1234")
     with pytest.raises(Damaged, match=r"missing[\s\S]*labels"):
         trusted.require_whole(str(tmp_path))
+
+
+def test_an_array_that_a_changed_header_makes_shorter_is_not_read():
+    buffer = io.BytesIO()
+    np.savez(buffer, logits=np.arange(100_000.0))
+    npz = buffer.getvalue()
+    assert trusted.arrays(npz)["logits"].sum() == sum(range(100_000))
+    shorter = npz.replace(b"(100000,)", b"(10000,) ")
+    with np.load(io.BytesIO(shorter)) as found:
+        assert len(found["logits"]) == 10_000, "NumPy reads no further, and past no checksum"
+    with pytest.raises(ValueError, match="checksum"):
+        trusted.arrays(shorter)
