@@ -13,7 +13,7 @@ from pipeline.data import vocabulary
 from pipeline.evaluation.calibration import Platt
 from pipeline.registry.bundle import Bundle, Origin
 from pipeline.retrain.promotion import write_bundle
-from pipeline.training import checkpoint, initialize
+from pipeline.training import checkpoint, initialize, published
 from schemas.config import TrainConfig
 
 STAGES = [
@@ -37,7 +37,7 @@ def write_random_bundle(folder: Path, rows: pa.Table, seed: int = 0) -> Bundle:
     state.progress.results = {"ne": 0.9}
     stage_folder.mkdir(parents=True)
     checkpoint.save(state, stage_folder)
-    (stage_folder / checkpoint.CALIBRATION).write_text(Platt(slope=0.7, intercept=-1.3).model_dump_json())
+    (stage_folder / published.CALIBRATION).write_text(Platt(slope=0.7, intercept=-1.3).model_dump_json())
     write_bundle(
         folder / "bundle",
         config,

@@ -17,9 +17,10 @@ from pipeline.bench.feed import own_cluster, write_store
 from pipeline.bench.shape import Shape
 from pipeline.runtime.progress import RATE, Point
 from pipeline.training import checkpoint
-from pipeline.training.checkpoint import Progress, stage_uri
+from pipeline.training.checkpoint import Progress
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import Job
+from pipeline.training.published import stage_uri
 from schemas.checking import derived
 from schemas.config import CheckpointConfig
 

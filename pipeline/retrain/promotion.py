@@ -29,7 +29,7 @@ from pipeline.retrain.dataset import Inputs
 from pipeline.runtime import files, trusted
 from pipeline.runtime.lease import Lease, lease
 from pipeline.scoring.held_out import HeldOut, gather, score_held_out
-from pipeline.training import checkpoint
+from pipeline.training import checkpoint, published
 from schemas.config import TrainConfig
 from schemas.errors import Failure, Refusal
 from schemas.redaction import redacted
@@ -165,13 +165,13 @@ def write_bundle(
     folder: Path, config: TrainConfig, stage: StageConfig, vocabulary: Vocabulary, stage_folder: Path, origin: Origin
 ) -> None:
     """Write the bundle of a finished stage into a local folder; the optimizer's state stays behind."""
-    layer = stage_folder / checkpoint.CALIBRATION
+    layer = stage_folder / published.CALIBRATION
     contents = Contents(
         format_version=FORMAT_VERSION,
         features=vocabulary.spec,
         stage=stage,
         table=config.table,
-        calibration=trusted.read(str(layer), checkpoint.parse_calibration) if layer.exists() else None,
+        calibration=trusted.read(str(layer), published.parse_calibration) if layer.exists() else None,
         origin=origin,
         sha256={},
     )
@@ -182,7 +182,7 @@ def _bundle_of(candidate: Candidate, folder: Path) -> Path:
     config, inputs = candidate.config, candidate.inputs
     stage_folder, bundle_folder = folder / "stage", folder / "bundle"
     stage_folder.mkdir()
-    files.fetch(checkpoint.stage_uri(candidate.run_uri, candidate.stage.name), stage_folder)
+    files.fetch(published.stage_uri(candidate.run_uri, candidate.stage.name), stage_folder)
     origin = Origin(
         identity=inputs.identity,
         training_days=candidate.learned_days,

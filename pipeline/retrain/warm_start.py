@@ -12,7 +12,7 @@ from pipeline.registry import model_uri
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.runtime import files
-from pipeline.training import checkpoint, kept
+from pipeline.training import checkpoint, kept, published
 from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
@@ -54,7 +54,7 @@ def vocabulary_of(bundles: Mapping[str, Bundle]) -> Vocabulary | None:
 def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
     """Each as a published stage, from which the ranks start theirs."""
     for uri, bundle in bundles.items():
-        target = checkpoint.stage_uri(run_uri, checkpoint.origin_name(uri))
+        target = published.stage_uri(run_uri, published.origin_name(uri))
         if kept.stage(target):
             continue
         with tempfile.TemporaryDirectory() as name:
@@ -65,7 +65,7 @@ def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
             checkpoint.save_origin(bundle.stage.name, table, bundle.model, folder)
             for file in sorted(folder.iterdir()):
                 files.write_bytes(f"{target}/{file.name}", file.read_bytes())
-        checkpoint.publish(target)
+        published.publish(target)
 
 
 def check(uri: str, bundle: Bundle, config: TrainConfig) -> None:

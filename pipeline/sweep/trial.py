@@ -10,8 +10,8 @@ from pipeline.registry.sweep_runs import LOOK_NE
 from pipeline.runtime import files
 from pipeline.runtime.progress import Point, Report
 from pipeline.sweep.task import Task
-from pipeline.training import checkpoint, local, memory
-from pipeline.training.checkpoint import stage_uri
+from pipeline.training import local, memory, published
+from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank
 from pipeline.training.step import Diverged
 from schemas.stage import StageConfig
@@ -49,7 +49,7 @@ def train(rank: Rank, stages: Sequence[StageConfig], report: Report) -> str:
     memory.keep_freed()
     try:
         for stage in stages:
-            if not checkpoint.is_published(stage_uri(rank.run_uri, stage.name)):
+            if not published.is_published(stage_uri(rank.run_uri, stage.name)):
                 local.run_stage(rank, stage, report)
     except (Diverged, ValueError) as error:  # a look can meet what is not finite before the next step does
         return str(error)

@@ -19,7 +19,7 @@ from pipeline.sweep.standings import Standings
 from pipeline.sweep.task import Task
 from pipeline.sweep.trial import run_trial, train
 from pipeline.training import kept
-from pipeline.training.checkpoint import stage_uri
+from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank
 from schemas.errors import INTERRUPTED, Failure
 from schemas.sweep import SweepConfig

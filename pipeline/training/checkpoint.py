@@ -5,33 +5,23 @@ table-0-of-1.safetensors     the table, or one such file for each rank that hold
 progress.json                how far it is
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
 from pipeline.embedding.table import CHUNK_ROWS, Shard, Table
-from pipeline.evaluation.calibration import CALIBRATION as CALIBRATION_LAYER
-from pipeline.evaluation.calibration import Isotonic, Platt
 from pipeline.models import CTRModel
-from pipeline.runtime import files, trusted
+from pipeline.runtime import trusted
 from pipeline.training import tensor_files
-from schemas.stage import ORIGIN
 
 TENSORS = "state.safetensors"
 PROGRESS = "progress.json"
-# Of a published stage.
-HELD_OUT_SUMS = "held_out.npz"
-HELD_OUT_LOGITS = "logits-"  # and the rank
-CALIBRATION = "calibration.json"  # where it has one
 
 
 @dataclass(slots=True)
@@ -202,10 +192,6 @@ def parse_progress(content: bytes) -> Progress:
     return Progress(**trusted.unsealed(content)["progress"])
 
 
-def parse_calibration(content: bytes) -> Platt | Isotonic:
-    return CALIBRATION_LAYER.validate_python(trusted.unsealed(content))
-
-
 def parse_num_shards(content: bytes) -> int:
     """How many files its table is saved in."""
     return int(trusted.unsealed(content)["table"]["num_shards"])
@@ -214,43 +200,6 @@ def parse_num_shards(content: bytes) -> int:
 def state_files(num_shards: int) -> set[str]:
     """Names of what all ranks together have saved of a stage's state."""
     return {name for shard in _shards(num_shards) for name in own_files(shard)}
-
-
-def stage_uri(run_uri: str, name: str) -> str:
-    """Where a finished stage of the run is published."""
-    return f"{run_uri}/stages/{name}"
-
-
-def origin_name(uri: str) -> str:
-    """By what name the registered model at `uri` lies among the run's stages."""
-    return f"{ORIGIN}{sha256(uri.encode()).hexdigest()[:16]}"
-
-
-def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:
-    """Save this rank's part of a finished stage at `uri`, any fsspec URI, over what an earlier attempt left.
-
-    None: of the state it has none to save.
-    """
-    assert state is None or state.table.scale == 1.0, "settle the table before it is published"
-    fs, path = fsspec.core.url_to_fs(uri)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if state is not None:
-            save(state, folder)
-        for file_name, content in extra.items():
-            (folder / file_name).write_bytes(content)
-        files.make_folder(fs, path)
-        for file in sorted(folder.iterdir()):
-            fs.put_file(str(file), f"{path}/{file.name}")
-
-
-def publish(uri: str) -> None:
-    """Say that all ranks have put their parts there."""
-    trusted.mark_complete(uri)
-
-
-def is_published(uri: str) -> bool:
-    return files.is_complete(uri)
 
 
 def _read(folder: Path) -> dict[str, Any]:

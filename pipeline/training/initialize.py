@@ -9,7 +9,7 @@ import torch
 from pipeline import models
 from pipeline.embedding.table import WHOLE, Shard, Table
 from pipeline.runtime import files
-from pipeline.training import checkpoint
+from pipeline.training import checkpoint, published
 from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer
 from pipeline.training.rank import CPU, Rank
@@ -29,8 +29,8 @@ def start(rank: Rank, stage: StageConfig, own: Path | None) -> StageState:
         with tempfile.TemporaryDirectory() as folder:
             earlier = next((one for one in config.stages if one.name == stage.init_from), None)
             is_adagrad = stage.embedding.name == "adagrad" and (earlier is None or earlier.embedding.name == "adagrad")
-            name = stage.init_from if earlier else checkpoint.origin_name(stage.init_from)
-            folder_of_earlier = files.fetch(checkpoint.stage_uri(rank.run_uri, name), Path(folder))
+            name = stage.init_from if earlier else published.origin_name(stage.init_from)
+            folder_of_earlier = files.fetch(published.stage_uri(rank.run_uri, name), Path(folder))
             transfer(state, folder_of_earlier, stage.transfer, config.table.init_deviation, is_adagrad)
     return state
 

@@ -6,13 +6,13 @@ import fsspec
 
 from pipeline.runtime import files, trusted
 from pipeline.runtime.trusted import Damaged
-from pipeline.training import checkpoint, tensor_files
+from pipeline.training import checkpoint, published, tensor_files
 from pipeline.training.early_stop import BEST
 
 
 def stage(uri: str) -> bool:
     """Whether a finished stage is published there; if not, the place is empty then. Cost: that of reading it all."""
-    if not checkpoint.is_published(uri):
+    if not published.is_published(uri):
         files.remove(uri)  # of an attempt that was cut short, perhaps of other ranks, or of a run that is over
         return False
     try:
@@ -40,8 +40,8 @@ def _check(uri: str, names: Collection[str]) -> None:
             tensor_files.check(f"{uri}/{name}")
         elif name == checkpoint.PROGRESS:
             trusted.read(f"{uri}/{name}", checkpoint.parse_progress)
-        elif name == checkpoint.CALIBRATION:
-            trusted.read(f"{uri}/{name}", checkpoint.parse_calibration)
+        elif name == published.CALIBRATION:
+            trusted.read(f"{uri}/{name}", published.parse_calibration)
         elif name.endswith(".npz"):
             trusted.read(f"{uri}/{name}", trusted.arrays)
 

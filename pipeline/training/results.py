@@ -12,8 +12,9 @@ from pipeline.evaluation.bootstrap import Bootstrap, compare
 from pipeline.evaluation.lift import Lift, rows_to_reach
 from pipeline.evaluation.metrics import Sums
 from pipeline.runtime import files, trusted
-from pipeline.training import checkpoint
-from pipeline.training.checkpoint import Progress, stage_uri
+from pipeline.training import checkpoint, published
+from pipeline.training.checkpoint import Progress
+from pipeline.training.published import stage_uri
 from schemas.stage import StageConfig
 
 
@@ -24,7 +25,7 @@ def progress(run_uri: str, stage: str) -> Progress:
 
 def held_out_sums(run_uri: str, stage: str) -> Sums:
     """The sums that the stage's logits over all held-out rows add up to."""
-    uri = f"{stage_uri(run_uri, stage)}/{checkpoint.HELD_OUT_SUMS}"
+    uri = f"{stage_uri(run_uri, stage)}/{published.HELD_OUT_SUMS}"
     return trusted.read(uri, lambda npz: Sums.from_arrays(trusted.arrays(npz)))
 
 
@@ -33,7 +34,7 @@ def held_out_logits(run_uri: str, stage: str) -> NDArray[np.float32]:
     uri = stage_uri(run_uri, stage)
     of_group: dict[int, NDArray[np.float32]] = {}
     for name in files.names(uri):
-        if name.startswith(checkpoint.HELD_OUT_LOGITS):
+        if name.startswith(published.HELD_OUT_LOGITS):
             of_group |= trusted.read(f"{uri}/{name}", _logits_of_groups)
     return np.concatenate([of_group[number] for number in sorted(of_group)])
 

@@ -26,7 +26,7 @@ from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.metrics import Sums
 from pipeline.runtime import trusted
 from pipeline.runtime.progress import Point, Report
-from pipeline.training import checkpoint, collectives, initialize, loop, pretrain_layers
+from pipeline.training import checkpoint, collectives, initialize, loop, pretrain_layers, published
 from pipeline.training.checkpoint import StageState
 from pipeline.training.curves import Curves
 from pipeline.training.early_stop import Watch
@@ -63,7 +63,7 @@ def train_stage(rank: Rank, stage: StageConfig, own: Path | None, windows: Windo
         _Run(rank, stage, state, step, watch, report, save).take_steps(batches)
         watch.restore_best()
     state.progress.settings = {**step.settings, "threads": str(torch.get_num_threads())}
-    _publish(rank, state, judge, checkpoint.stage_uri(rank.run_uri, stage.name))
+    _publish(rank, state, judge, published.stage_uri(rank.run_uri, stage.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +148,16 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
         "rows_per_second": progress.rows_seen / max(progress.seconds, 1e-9),
         "seconds": progress.seconds,
     }
-    extra = {f"{checkpoint.HELD_OUT_LOGITS}{rank.index}-of-{rank.count}.npz": _npz(of_group)}
+    extra = {f"{published.HELD_OUT_LOGITS}{rank.index}-of-{rank.count}.npz": _npz(of_group)}
     if rank.index == 0:
-        extra[checkpoint.HELD_OUT_SUMS] = sums.to_bytes()
+        extra[published.HELD_OUT_SUMS] = sums.to_bytes()
         if layer:
-            extra[checkpoint.CALIBRATION] = trusted.sealed(layer.model_dump(mode="json"))
-    checkpoint.put(state if has_a_part(rank, state) else None, extra, uri)
+            extra[published.CALIBRATION] = trusted.sealed(layer.model_dump(mode="json"))
+    published.put(state if has_a_part(rank, state) else None, extra, uri)
     if rank.count > 1:
         dist.barrier()
     if rank.index == 0:
-        checkpoint.publish(uri)
+        published.publish(uri)
 
 
 def has_a_part(rank: Rank, state: StageState) -> bool:

@@ -28,7 +28,7 @@ from pipeline.evaluation.bootstrap import Interval
 from pipeline.retrain.dataset import best_possible_ne, encoded_store, find_inputs
 from pipeline.runtime import cluster
 from pipeline.synthetic.log import generate
-from pipeline.training import checkpoint, local, results
+from pipeline.training import local, published, results
 from pipeline.training.rank import Rank
 from schemas.config import TrainConfig
 from schemas.loading import load
@@ -257,7 +257,7 @@ def changed_as(net: StageConfig, number: int) -> StageConfig:
 
 def train(world: World, stage: StageConfig) -> None:
     torch.set_num_threads(1)
-    if not checkpoint.is_published(checkpoint.stage_uri(world.run_uri, stage.name)):
+    if not published.is_published(published.stage_uri(world.run_uri, stage.name)):
         local.run_stage(Rank(world.config, world.store, world.run_uri), stage, lambda point: None)
 
 

@@ -34,7 +34,7 @@ from pipeline.profiles import profiler
 from pipeline.registry.bundle import Bundle, digest_of
 from pipeline.runtime.lease import lease
 from pipeline.scoring.day_folder import DayFolder
-from pipeline.training import checkpoint, initialize, kept, results
+from pipeline.training import checkpoint, initialize, kept, published, results
 from schemas.config import DataConfig, TrainConfig
 from schemas.errors import Busy, Failure, Refusal
 from schemas.features import FeatureSpec
@@ -150,9 +150,9 @@ def of_published_stage(folder: Path) -> Trusted:
     logits = np.linspace(-1, 1, 8, dtype=np.float32)
     labels = click_rows()["click"].to_numpy().astype(np.float32)
     sums = Sums.of(logits, labels).to_bytes()
-    extra = {"logits-0-of-1.npz": npz(logits), checkpoint.HELD_OUT_SUMS: sums}
-    checkpoint.put(state, extra, str(folder / "stages/deepfm"))
-    checkpoint.publish(str(folder / "stages/deepfm"))
+    extra = {"logits-0-of-1.npz": npz(logits), published.HELD_OUT_SUMS: sums}
+    published.put(state, extra, str(folder / "stages/deepfm"))
+    published.publish(str(folder / "stages/deepfm"))
 
     def read(copy: Path) -> Any:
         if not kept.stage(str(copy / "stages/deepfm")):
@@ -167,6 +167,21 @@ def of_published_stage(folder: Path) -> Trusted:
             results.held_out_logits(uri, "deepfm").tolist(),
             results.held_out_sums(uri, "deepfm").to_bytes(),
         )
+
+    return Trusted(folder, read)
+
+
+def of_checkpoint(folder: Path) -> Trusted:
+    config = config_of(folder / "logs", work_uri=str(folder))
+    (folder / "checkpoint").mkdir()
+    checkpoint.save(initialize.from_scratch(config.stages[1], config, 40), folder / "checkpoint")
+
+    def read(copy: Path) -> Any:
+        kept.check_checkpoint(str(copy / "checkpoint"))
+        own = initialize.from_scratch(config.stages[1], config, 40)
+        checkpoint.restore(own, copy / "checkpoint")
+        layers = {name: tensor.tolist() for name, tensor in own.model.state_dict().items()}
+        return own.table.rows.tolist(), layers, own.progress
 
     return Trusted(folder, read)
 
@@ -201,6 +216,7 @@ MADE_BY = [
     of_profile,
     of_encoded_days,
     of_lease,
+    of_checkpoint,
     of_published_stage,
     of_scores,
 ]

@@ -16,7 +16,7 @@ from pipeline.data.batch import Batch
 from pipeline.evaluation.calibration import Isotonic, Platt
 from pipeline.registry.bundle import Bundle, Origin
 from pipeline.retrain.promotion import write_bundle
-from pipeline.training import checkpoint
+from pipeline.training import checkpoint, published
 from schemas.config import RandomSplit
 from schemas.errors import Refusal
 
@@ -100,7 +100,7 @@ def test_a_bundle_with_a_calibration_returns_calibrated_logits_to_the_bit(
     stage_folder, log = tmp_path / "stage", random_log(8200, 1)
     stage_folder.mkdir()
     checkpoint.save(state, stage_folder)
-    (stage_folder / checkpoint.CALIBRATION).write_text(layer.model_dump_json())
+    (stage_folder / published.CALIBRATION).write_text(layer.model_dump_json())
     write_bundle(
         tmp_path / "bundle",
         config,

@@ -18,7 +18,7 @@ from pipeline.data.store import SplitName, Store, StoredPart, complete, write_pa
 from pipeline.data.windows import local_windows, rewindowed
 from pipeline.evaluation import calibration
 from pipeline.runtime.progress import Point
-from pipeline.training import checkpoint, local
+from pipeline.training import checkpoint, local, published
 from pipeline.training.checkpoint import StageState
 from pipeline.training.early_stop import BEST, CURVE_LOOKS, Watch
 from pipeline.training.rank import Rank
@@ -96,9 +96,9 @@ def looks_of(rank: Rank, stage: StageConfig) -> Looks:
     return looks
 
 
-def published(rank: Rank, stage: StageConfig) -> Path:
-    assert checkpoint.is_published(checkpoint.stage_uri(rank.run_uri, stage.name))
-    return Path(checkpoint.stage_uri(rank.run_uri, stage.name))
+def published_folder(rank: Rank, stage: StageConfig) -> Path:
+    assert published.is_published(published.stage_uri(rank.run_uri, stage.name))
+    return Path(published.stage_uri(rank.run_uri, stage.name))
 
 
 def fm_logits(folder: Path, rows: Rows) -> NDArray[np.float64]:
@@ -130,7 +130,7 @@ def test_what_is_published_is_the_state_at_the_lowest_validation_ne(stopped, sto
     rows = splits["validation"]
     lowest = min(ne for _, ne in looks)
     assert lowest < looks[-1][1], "it went on beyond the best"
-    assert ne_of(fm_logits(published(rank, stopping), rows), rows.labels) == pytest.approx(lowest, rel=1e-5)
+    assert ne_of(fm_logits(published_folder(rank, stopping), rows), rows.labels) == pytest.approx(lowest, rel=1e-5)
 
 
 def test_it_stops_after_as_many_looks_without_a_lower_ne_as_its_patience(stopped, stopping):
@@ -139,7 +139,7 @@ def test_it_stops_after_as_many_looks_without_a_lower_ne_as_its_patience(stopped
     since_best = len(nes) - 1 - nes.index(min(nes))
     assert since_best == PATIENCE
     assert [step for step, _ in looks] == [3 * (i + 1) for i in range(len(looks))]
-    progress = checkpoint.read_progress(published(rank, stopping))
+    progress = checkpoint.read_progress(published_folder(rank, stopping))
     assert progress.step == looks[-1][0] < rank.num_steps(stopping)
     assert (progress.best_step, progress.best_ne) == min(looks, key=lambda look: look[1])
 
@@ -149,8 +149,8 @@ def test_stopping_early_gives_the_bits_of_having_trained_to_the_best_step_only(s
     best_step, _ = min(looks, key=lambda look: look[1])
     shorter = Rank(rank.config, rank.store, str(tmp_path))
     local.run_stage(shorter, stage.model_copy(update={"epochs": best_step / STEPS_PER_EPOCH}), lambda point: None)
-    expected = checkpoint.load_tensors(published(shorter, stage))
-    found = checkpoint.load_tensors(published(rank, stopping))
+    expected = checkpoint.load_tensors(published_folder(shorter, stage))
+    found = checkpoint.load_tensors(published_folder(rank, stopping))
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     held_out = [held_out_logits(one.run_uri, "fm") for one in (rank, shorter)]
     assert np.array_equal(*held_out)
@@ -158,7 +158,7 @@ def test_stopping_early_gives_the_bits_of_having_trained_to_the_best_step_only(s
 
 def test_a_curve_rises_in_rows_and_ends_where_training_did(stopped, stopping):
     rank, looks = stopped
-    progress = checkpoint.read_progress(published(rank, stopping))
+    progress = checkpoint.read_progress(published_folder(rank, stopping))
     seen = [rows for rows, _ in progress.curve]
     assert all(a < b for a, b in pairwise(seen))
     assert seen[-1] == progress.rows_seen == 16 * looks[-1][0]
@@ -173,7 +173,7 @@ def whole(config, store, stage, tmp_path_factory) -> Rank:
 
 
 def test_the_curve_of_a_stage_that_is_not_stopped_ends_with_its_result(whole, stage, splits):
-    folder, rows = published(whole, stage), splits["test"]
+    folder, rows = published_folder(whole, stage), splits["test"]
     progress = checkpoint.read_progress(folder)
     assert len(progress.curve) == CURVE_LOOKS
     assert progress.curve[-1] == [6 * NUM_ROWS["train"], pytest.approx(progress.results["ne"])]
@@ -182,14 +182,14 @@ def test_the_curve_of_a_stage_that_is_not_stopped_ends_with_its_result(whole, st
 
 def test_held_out_logits_are_the_published_models_in_the_stores_order(whole, stage, splits):
     found = held_out_logits(whole.run_uri, stage.name)
-    assert found.tolist() == pytest.approx(fm_logits(published(whole, stage), splits["test"]).tolist(), abs=1e-5)
+    assert found.tolist() == pytest.approx(fm_logits(published_folder(whole, stage), splits["test"]).tolist(), abs=1e-5)
 
 
 @pytest.mark.parametrize(("epochs", "num_steps"), [(0.5, 6), (1.25, 15), (1.3, 16), (2.0, 24), (0.01, 1)])
 def test_a_fraction_of_an_epoch_is_a_fraction_of_its_steps(config, store, stage, tmp_path, epochs, num_steps):
     rank, shorter = Rank(config, store, str(tmp_path)), stage.model_copy(update={"epochs": epochs})
     local.run_stage(rank, shorter, lambda point: None)
-    progress = checkpoint.read_progress(published(rank, shorter))
+    progress = checkpoint.read_progress(published_folder(rank, shorter))
     assert (progress.step, progress.rows_seen) == (num_steps, 16 * num_steps)
 
 
@@ -225,7 +225,7 @@ def test_a_run_that_is_resumed_from_any_checkpoint_publishes_the_bits_of_an_unin
     uninterrupted, saved = Rank(config, store, str(tmp_path / "uninterrupted")), tmp_path / "saved"
     saved.mkdir()
     train(uninterrupted, layered, None, saved)
-    expected = published(uninterrupted, layered)
+    expected = published_folder(uninterrupted, layered)
     progress = checkpoint.read_progress(expected)
     steps = sorted(int(folder.name) for folder in saved.iterdir())
     assert steps == list(range(5, progress.step + 1, 5))
@@ -235,7 +235,7 @@ def test_a_run_that_is_resumed_from_any_checkpoint_publishes_the_bits_of_an_unin
     for step in steps:
         resumed = Rank(config, store, str(tmp_path / f"from-{step}"))
         train(resumed, layered, saved / str(step), None)
-        found = published(resumed, layered)
+        found = published_folder(resumed, layered)
         for path in expected.glob("*.safetensors"):
             assert path.read_bytes() == (found / path.name).read_bytes(), f"{path.name}, from step {step}"
         assert progress_of(found) == progress_of(expected), f"from step {step}"
@@ -251,8 +251,8 @@ def progress_of(folder: Path) -> dict:
 def test_published_logits_are_those_of_the_calibration_fitted_to_the_validation_rows(whole, stage, splits, tmp_path):
     rank = Rank(whole.config.model_copy(update={"calibration": "platt"}), whole.store, str(tmp_path))
     local.run_stage(rank, stage, lambda point: None)
-    folder, validation, held_out = published(rank, stage), splits["validation"], splits["test"]
-    layer = checkpoint.parse_calibration((folder / checkpoint.CALIBRATION).read_bytes())
+    folder, validation, held_out = published_folder(rank, stage), splits["validation"], splits["test"]
+    layer = published.parse_calibration((folder / published.CALIBRATION).read_bytes())
     fitted = calibration.fit("platt", fm_logits(folder, validation), validation.labels)
     assert (layer.slope, layer.intercept) == pytest.approx((fitted.slope, fitted.intercept), rel=1e-4)
     assert layer.slope < 0.9, "what has learnt the training rows by heart is too sure"
@@ -261,4 +261,4 @@ def test_published_logits_are_those_of_the_calibration_fitted_to_the_validation_
     assert np.array_equal(calibrated, layer.apply(uncalibrated))
     progress = checkpoint.read_progress(folder)
     assert progress.results["ne"] == pytest.approx(ne_of(calibrated.astype(float), held_out.labels))
-    assert not (published(whole, stage) / checkpoint.CALIBRATION).exists()
+    assert not (published_folder(whole, stage) / published.CALIBRATION).exists()

@@ -6,7 +6,7 @@ import torch
 from training_states import batches_of, logits_of, rank_of, train_alone
 
 from pipeline.embedding.table import WHOLE, Shard, Table
-from pipeline.training import checkpoint, initialize
+from pipeline.training import checkpoint, initialize, published
 from pipeline.training.checkpoint import StageState
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig, TransferConfig
@@ -21,9 +21,9 @@ def fm_uri(config, rows, tmp_path) -> str:
     """A run's folder with a trained FM published in it."""
     state = initialize.from_scratch(config.stages[0], config, NUM_IDS)
     train_alone(state, batches_of(rows), config.stages[0], 10)
-    uri = checkpoint.stage_uri(str(tmp_path), "fm")
-    checkpoint.put(state, {"extra": b"1"}, uri)
-    checkpoint.publish(uri)
+    uri = published.stage_uri(str(tmp_path), "fm")
+    published.put(state, {"extra": b"1"}, uri)
+    published.publish(uri)
     return str(tmp_path)
 
 
@@ -34,7 +34,7 @@ def taking_all(config: TrainConfig) -> StageConfig:
 
 def test_a_stage_starts_with_the_interactions_of_the_one_it_names_and_all_else_fresh(config, fm_uri):
     state = initialize.start(rank_of(config, fm_uri, clicks_of_100=3), config.stages[1], None)
-    saved = checkpoint.load_tensors(Path(checkpoint.stage_uri(fm_uri, "fm")))
+    saved = checkpoint.load_tensors(Path(published.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows[:, 1:], saved["table.rows"][:, 1:])
     assert not state.table.rows[:, 0].any()
     assert not state.table.accumulators.any()
@@ -43,7 +43,7 @@ def test_a_stage_starts_with_the_interactions_of_the_one_it_names_and_all_else_f
 
 def test_a_stage_takes_over_w_and_the_bias_too_where_its_config_says_so(config, fm_uri):
     state = initialize.start(rank_of(config, fm_uri), taking_all(config), None)
-    saved = checkpoint.load_tensors(Path(checkpoint.stage_uri(fm_uri, "fm")))
+    saved = checkpoint.load_tensors(Path(published.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows, saved["table.rows"])
     assert not state.table.accumulators.any()
     assert torch.equal(state.model.w0, saved["model.w0"])
@@ -56,7 +56,7 @@ def test_deepfm_with_a_zero_head_starts_as_the_fm_it_comes_from(config, rows, fm
         for parameter in deepfm.model.mlp.parameters():
             parameter.zero_()
     fm = initialize.from_scratch(config.stages[0], config, NUM_IDS)
-    checkpoint.restore(fm, Path(checkpoint.stage_uri(fm_uri, "fm")))
+    checkpoint.restore(fm, Path(published.stage_uri(fm_uri, "fm")))
     torch.testing.assert_close(logits_of(deepfm, batches_of(rows)), logits_of(fm, batches_of(rows)))
 
 
@@ -68,8 +68,8 @@ def test_a_larger_table_keeps_its_new_rows_fresh(config, fm_uri, tmp_path):
 
 
 def test_a_published_stage_is_whole_or_not_there(fm_uri):
-    assert checkpoint.is_published(checkpoint.stage_uri(fm_uri, "fm"))
-    assert not checkpoint.is_published(checkpoint.stage_uri(fm_uri, "deepfm"))
+    assert published.is_published(published.stage_uri(fm_uri, "fm"))
+    assert not published.is_published(published.stage_uri(fm_uri, "deepfm"))
 
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"])
@@ -178,7 +178,7 @@ def test_adam_takes_no_accumulators_of_adagrads(config, fm_uri):
     embedding = config.stages[1].embedding.model_copy(update={"name": "adam"})
     stage = taking_all(config).model_copy(update={"embedding": embedding})
     state = initialize.start(rank_of(config, fm_uri), stage, None)
-    saved = checkpoint.load_tensors(Path(checkpoint.stage_uri(fm_uri, "fm")))
+    saved = checkpoint.load_tensors(Path(published.stage_uri(fm_uri, "fm")))
     assert torch.equal(state.table.rows, saved["table.rows"])
     assert not state.table.accumulators.any()
 

@@ -13,7 +13,7 @@ from pipeline.evaluation.calibration import Platt
 from pipeline.evaluation.metrics import Sums
 from pipeline.runtime import trusted
 from pipeline.runtime.trusted import Damaged
-from pipeline.training import checkpoint, initialize, kept, tensor_files
+from pipeline.training import checkpoint, initialize, kept, published, tensor_files
 from pipeline.training.early_stop import BEST
 from pipeline.training.stage import _npz
 
@@ -21,18 +21,18 @@ NUM_IDS = 40
 
 
 @pytest.fixture(scope="module")
-def published(config, rows, tmp_path_factory) -> Path:
+def stage_folder(config, rows, tmp_path_factory) -> Path:
     state = initialize.from_scratch(config.stages[1], config, NUM_IDS)
     train_alone(state, batches_of(rows), config.stages[1], 3)
     folder = tmp_path_factory.mktemp("run") / "deepfm"
     logits = np.linspace(-1, 1, 160, dtype=np.float32)
     extra = {
         "logits-0-of-1.npz": _npz({"0": logits}),
-        checkpoint.HELD_OUT_SUMS: Sums.of(logits, rows.labels).to_bytes(),
-        checkpoint.CALIBRATION: trusted.sealed(Platt(slope=0.5, intercept=0.1).model_dump(mode="json")),
+        published.HELD_OUT_SUMS: Sums.of(logits, rows.labels).to_bytes(),
+        published.CALIBRATION: trusted.sealed(Platt(slope=0.5, intercept=0.1).model_dump(mode="json")),
     }
-    checkpoint.put(state, extra, str(folder))
-    checkpoint.publish(str(folder))
+    published.put(state, extra, str(folder))
+    published.publish(str(folder))
     return folder
 
 
@@ -46,24 +46,24 @@ def damaged_copies(folder: Path, scratch: Path, names: list[str]):
             yield f"{name}, {kind}", scratch
 
 
-def test_a_published_stage_is_kept_as_it_is(published):
-    before = {path.name: path.read_bytes() for path in published.iterdir()}
-    assert kept.stage(str(published))
-    assert {path.name: path.read_bytes() for path in published.iterdir()} == before
+def test_a_published_stage_is_kept_as_it_is(stage_folder):
+    before = {path.name: path.read_bytes() for path in stage_folder.iterdir()}
+    assert kept.stage(str(stage_folder))
+    assert {path.name: path.read_bytes() for path in stage_folder.iterdir()} == before
 
 
-def test_what_an_attempt_that_was_cut_short_has_left_is_no_part_of_the_next(published, tmp_path):
-    left = shutil.copytree(published, tmp_path / "stage")
+def test_what_an_attempt_that_was_cut_short_has_left_is_no_part_of_the_next(stage_folder, tmp_path):
+    left = shutil.copytree(stage_folder, tmp_path / "stage")
     (left / "_SUCCESS").unlink()
     damage.KINDS["a-folder"](left / checkpoint.PROGRESS)
     assert not kept.stage(str(left))
     assert not left.exists()
 
 
-def test_a_published_stage_with_any_damaged_file_is_dropped_to_be_trained_again(published, tmp_path, caplog):
-    names = sorted(path.name for path in published.iterdir())
+def test_a_published_stage_with_any_damaged_file_is_dropped_to_be_trained_again(stage_folder, tmp_path, caplog):
+    names = sorted(path.name for path in stage_folder.iterdir())
     assert len(names) == 7
-    for what, copied in damaged_copies(published, tmp_path / "stage", names):
+    for what, copied in damaged_copies(stage_folder, tmp_path / "stage", names):
         assert not kept.stage(str(copied)), what
         assert not (copied / "_SUCCESS").exists(), what
     assert "is damaged" in caplog.text

@@ -15,11 +15,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pipeline.data import feed
 from pipeline.runtime.progress import RATE, Point, Report
 from pipeline.training import kept, local, memory
-from pipeline.training.checkpoint import stage_uri
 from pipeline.training.memory import Node
 from pipeline.training.on_ray import snapshot, worker
 from pipeline.training.on_ray.progress import Board, Posting, watched
 from pipeline.training.on_ray.worker import Job
+from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank
 from schemas.config import ClusterConfig, TableConfig
 from schemas.errors import INTERRUPTED, Failure, Refusal

@@ -18,7 +18,7 @@ from pipeline.data import feed
 from pipeline.data.rows import Rows
 from pipeline.data.store import Store
 from pipeline.runtime.progress import Report
-from pipeline.training import checkpoint, memory
+from pipeline.training import checkpoint, memory, published
 from pipeline.training.checkpoint import StageState
 from pipeline.training.early_stop import BEST, Watch
 from pipeline.training.rank import Rank
@@ -73,7 +73,7 @@ def run_plan(job: Job, run_stage: Callable[[StageConfig], None]) -> dict[str, st
     """Run the stages that are not published yet; those that could not be trained, and why."""
     failures: dict[str, str] = {}
     for stage in job.config.plan:
-        if checkpoint.is_published(checkpoint.stage_uri(job.run_uri, stage.name)):
+        if published.is_published(published.stage_uri(job.run_uri, stage.name)):
             continue
         if stage.init_from in failures:
             failures[stage.name] = f"stage {stage.name!r} was to start from {stage.init_from!r}, which diverged"

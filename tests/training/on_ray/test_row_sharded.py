@@ -13,7 +13,7 @@ from click_logs import SPEC, write_random_log
 
 from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.runtime.progress import Point
-from pipeline.training import checkpoint
+from pipeline.training import checkpoint, published
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import Job
 from schemas.config import TrainConfig
@@ -68,11 +68,11 @@ def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, dict[s
     """Stage -> its published tensors."""
     store = encoded_store(config, find_inputs(config, lambda _: None), lambda _: None)
     trainer.fit(Job(config, store, str(run_uri), log), lambda point: None)
-    return {stage.name: checkpoint.load_tensors(published(run_uri, stage.name)) for stage in config.stages}
+    return {stage.name: checkpoint.load_tensors(published_folder(run_uri, stage.name)) for stage in config.stages}
 
 
-def published(run_uri: Path, stage: str) -> Path:
-    return Path(checkpoint.stage_uri(str(run_uri), stage))
+def published_folder(run_uri: Path, stage: str) -> Path:
+    return Path(published.stage_uri(str(run_uri), stage))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def whole_run(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_every_rank_publishes_its_shard(whole_run):
     folder, _ = whole_run
-    names = {path.name for path in published(folder, "deepfm").iterdir()}
+    names = {path.name for path in published_folder(folder, "deepfm").iterdir()}
     assert {"table-0-of-2.safetensors", "table-1-of-2.safetensors", "_SUCCESS"} < names
 
 
@@ -105,11 +105,12 @@ def test_a_killed_worker_costs_time_but_not_one_bit(whole_run, killed):
 
 def test_a_run_goes_on_with_another_number_of_ranks(config, whole_run, killed):
     left, _ = killed
-    assert not published(left, "deepfm").exists()
+    assert not published_folder(left, "deepfm").exists()
     one_rank = config.model_copy(update={"cluster": config.cluster.model_copy(update={"num_workers": 1})})
     train(one_rank, left, KillOnce())
     went_on, whole = (
-        json.loads((published(run_uri, "deepfm") / checkpoint.PROGRESS).read_text()) for run_uri in (left, whole_run[0])
+        json.loads((published_folder(run_uri, "deepfm") / checkpoint.PROGRESS).read_text())
+        for run_uri in (left, whole_run[0])
     )
     assert (went_on["table"]["num_shards"], whole["table"]["num_shards"]) == (1, 2)
     results, of_whole = (one["progress"]["results"] for one in (went_on, whole))

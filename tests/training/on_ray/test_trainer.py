@@ -15,7 +15,7 @@ from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
 from pipeline.runtime.progress import Point
-from pipeline.training import checkpoint
+from pipeline.training import checkpoint, published
 from pipeline.training.on_ray import snapshot, trainer
 from pipeline.training.on_ray.worker import Job
 from schemas.config import ClusterConfig, TrainConfig
@@ -81,7 +81,7 @@ def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, bytes]
     assert shown[-1].step == shown[-1].num_steps, "the last step is shown"
     return {
         stage: b"".join(
-            file.read_bytes() for file in sorted(Path(checkpoint.stage_uri(str(run_uri), stage)).glob("*.safetensors"))
+            file.read_bytes() for file in sorted(Path(published.stage_uri(str(run_uri), stage)).glob("*.safetensors"))
         )
         for stage in ("fm", "deepfm")
     }
@@ -95,7 +95,7 @@ def whole_run(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_the_results_of_a_stage_are_published_with_it(whole_run):
     folder, _ = whole_run
-    results = checkpoint.read_progress(Path(checkpoint.stage_uri(str(folder), "deepfm"))).results
+    results = checkpoint.read_progress(Path(published.stage_uri(str(folder), "deepfm"))).results
     assert results["rows"] == 500
     assert results["rows_seen"] == 2 * 1000
     assert 0.5 < results["auc"] < 1

@@ -1,0 +1,63 @@
+"""Where a run's finished stages lie, for other stages, the figures and the registry to read.
+
+A folder of them holds the state that the stage ended with (training/checkpoint.py) and what it made of the held-out
+rows; `_SUCCESS` comes last.
+"""
+
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+import fsspec
+
+from pipeline.evaluation.calibration import CALIBRATION as CALIBRATION_LAYER
+from pipeline.evaluation.calibration import Isotonic, Platt
+from pipeline.runtime import files, trusted
+from pipeline.training import checkpoint
+from pipeline.training.checkpoint import StageState
+from schemas.stage import ORIGIN
+
+HELD_OUT_SUMS = "held_out.npz"
+HELD_OUT_LOGITS = "logits-"  # and the rank
+CALIBRATION = "calibration.json"  # where it has one
+
+
+def stage_uri(run_uri: str, name: str) -> str:
+    """Where a finished stage of the run is published."""
+    return f"{run_uri}/stages/{name}"
+
+
+def origin_name(uri: str) -> str:
+    """By what name the registered model at `uri` lies among the run's stages."""
+    return f"{ORIGIN}{sha256(uri.encode()).hexdigest()[:16]}"
+
+
+def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:
+    """Save this rank's part of a finished stage at `uri`, any fsspec URI, over what an earlier attempt left.
+
+    None: of the state it has none to save.
+    """
+    assert state is None or state.table.scale == 1.0, "settle the table before it is published"
+    fs, path = fsspec.core.url_to_fs(uri)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if state is not None:
+            checkpoint.save(state, folder)
+        for file_name, content in extra.items():
+            (folder / file_name).write_bytes(content)
+        files.make_folder(fs, path)
+        for file in sorted(folder.iterdir()):
+            fs.put_file(str(file), f"{path}/{file.name}")
+
+
+def publish(uri: str) -> None:
+    """Say that all ranks have put their parts there."""
+    trusted.mark_complete(uri)
+
+
+def is_published(uri: str) -> bool:
+    return files.is_complete(uri)
+
+
+def parse_calibration(content: bytes) -> Platt | Isotonic:
+    return CALIBRATION_LAYER.validate_python(trusted.unsealed(content))
