@@ -7,8 +7,9 @@ import pyarrow as pa
 import ray.data
 from ray.data import ExecutionOptions, ExecutionResources
 
+from pipeline.data.packing import to_rows
 from pipeline.data.rows import Rows
-from pipeline.data.store import SplitName, Store, StoredPart, opened, to_rows
+from pipeline.data.store import SplitName, Store, StoredPart, opened
 from pipeline.data.windows import WINDOW_ROWS
 
 ROWS_PER_READ = 262_144  # small parts are read together by one task, up to about this many rows

@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data import day_column
+from pipeline.data import day_column, footer
 from pipeline.data.columns import without_views
 from pipeline.data.log_listing import Info, LeftAside, days_of, in_words, look, without_files
 from pipeline.data.unknown_columns import UnknownColumn, unknown_in_words
@@ -26,7 +26,6 @@ from schemas.features import FeatureSpec
 __all__ = ["LeftAside", "LogFile", "Manifest", "Part", "days_of", "find", "read_part"]
 
 FOOTER_THREADS = 16
-FOOTER_TAIL_BYTES = 8  # the footer's length and the magic bytes "PAR1"
 MAGIC = (b"PAR1", b"PARE")  # the second, of an encrypted file, to be refused as one that cannot be read
 OF_FIXED_SIZE = "Expected all lists to be of size"  # what pyarrow says of one that is null
 MAX_NAMES = 5  # in a warning
@@ -213,16 +212,15 @@ def _read_file(fs: fsspec.AbstractFileSystem, day: date, info: Info, partition: 
         if not uri.endswith(".parquet") and fs.cat_file(info["name"], start=0, end=4) not in MAGIC:
             return Manifest((), (LeftAside(uri, "not Parquet", day),))
         with fs.open(info["name"], "rb") as stream:
-            footer = pq.ParquetFile(stream)
-            rows = tuple(footer.metadata.row_group(i).num_rows for i in range(footer.metadata.num_row_groups))
-            stream.seek(int(info["size"]) - FOOTER_TAIL_BYTES - footer.metadata.serialized_size)
-            digest = hashlib.sha256(stream.read()).hexdigest()[:16]
+            file = pq.ParquetFile(stream)
+            rows = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
+            digest = footer.digest(stream)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(uri, error) from error
-    unknown = tuple(UnknownColumn(day, name) for name in check(footer.schema_arrow, where=uri))
-    file = LogFile(uri, day, int(info["size"]), rows, digest)
-    is_proven = day_column.is_proven(footer, partition, day, uri)
-    return Manifest((file,), unproven_column=None if is_proven else partition, unknown_columns=unknown)
+    unknown = tuple(UnknownColumn(day, name) for name in check(file.schema_arrow, where=uri))
+    of_manifest = LogFile(uri, day, int(info["size"]), rows, digest)
+    is_proven = day_column.is_proven(file, partition, day, uri)
+    return Manifest((of_manifest,), unproven_column=None if is_proven else partition, unknown_columns=unknown)
 
 
 def _null_of_fixed_size(where: str, schema: pa.Schema, columns: Sequence[str]) -> Refusal:

@@ -5,22 +5,20 @@ A folder holds `vocabulary.json`, `vocabulary.parquet`, `{train,validation,test}
 id, a column of fixed size, which Parquet reads fastest and numpy views without a copy.
 """
 
-import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import fsspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data import vocabulary_check
+from pipeline.data import footer, vocabulary_check
+from pipeline.data.packing import to_table
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.runtime import files, trusted
@@ -30,7 +28,6 @@ from schemas.features import FeatureSpec
 
 SplitName = Literal["train", "validation", "test"]
 ROW_GROUP_ROWS = 65_536
-FOOTER_TAIL_BYTES = 8  # with which Parquet ends: the footer's length and the magic bytes
 # A checksum with every page, and each held against it: a byte that changed can still be a number.
 CHECKED, VERIFIED = {"write_page_checksum": True}, {"page_checksum_verification": True}
 
@@ -98,7 +95,7 @@ def write_part(store_uri: str, part: StoredPart, rows: Rows) -> StoredPart:
         **CHECKED,
     )
     files.write_bytes(f"{store_uri}/{part.path}", buffer.getvalue())
-    return replace(part, footer_sha256=_footer_digest(buffer))
+    return replace(part, footer_sha256=footer.digest(buffer))
 
 
 def write_vocabulary(uri: str, vocabulary: Vocabulary) -> None:
@@ -128,20 +125,13 @@ def opened(part_uri: str, footer_sha256: str) -> Iterator[pq.ParquetFile]:
     """
     try:
         with trusted.parsing(part_uri), fsspec.open(part_uri, "rb") as stream:
-            if footer_sha256 and _footer_digest(stream) != footer_sha256:
+            if footer_sha256 and footer.digest(stream) != footer_sha256:
                 raise ValueError("its footer is not that of its digest")
             yield pq.ParquetFile(stream, **VERIFIED)
     except Damaged as damaged:
         store_uri = part_uri.rsplit("/", 3)[0]
         files.remove(f"{store_uri}/{files.SUCCESS}")
         raise Failure(f"{part_uri} is damaged ({damaged.why}): the same command encodes its rows again") from damaged
-
-
-def _footer_digest(stream: IO[bytes]) -> str:
-    end = stream.seek(0, os.SEEK_END) - FOOTER_TAIL_BYTES
-    stream.seek(max(0, end))
-    stream.seek(max(0, end - int.from_bytes(stream.read(4), "little")))
-    return hashlib.sha256(stream.read()).hexdigest()[:16]
 
 
 def complete(store_uri: str, num_ids: int, parts: list[StoredPart], vocabulary_fingerprint: str = "") -> Store:
@@ -192,62 +182,3 @@ def _read_listing(store_uri: str) -> tuple[Store, str]:
 def stored_part(listed: Mapping[str, Any]) -> StoredPart:
     """A part as JSON lists it."""
     return StoredPart(**{**listed, "day": date.fromisoformat(listed["day"])})
-
-
-def to_table(rows: Rows) -> pa.Table:
-    """Pack: the inverse of `to_rows`."""
-    num_active = None if rows.lengths is None else rows.lengths.sum(axis=1, dtype=np.int64)
-    columns = {"ids": _packed(rows.ids, len(rows), num_active), "label": pa.array(rows.labels.astype(np.uint8))}
-    if rows.lengths is not None:
-        columns["lengths"] = _packed(rows.lengths.ravel(), len(rows), None)
-    if rows.weights is not None:
-        columns["weights"] = _packed(rows.weights, len(rows), num_active)
-    if rows.row_weights is not None:
-        columns["row_weight"] = pa.array(rows.row_weights)
-    if rows.groups is not None:
-        columns["group"] = pa.array(rows.groups)
-    return pa.table(columns)
-
-
-def to_rows(table: pa.Table, num_fields: int) -> Rows:
-    """Unpack; a single chunk is viewed, not copied."""
-    names = table.column_names
-    return Rows(
-        ids=_unpacked(table.column("ids"), np.int32),
-        lengths=_unpacked(table.column("lengths"), np.uint16).reshape(-1, num_fields) if "lengths" in names else None,
-        weights=_unpacked(table.column("weights"), np.float32) if "weights" in names else None,
-        labels=table.column("label").to_numpy().astype(np.float32),
-        row_weights=table.column("row_weight").to_numpy() if "row_weight" in names else None,
-        groups=table.column("group").to_numpy() if "group" in names else None,
-        num_fields=num_fields,
-    )
-
-
-def _packed(values: np.ndarray, num_rows: int, num_per_row: np.ndarray | None) -> pa.Array:
-    """One binary value a row: of fixed size, or of `num_per_row` elements."""
-    data = pa.py_buffer(np.ascontiguousarray(values))
-    if num_per_row is None:
-        width = values.itemsize * (len(values) // num_rows) if num_rows else values.itemsize
-        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), num_rows, [None, data])
-    ends = np.cumsum(num_per_row) * values.itemsize
-    offsets = np.concatenate([[0], ends]).astype(np.int64)
-    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), num_rows, [None, pa.py_buffer(offsets), data])
-
-
-def _unpacked(column: pa.ChunkedArray, dtype: type[np.generic]) -> np.ndarray:
-    views = [_view(chunk, np.dtype(dtype)) for chunk in column.chunks if len(chunk)]
-    if not views:
-        return np.empty(0, dtype)
-    return views[0] if len(views) == 1 else np.concatenate(views)
-
-
-def _view(chunk: pa.Array, dtype: np.dtype[np.generic]) -> np.ndarray:
-    if pa.types.is_fixed_size_binary(chunk.type):
-        width = chunk.type.byte_width
-        start, stop = chunk.offset * width, (chunk.offset + len(chunk)) * width
-        data = chunk.buffers()[1]
-    else:
-        offsets = np.frombuffer(chunk.buffers()[1], np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
-        start, stop = int(offsets[0]), int(offsets[-1])
-        data = chunk.buffers()[2]
-    return np.frombuffer(data, dtype, count=(stop - start) // dtype.itemsize, offset=start)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
+from pipeline.data.packing import to_rows
 from pipeline.data.rows import Rows
-from pipeline.data.store import SplitName, Store, opened, to_rows
+from pipeline.data.store import SplitName, Store, opened
 
 WINDOW_ROWS = 65_536  # rows that a rank holds and shuffles at a time
 
