@@ -62,22 +62,25 @@ def evaluate(
     learned = held_out.learned_days(bundle, judged)
     total = sum(by_day.values(), Sums.zero()).metrics()
     days_figures = {day: sums.metrics() for day, sums in by_day.items()}
-    console = result_console(stderr=as_json)
-    print_figures(redacted(model), days_figures, total, learned, console)
+    print_figures(redacted(model), days_figures, total, learned, result_console(stderr=as_json))
     if learned:
         result_console(stderr=True, soft_wrap=True).print(f"learned: {warning(learned, judged)}", highlight=False)
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "model": model,
-                    "dates": list(map(str, judged.test_days)),
-                    "learned_dates": list(map(str, learned)),
-                    "by_date": {str(day): metrics.as_dict() for day, metrics in days_figures.items()},
-                    **total.as_dict(),
-                }
-            )
-        )
+        print(in_json(model, days_figures, total, learned))
+
+
+def in_json(
+    model: str, by_day: "Mapping[datetime.date, Metrics]", total: "Metrics", learned: "Sequence[datetime.date]"
+) -> str:
+    return json.dumps(
+        {
+            "model": model,
+            "dates": sorted(map(str, by_day)),
+            "learned_dates": list(map(str, learned)),
+            "by_date": {str(day): metrics.as_dict() for day, metrics in by_day.items()},
+            **total.as_dict(),
+        }
+    )
 
 
 def print_figures(

@@ -122,14 +122,7 @@ def check(
                 where=where,
                 remedy="write the column into the log, or change its name in the feature spec",
             )
-        kind = schema.field(column).type
-        if not test.is_right(kind):
-            raise Refusal(
-                found=f"column {column!r} of type {kind}",
-                expected=test.in_words,
-                where=where,
-                remedy=_remedy(column, kind, test.cast_to),
-            )
+        _check_type(column, schema.field(column).type, test, where)
     if not labelled:
         return ()
     if unknown and unknown_columns == "refuse":
@@ -141,6 +134,16 @@ def check(
             "data.unknown_columns to warn",
         )
     return unknown
+
+
+def _check_type(column: str, kind: pa.DataType, test: TypeTest, where: str) -> None:
+    if not test.is_right(kind):
+        raise Refusal(
+            found=f"column {column!r} of type {kind}",
+            expected=test.in_words,
+            where=where,
+            remedy=_remedy(column, kind, test.cast_to),
+        )
 
 
 def _check_names(names: list[str], where: str) -> None:
