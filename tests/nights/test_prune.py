@@ -152,7 +152,7 @@ def test_a_full_disk_can_be_pruned(three, tmp_path):
         run.mkdir(parents=True)
         (run / "table-0-of-1.safetensors").write_bytes(bytes(1_000_000))
         fill(disk)
-        config = {"work_uri": str(disk), "mlflow__tracking_uri": f"sqlite:///{folder.path}/work/mlflow.db"}
+        config = {"work_uri": str(disk), "mlflow__tracking_uri": folder.tracking.uri}
         done = folder.run("prune", **config, retention__runs=0)
         assert done.exit_code == 0, done.stderr
         assert things(done) == ["runs/0123456789abcdef"]

@@ -22,7 +22,7 @@ ALL = RetentionConfig(runs=None, encoded_days=None, versions=None, quarantine_da
 def run(name: str, *, is_finished: bool, tables: int = 100, modified: float = NOW) -> Run:
     tables_of_it = [Listed("stages/fm/table-0-of-1.safetensors", tables, modified)] if tables else []
     files = (*tables_of_it, Listed("stages/fm/progress.json", 1, modified))
-    return Run(Leftovers(f"/work/runs/{name}", files), is_finished)
+    return Run(Leftovers(f"s3://clicks/runs/{name}", files), is_finished)
 
 
 def name_of(run: Run) -> str:

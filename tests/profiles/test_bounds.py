@@ -3,6 +3,7 @@ from math import log
 
 import numpy as np
 import pytest
+from day_profiles import day_profile
 
 from pipeline.profiles.bounds import breaches
 from pipeline.profiles.profile import DayProfile, FieldProfile
@@ -18,16 +19,7 @@ def field(counts: dict[str, int], **also: object) -> FieldProfile:
 
 
 def profile(rows: int = 100, positives: int = 10, **fields: FieldProfile) -> DayProfile:
-    return DayProfile(
-        day=DAY,
-        log_fingerprint="",
-        spec_fingerprint="",
-        rows=rows,
-        positives=positives,
-        bad_rows=0,
-        bad_by_reason={},
-        fields=fields,
-    )
+    return day_profile(DAY, rows, positives, fields)
 
 
 def found(now: DayProfile, before: list[DayProfile], **config: object) -> list[str]:

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from day_profiles import day_profile
 
 from pipeline.profiles.bounds import Breach, breaches
 from pipeline.profiles.profile import MAX_COUNTS, DayProfile, FieldProfile
@@ -12,7 +13,7 @@ from pipeline.profiles.psi import field_psi
 from schemas.night import QualityConfig
 
 NUM_DAYS, ROWS = 30, 20_000
-FADING, RISING = 0.25, 0.01  # of the items, each day
+RISING = 0.01  # of the items, each day
 CONFIG = QualityConfig()
 
 
@@ -28,9 +29,11 @@ def field(values: np.ndarray, counts: np.ndarray) -> FieldProfile:
 
 @dataclass
 class World:
-    """Few items, of which many are other ones the next day; many users, and four sites, which stay."""
+    """Few items, of which some are other ones the next day; many users, and four sites, which stay."""
 
     draw: np.random.Generator
+    fading: float
+    """Share of the items, each day."""
 
     def days(self) -> list[DayProfile]:
         draw, days = self.draw, []
@@ -43,7 +46,7 @@ class World:
             values = {"item": items, "user": np.arange(5000), "site": np.arange(4)}
             fields = {name: field(values[name], counts[name]) for name in shares}
             days.append(profile(number, rows, int(rows * 0.05 * draw.normal(1, 0.05)), fields))
-            is_new = draw.random(len(items)) < FADING
+            is_new = draw.random(len(items)) < self.fading
             items = np.where(is_new, items.max() + 1 + np.arange(len(items)), items)
             popular = np.where(is_new, draw.lognormal(0, 0.3, len(items)), popular)
             popular = np.where(draw.random(len(items)) < RISING, 2 * popular, popular)
@@ -51,21 +54,12 @@ class World:
 
 
 def profile(number: int, rows: int, positives: int, fields: dict[str, FieldProfile]) -> DayProfile:
-    return DayProfile(
-        day=date(2026, 11, 1) + timedelta(number),
-        log_fingerprint="",
-        spec_fingerprint="",
-        rows=rows,
-        positives=positives,
-        bad_rows=0,
-        bad_by_reason={},
-        fields=fields,
-    )
+    return day_profile(date(2026, 11, 1) + timedelta(number), rows, positives, fields)
 
 
 @pytest.fixture(scope="module")
 def days() -> list[DayProfile]:
-    return World(np.random.default_rng(0)).days()
+    return World(np.random.default_rng(0), fading=0.25).days()
 
 
 def found(days: list[DayProfile], **changes: object) -> list[Breach]:
@@ -88,6 +82,12 @@ def test_good_nights_pass_though_items_are_others_by_more_than_any_fixed_bound(d
     assert np.quantile([shift for shift in shifts if shift is not None], 0.25) > CONFIG.max_psi
     assert breaches(days[4:], days[:4], CONFIG) == [], "before, nobody knows what is usual"
     assert len(breaches(days[4:], days[:4], QualityConfig(usual_spreads=None))) > NUM_DAYS / 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_night_passes_where_items_rise_by_1_and_fade_by_3_percent_a_day(seed):
+    days = World(np.random.default_rng(seed), fading=0.03).days()
+    assert breaches(days[1:], days[:1], CONFIG) == []
 
 
 def test_the_first_night_of_a_log_that_is_older_passes_too(days):

@@ -27,11 +27,11 @@ def test_a_bit_that_changed_in_sealed_json_changes_no_figure():
 
 
 def test_damage_is_told_as_a_refusal_that_names_the_file_in_other_processes_too():
-    told = pickle.loads(pickle.dumps(Damaged("s3://work/runs/summary.json", "it is missing")))
+    told = pickle.loads(pickle.dumps(Damaged("s3://clicks/runs/summary.json", "it is missing")))
     assert isinstance(told, Damaged)
     assert isinstance(told, Refusal)
     assert str(told).splitlines()[0] == "found     a damaged file: it is missing"
-    assert str(told).splitlines()[2] == "where     s3://work/runs/summary.json"
+    assert str(told).splitlines()[2] == "where     s3://clicks/runs/summary.json"
 
 
 def test_what_a_file_system_says_within_a_readers_code_is_no_damage():
