@@ -72,7 +72,8 @@ def _file_on_the_way(folder: Path) -> Path | None:
 
 def _has_credentials(fs: fsspec.AbstractFileSystem) -> bool:
     """As its client will look for them: in fsspec's own settings, the environment, files, the machine's role."""
-    if fs.anon or fs.key or fs.token or fs.session:
+    # What it was told; its own session it has, too, because it was connected before.
+    if any(fs.storage_options.get(name) for name in ("anon", "key", "token", "session")):
         return True
     import botocore.session
 

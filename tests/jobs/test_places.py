@@ -86,6 +86,18 @@ def test_a_place_that_can_hold_no_files_is_refused_and_nothing_written(
     assert set(session.folder.rglob("*")) == before
 
 
+@pytest.mark.slow
+def test_credentials_that_are_gone_are_missed_though_the_bucket_was_open_before(session, bucket, monkeypatch):
+    assert fsspec.filesystem("s3").exists(bucket)
+    files.require_usable(f"{bucket}/x", "work_uri")
+    monkeypatch.setenv("HOME", str(session.folder))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(Refusal, match="no credentials"):
+        files.require_usable(f"{bucket}/x", "work_uri")
+
+
 def test_a_log_is_not_generated_onto_a_file(session):
     assert session.refused("generate", "train.yaml")["found"] == f"a file, {session.folder}/train.yaml"
 
