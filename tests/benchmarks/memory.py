@@ -3,7 +3,7 @@
     python tests/benchmarks/memory.py --rows 1000000 20000000
 
 Days are drawn once and stand under as many dates as the rows need, as hard links, so that the vocabulary is about the
-same at every size. Each size runs in a process of its own: count, encode, train FM and DeepFM with the demo's settings.
+same at every size. Each size runs in processes of its own: count, encode, train FM and DeepFM with the demo's settings.
 """
 
 import argparse
@@ -12,6 +12,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections import defaultdict
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -39,13 +42,48 @@ def main() -> None:
             logs, work = folder / f"logs-{rows}", folder / f"work-{rows}"
             replicate(drawn, logs, -(-rows // rows_per_day) + 1)
             command = [sys.executable, __file__, "--train", str(logs), str(work)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            found.append(json.loads(done.stdout.splitlines()[-1]))
+            found.append(measured(command))
             print(", ".join(f"{key} {value:,}" for key, value in found[-1].items()), flush=True)
-    for key in ("rank_bytes", "driver_bytes"):
+    for key in ("rank_bytes", "driver_bytes", "tree_bytes"):
         print(
             f"{key}: {found[-1][key] / found[0][key]:.2f} times as much for {rows / arguments.rows[0]:g} times the rows"
         )
+
+
+def measured(command: list[str]) -> dict[str, int]:
+    """What the command prints at its end, and the peak of what it and all that it started have held together.
+
+    Memory that processes share counts once (proc(5)'s Pss), looked at twice a second.
+    """
+    tree_bytes = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            tree_bytes = max(tree_bytes, sum(map(held_bytes, with_descendants(process.pid))))
+            time.sleep(0.5)
+        assert process.stdout is not None
+        printed = process.stdout.read()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    found: dict[str, int] = json.loads(printed.splitlines()[-1])
+    return {**found, "tree_bytes": tree_bytes}
+
+
+def with_descendants(pid: int) -> list[int]:
+    found, of_parent = [pid], defaultdict(list)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            of_parent[int(stat.read_text().rpartition(")")[2].split()[1])].append(int(stat.parent.name))
+    for parent in found:
+        found += of_parent[parent]
+    return found
+
+
+def held_bytes(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def draw(folder: Path, rows_per_day: int) -> list[Path]:
