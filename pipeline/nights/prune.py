@@ -119,7 +119,7 @@ def _runs(config: TrainConfig) -> Iterator[Run]:
     with_tables = [one for one in found if one.spare]
     finished = records.runs_of_all(config) if any(not one.has_summary for one in with_tables) else set()
     for one in with_tables:
-        yield Run(one, one.has_summary or one.run_uri.rpartition("/")[2] in finished)
+        yield Run(one, one.has_summary or one.name in finished)
 
 
 def _stores(uri: str) -> Iterator[Encoded]:

@@ -99,7 +99,7 @@ def _runs(runs: Sequence[Run], num_kept: int | None) -> Iterator[Leaving]:
 
 
 def _name_of(run: Run) -> str:
-    return f"runs/{run.leftovers.run_uri.rpartition('/')[2]}"
+    return f"runs/{run.leftovers.name}"
 
 
 def _stores(holdings: Holdings, days_before: int | None, now: float) -> Iterator[Leaving]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from pipeline.registry.model_uri import aliases_of
-from pipeline.registry.tags import KEY, MODEL_VERSIONS
+from pipeline.registry.tags import KEY, MODEL_VERSIONS, quoted
 from pipeline.registry.tracking import Tracking
 
 
@@ -49,7 +49,7 @@ def models_alone(tracking: Tracking, name: str) -> list[str]:
 
 def _tags_of_versions(tracking: Tracking, name: str) -> dict[str, dict[str, str]]:
     client = tracking.client
-    found = _all_pages(lambda token: client.search_model_versions(f"name = '{name}'", page_token=token))
+    found = _all_pages(lambda token: client.search_model_versions(f"name = {quoted(name)}", page_token=token))
     return {str(one.version): dict(one.tags) for one in found}
 
 

@@ -19,6 +19,11 @@ class Leftovers:
     files: tuple[Listed, ...]
 
     @property
+    def name(self) -> str:
+        """Of the run: its identity."""
+        return self.run_uri.rpartition("/")[2]
+
+    @property
     def spare(self) -> tuple[Listed, ...]:
         return tuple(file for file in self.files if not _is_result(file.name))
 

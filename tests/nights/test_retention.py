@@ -26,7 +26,7 @@ def run(name: str, *, is_finished: bool, tables: int = 100, modified: float = NO
 
 
 def name_of(run: Run) -> str:
-    return f"runs/{run.leftovers.run_uri.rpartition('/')[2]}"
+    return f"runs/{run.leftovers.name}"
 
 
 def encoded(name: str, *days: date, modified: float = NOW) -> Encoded:
