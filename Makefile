@@ -3,7 +3,7 @@ PYTHON ?= python3
 # Where pip finds torch without gigabytes of CUDA packages; `make install TORCH_INDEX=` takes torch's default build.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: install demo test test-fast fuzz lint format schemas answers clean
+.PHONY: install demo test test-fast test-cluster fuzz lint format schemas answers clean
 
 install: .venv/installed
 
@@ -21,9 +21,13 @@ demo: install
 # Two processes take a file each, with Ray clusters and servers of their own: most tests wait for those.
 PYTEST = .venv/bin/pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-# Everything but what needs a CUDA device.
+# Everything but what needs a CUDA device or several machines.
 test: install
-	$(PYTEST) -m 'not gpu'
+	$(PYTEST) -m 'not gpu and not cluster'
+
+# Ray, MLflow, PostgreSQL and S3 on machines with disks of their own, in namespaces of Linux's; wants root.
+test-cluster: install
+	.venv/bin/pytest -q -m cluster tests/cluster
 
 # Without Ray, servers and whole runs.
 test-fast: install
@@ -32,7 +36,7 @@ test-fast: install
 # 100,000 inputs drawn at random, others each time: some twenty minutes on two cores. EXAMPLES are those of a test.
 EXAMPLES ?= 6000
 fuzz: install
-	NIGHTJAR_EXAMPLES=$(EXAMPLES) $(PYTEST) -m 'not gpu' --timeout 0 tests/fuzz
+	NIGHTJAR_EXAMPLES=$(EXAMPLES) $(PYTEST) -m 'not gpu and not cluster' --timeout 0 tests/fuzz
 
 lint: install
 	.venv/bin/ruff check .
