@@ -161,9 +161,12 @@ def _ended(process: subprocess.Popen[str]) -> None:
 
 
 def _started(command: Sequence[str]) -> subprocess.Popen[str]:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout
-    assert process.stdout.readline() == "up\n", command
+    if process.stdout.readline() != "up\n":
+        raise AssertionError(f"{command}: {process.communicate()}")
     return process
 
 
