@@ -24,6 +24,7 @@ TITLES = {
     "retrain": "Retrains",
     "nights": "Nights",
     "scoring": "Scores",
+    "cluster": "A cluster of several machines",
     "sweep": "Sweeps",
     "synthetic": "Synthetic logs",
     "fuzz": "Anything at all, drawn at random",
