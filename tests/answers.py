@@ -25,6 +25,7 @@ TITLES = {
     "nights": "Nights",
     "scoring": "Scores",
     "cluster": "A cluster of several machines",
+    "infra": "Manifests and schedules",
     "sweep": "Sweeps",
     "synthetic": "Synthetic logs",
     "fuzz": "Anything at all, drawn at random",
@@ -74,6 +75,9 @@ NAMES = {
     "json": "JSON",
     "markdown": "Markdown",
     "nightjars": "Nightjar's",
+    "kubernetes": "Kubernetes",
+    "kuberay": "KubeRay",
+    "rayjobs": "RayJobs",
 }
 HEAD = """\
 # What goes wrong, and what Nightjar does
