@@ -21,13 +21,16 @@ from jobs import (
     rollback,
     score,
     status,
+    submit,
+    submitted,
     sweep,
     train,
     ui,
 )
-from schemas.errors import INTERRUPTED, Refusal
+from schemas.errors import INTERRUPTED, TERMINATED, Refusal
 from schemas.redaction import redacted_streams
 
+ENDED = {INTERRUPTED: "interrupted", TERMINATED: "told to stop"}
 app = typer.Typer(
     name="nightjar",
     help="Retrain click-through-rate models: FM pretraining, FNN and DeepFM, on Ray, in MLflow.",
@@ -49,22 +52,30 @@ app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("score")(score.score)
 app.command("ui")(ui.ui)
+app.command("submit", context_settings={"allow_interspersed_args": False})(submit.submit)
+app.command("jobs")(submitted.jobs)
+app.command("logs")(submitted.logs)
+app.command("stop")(submitted.stop)
 app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:
     """Exit 0 when the work is done, 1 when it failed, 2 when the input was refused before anything expensive began.
 
-    3 when another process is at work on the same model, 4 when the day's data breaks its bounds, 130 after Ctrl-C. What
-    ends in none of these is a bug, and shows its traceback. Nothing that is printed on the way holds a secret.
+    3 when another process is at work on the same model, 4 when the day's data breaks its bounds, 130 after Ctrl-C, 143
+    after SIGTERM. What ends in none of these is a bug, and shows its traceback. Nothing that is printed on the way
+    holds a secret.
     """
     with redacted_streams():
         _run()
 
 
 def _run() -> None:
-    # Typer would catch a KeyboardInterrupt and exit 1, as if the work had failed.
-    before = signal.signal(signal.SIGINT, lambda *_: sys.exit(INTERRUPTED))
+    # Typer would catch a KeyboardInterrupt and exit 1, as if the work had failed; SIGTERM, by which a scheduler stops
+    # what it has begun, would end this process without a word, and its lease would have to expire.
+    before = {
+        one: signal.signal(one, lambda number, _: sys.exit(128 + number)) for one in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         app()
     except Exception as error:
@@ -75,11 +86,12 @@ def _run() -> None:
         print(f"nightjar: {heading}{words}", file=sys.stderr)
         sys.exit(errors.exit_code(error))
     except SystemExit as stopped:
-        if stopped.code == INTERRUPTED:
-            print("nightjar: interrupted; the same command goes on from here", file=sys.stderr)
+        if stopped.code in ENDED:
+            print(f"nightjar: {ENDED[stopped.code]}; the same command goes on from here", file=sys.stderr)
         raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 if __name__ == "__main__":

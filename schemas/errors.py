@@ -3,7 +3,8 @@
 import sys
 from datetime import datetime
 
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+INTERRUPTED = 130  # exit codes after Ctrl-C and after SIGTERM, as shells have them
+TERMINATED = 143
 
 
 class Failure(RuntimeError):

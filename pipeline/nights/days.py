@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from pipeline.data import logs, split
 from pipeline.data.logs import Manifest
+from pipeline.nights.complete import held_out_with, incomplete, is_complete, newest_complete
 from pipeline.retrain.dataset import identity_of
-from pipeline.runtime import files
 from schemas.checking import derived
-from schemas.config import DataConfig, DateSplit, TrainConfig
+from schemas.config import DateSplit, TrainConfig
 from schemas.errors import Refusal
-from schemas.night import NightConfig
 from schemas.stage import REFRESH
 
 
@@ -55,9 +54,9 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
         )
     day = day or newest_complete(days, data, night)
     split.require([day], days, data.logs_uri)
-    if not _is_complete(day, data, night):
-        raise _incomplete(day, data, night)
-    held_out = [one for one in days if _period(one, night) == _period(day, night) and one <= day]
+    if not is_complete(day, data, night):
+        raise incomplete(day, data, night)
+    held_out = held_out_with(day, days, night)
     before = [one for one in days if one < held_out[0]]
     window = [one for one in before if one >= held_out[0] - timedelta(night.window_days)]
     _require_window(window, held_out[0], config)
@@ -81,40 +80,6 @@ def with_days(config: TrainConfig, train_days: Sequence[date], held_out: Sequenc
     """The config with a split of these days in place of its own."""
     own = DateSplit(test_dates=tuple(held_out), train_from=train_days[0], train_to=train_days[-1])
     return derived(config, data=derived(config.data, split=own))
-
-
-def newest_complete(days: Sequence[date], data: DataConfig, night: NightConfig) -> date:
-    """Raises Refusal where no day is complete."""
-    complete = [day for day in days if _is_complete(day, data, night)]
-    if not complete:
-        raise _incomplete(max(days), data, night)
-    return max(complete)
-
-
-def _is_complete(day: date, data: DataConfig, night: NightConfig) -> bool:
-    if night.complete == "success_file":
-        return files.is_complete(_folder(day, data))
-    return day + timedelta(night.label_delay_days) <= datetime.now(UTC).date()
-
-
-def _incomplete(day: date, data: DataConfig, night: NightConfig) -> Refusal:
-    by_file = night.complete == "success_file"
-    return Refusal(
-        found=f"{day} without a {files.SUCCESS} file" if by_file else f"{day}, whose labels may still be on their way",
-        expected=f"a {files.SUCCESS} file in the day's folder, written last"
-        if by_file
-        else f"a day that ended {night.label_delay_days} day(s) ago",
-        where=_folder(day, data),
-        remedy="ask again when the day is whole, or change night.complete and night.label_delay_days",
-    )
-
-
-def _folder(day: date, data: DataConfig) -> str:
-    return f"{data.logs_uri}/{data.features.partition}={day}"
-
-
-def _period(day: date, night: NightConfig) -> tuple[int, ...]:
-    return (day.year, day.month) if night.period == "month" else (day.year, day.month, day.day)
 
 
 def _require_window(window: Sequence[date], first_held_out: date, config: TrainConfig) -> None:

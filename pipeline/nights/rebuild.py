@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.data import logs, passes
 from pipeline.data.split import ResolvedSplit
-from pipeline.nights.days import newest_complete
+from pipeline.nights.complete import newest_complete
 from pipeline.registry import eviction, model_uri, versions
 from pipeline.registry.eviction import Eviction
 from pipeline.registry.tracking import Tracking, connect, require
