@@ -24,8 +24,12 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "DO
 # The first process of a namespace takes in the orphans of all others, and must go on.
 WAITS = 'echo up; while :; do sleep 3600 & wait "$!"; done'
 NETWORK = f"ip link set lo up && mount --make-rprivate / && {WAITS}"
+# A checkout below /tmp, as this one may be, is code and not what machines share by mistake: all of them see it.
+CODE = sorted({str(path) for path in (Path(__file__).parents[1], Path(sys.prefix)) if path.is_relative_to("/tmp")})
 MACHINE = (
-    f'mount --make-rprivate / && mount -t tmpfs tmpfs /tmp && mount -t tmpfs tmpfs /dev/shm && hostname "$0" && {WAITS}'
+    "mount --make-rprivate / && mount -t tmpfs tmpfs /mnt"
+    ' && for code in "$@"; do mkdir -p "/mnt${code#/tmp}" && mount --bind "$code" "/mnt${code#/tmp}"; done'
+    f' && mount --move /mnt /tmp && mount -t tmpfs tmpfs /dev/shm && hostname "$0" && {WAITS}'
 )
 
 
@@ -126,7 +130,7 @@ class Box:
             known[0].kill()
         number = known[0].number if known else len(self._machines) + 1
         nested = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        process = _started([*_into(self._first), *nested, "bash", "-c", MACHINE, name])
+        process = _started([*_into(self._first), *nested, "bash", "-c", MACHINE, name, *CODE])
         machine = Machine(name, number, _child(_child(process.pid)), [process])
         self._machines[name] = machine, process
         return machine
