@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from jobs import errors
+from jobs.event_lines import EventLines, Form
 from jobs.nightly import day_of
-from jobs.options import ConfigPath, Overrides
+from jobs.options import ConfigPath, Log, Overrides
 from jobs.places import as_typed, load_config
 from jobs.status import print_nights
 from schemas.errors import Busy, Failure
@@ -18,6 +19,7 @@ def backfill(
     to: Annotated[str, typer.Option("--to", help="Last night, YYYY-MM-DD.")],
     go_on: Annotated[bool, typer.Option("--go-on", help="Go on with the next night after one that failed.")] = False,
     set_: Overrides = None,
+    log: Log = Form.TEXT,
 ) -> None:
     """Run the nights of the log's days in order, as if each had been run in its time. Resumable by the same command.
 
@@ -30,20 +32,21 @@ def backfill(
 
     nights: list[Night] = []
     failures: list[str] = []
-    for day, ended in run(loaded, first, last, "go_on" if go_on else "stop", lambda event: None):
-        if not isinstance(ended, Exception):
-            nights.append(ended.night)
-            words = "; ".join(filter(None, [ended.night.verdict, ended.words]))
-            print(f"{day}: {ended.night.outcome}: {words}", flush=True)
-            continue
-        words_of = errors.in_words(ended)
-        if not go_on or words_of is None or isinstance(ended, Busy):
-            options = ["--from", str(day), "--to", str(last), *(["--go-on"] if go_on else [])]
-            ended.add_note(f"that was the night of {day}; from there it goes on by")
-            ended.add_note(f"  {as_typed('backfill', config, set_ or [], *options)}")
-            raise ended
-        failures.append(str(day))
-        print(f"{day}: failed: {' '.join(words_of.split())}", flush=True)
+    with EventLines(log, beats_alone=log is Form.TEXT) as show:
+        for day, ended in run(loaded, first, last, "go_on" if go_on else "stop", show):
+            if not isinstance(ended, Exception):
+                nights.append(ended.night)
+                words = "; ".join(filter(None, [ended.night.verdict, ended.words]))
+                print(f"{day}: {ended.night.outcome}: {words}", flush=True)
+                continue
+            words_of = errors.in_words(ended)
+            if not go_on or words_of is None or isinstance(ended, Busy):
+                options = ["--from", str(day), "--to", str(last), *(["--go-on"] if go_on else [])]
+                ended.add_note(f"that was the night of {day}; from there it goes on by")
+                ended.add_note(f"  {as_typed('backfill', config, set_ or [], *options)}")
+                raise ended
+            failures.append(str(day))
+            print(f"{day}: failed: {' '.join(words_of.split())}", flush=True)
     print_nights(nights)
     if failures:
         raise Failure(f"nights that failed: {', '.join(failures)}; the same command tries them again")

@@ -1,14 +1,13 @@
 """What people read on a terminal: results, and progress, as bars there and plain lines elsewhere, always on stderr."""
 
 import sys
-import time
 from dataclasses import replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from jobs.event_lines import EventLines, Form
 from schemas.redaction import redacted
 
 if TYPE_CHECKING:
@@ -22,10 +21,11 @@ def result_console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
 
 
 class ProgressView:
-    """Shows events as they come: a bar for each task, or a line when one begins and when it ends."""
+    """Shows events as they come: on a terminal a bar for each task, elsewhere lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form = Form.TEXT) -> None:
         console = Console(stderr=True)
+        self._lines = EventLines(form)
         self._bars = (
             Progress(
                 TextColumn("{task.description:<22}", markup=False),
@@ -35,39 +35,25 @@ class ProgressView:
                 TextColumn("{task.fields[note]}", markup=False),
                 console=console,
             )
-            if console.is_terminal
+            if console.is_terminal and form is Form.TEXT
             else None
         )
         self._tasks: dict[str, TaskID] = {}
-        self._started: dict[str, float] = {}
-        self._ended: set[str] = set()
 
     def __enter__(self) -> Self:
-        if self._bars:
-            self._bars.start()
+        (self._bars or self._lines).__enter__()
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self._bars:
-            self._bars.stop()
+    def __exit__(self, *why: Any) -> None:
+        (self._bars or self._lines).__exit__(*why)
 
     def __call__(self, event: "Event") -> None:
-        event = replace(event, note=redacted(event.note))  # before a terminal's width breaks it
         if self._bars:
-            self._draw(self._bars, event)
+            self._draw(self._bars, replace(event, note=redacted(event.note)))  # before a terminal's width breaks it
         else:
-            self._print(event)
+            self._lines(event)
 
     def _draw(self, bars: Progress, event: "Event") -> None:
         if event.task not in self._tasks:
             self._tasks[event.task] = bars.add_task(event.task, total=event.total, note="")
         bars.update(self._tasks[event.task], completed=event.done, total=event.total, note=event.note)
-
-    def _print(self, event: "Event") -> None:
-        if event.task not in self._started:
-            self._started[event.task] = time.monotonic()
-            print(f"{event.task} ...", file=sys.stderr, flush=True)
-        if event.done >= event.total and event.task not in self._ended:
-            self._ended.add(event.task)
-            seconds = time.monotonic() - self._started[event.task]
-            print(f"{event.task} done in {seconds:.1f} s  {event.note}".rstrip(), file=sys.stderr, flush=True)

@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 
 from jobs.console import ProgressView, result_console
-from jobs.options import AsJson, ConfigPath, Overrides
+from jobs.event_lines import Form
+from jobs.options import AsJson, ConfigPath, Log, Overrides
 from jobs.places import load_config
 from schemas.errors import Failure, Refusal
 
@@ -23,6 +24,7 @@ def nightly(
     again: Annotated[bool, typer.Option("--again", help="Do a night that is over under another config again.")] = False,
     set_: Overrides = None,
     as_json: AsJson = False,
+    log: Log = Form.TEXT,
 ) -> None:
     """Look at the day's data, judge the champion on it, train on, and move `champion` only to what is better.
 
@@ -35,7 +37,7 @@ def nightly(
     day = None if date == "auto" else day_of(date)
     from pipeline.nights.night import nightly as run
 
-    with ProgressView() as show:
+    with ProgressView(log) as show:
         over = run(loaded, day, show, again)
     night = over.night
     console = result_console(stderr=as_json, soft_wrap=True)

@@ -4,11 +4,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from jobs.console import ProgressView, result_console
-from jobs.options import ConfigPath, Overrides
+from jobs.event_lines import Form
+from jobs.options import ConfigPath, Log, Overrides
 from jobs.places import load_config
 
 
-def rebuild(config: ConfigPath, set_: Overrides = None) -> None:
+def rebuild(config: ConfigPath, set_: Overrides = None, log: Log = Form.TEXT) -> None:
     """Drop values of the champion's vocabulary that are rare and were not seen for `night.eviction.unseen_days`.
 
     Ids are given anew and rows carried over. The smaller model serves if the gate finds it no worse than the champion
@@ -19,7 +20,7 @@ def rebuild(config: ConfigPath, set_: Overrides = None) -> None:
     loaded = load_config(config, set_)
     from pipeline.nights.rebuild import rebuild as run
 
-    with ProgressView() as show:
+    with ProgressView(log) as show:
         rebuilt = run(loaded, show)
     evicted = rebuilt.evicted
     table = Table(box=SIMPLE_HEAD)

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.console import ProgressView, result_console
-from jobs.options import AsJson, ConfigPath, Overrides
+from jobs.event_lines import Form
+from jobs.options import AsJson, ConfigPath, Log, Overrides
 from jobs.places import load_config
 from pipeline.runtime import files
 from schemas import sweep as schema
@@ -33,6 +34,7 @@ def sweep(
     set_: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: AsJson = False,
+    log: Log = Form.TEXT,
 ) -> None:
     """Train a stage with many drawn values of its keys and write the best config, for `nightjar train`.
 
@@ -49,7 +51,7 @@ def sweep(
     trials = schema.draw_trials(settings, config, set_ or [], str(sweep_path))
     from pipeline.sweep.search import sweep as run_sweep
 
-    with ProgressView() as show:
+    with ProgressView(log) as show:
         summary = run_sweep(settings, loaded, trials, shlex.join(["nightjar", *sys.argv[1:]]), show)
     files.write_bytes(absolute(out), summary.best_yaml.encode())
     print_summary(summary, out, result_console(stderr=as_json))

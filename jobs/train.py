@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.console import ProgressView, result_console
-from jobs.options import AsJson, ConfigPath, Overrides
+from jobs.event_lines import Form
+from jobs.options import AsJson, ConfigPath, Log, Overrides
 from jobs.places import as_typed, load_config, program, typed
 from schemas.config import TrainConfig
 from schemas.errors import Failure
@@ -30,7 +31,7 @@ COLUMNS = {
 }
 
 
-def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -> None:
+def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False, log: Log = Form.TEXT) -> None:
     """Train every stage of the plan, evaluate on the held-out rows, register the best model.
 
     It becomes `champion` if its normalized entropy (NE) is below the champion's on the same rows.
@@ -40,7 +41,7 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False) -
     loaded = load_config(config, set_)
     from pipeline.retrain.run import retrain
 
-    with ProgressView() as show:
+    with ProgressView(log) as show:
         summary = retrain(loaded, show)
     print_summary(summary, result_console(stderr=as_json))
     if as_json:

@@ -14,6 +14,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(capsys):
     console.print(table)
     console.print(ODD)
     with ProgressView() as show:
+        show(Event(ODD, 0, 1))
         show(Event(ODD, 1, 1, f"{ODD} http://user:s3cr/t@host"))
     said = capsys.readouterr()
     assert said.out.count(ODD) == 4
