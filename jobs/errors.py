@@ -46,8 +46,9 @@ def _of_mlflow(error: Exception) -> str:
     root = server.root_of(error)
     if isinstance(root, OSError) and root.filename:  # in what MLflow does on this machine before it sends anything
         return _of_files(root)
-    uri = redacted(server.opened())
-    return f"MLflow at {uri} does not take what it is sent: {server.first_line(root)}; {GOES_ON}"
+    uri, found = redacted(server.opened()), server.first_line(root)
+    remedy = server.remedy_of(found)
+    return f"MLflow at {uri} does not take what it is sent: {found}; {f'{remedy}; ' * bool(remedy)}{GOES_ON}"
 
 
 def _of_files(error: Exception) -> str:

@@ -41,7 +41,9 @@ def score(
     files.require_usable(absolute(out), "--out")
     from pipeline.data import logs
     from pipeline.registry import model_uri
+    from pipeline.retrain import on_nodes
     from pipeline.runtime import cluster
+    from pipeline.runtime.storage import SharedFolder
     from pipeline.scoring.score import score as write_scores
 
     data = loaded.data
@@ -50,7 +52,8 @@ def score(
     version = model_uri.pinned(tracking, model)
     bundle = model_uri.load_bundle(tracking, version)
     manifest = logs.find(data.logs_uri, days, bundle.spec, labelled=False)
-    with cluster.connected(loaded.cluster):
+    needs = [on_nodes.log(manifest), SharedFolder("--out", absolute(out))]
+    with cluster.connected(loaded.cluster, needs):
         rows = write_scores(bundle, version, manifest, absolute(out), data.rows_per_part, overwrite=overwrite)
     print(f"{rows:,} rows of {', '.join(map(str, days))} scored with {version}, in {out}")
 

@@ -13,7 +13,7 @@ from pipeline.nights.retention import Leaving
 from pipeline.nights.steps import NightRun
 from pipeline.registry import server
 from pipeline.registry.tracking import Tracking, connect
-from pipeline.retrain import disk, promotion
+from pipeline.retrain import disk, on_nodes, promotion
 from pipeline.runtime import cluster
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Event, Show
@@ -42,7 +42,8 @@ def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = Fal
         return before
     tonight = _planned(days, before, tracking)
     disk.check(config, tonight.disk_need)
-    with promotion.lease_of(config, f"night of {days.day}") as lease, cluster.connected(config.cluster):
+    needs = on_nodes.all_of(config, days.manifest, tracking)
+    with promotion.lease_of(config, f"night of {days.day}") as lease, cluster.connected(config.cluster, needs):
         tonight = plan.again(tonight, tracking)  # another night may have ended since
         trainer.check_placement(config.cluster)
         name = f"{days.day} {days.key[:6]}"

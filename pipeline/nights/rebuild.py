@@ -11,7 +11,7 @@ from pipeline.nights.complete import newest_complete
 from pipeline.registry import eviction, model_uri, versions
 from pipeline.registry.eviction import Eviction
 from pipeline.registry.tracking import Tracking, connect, require
-from pipeline.retrain import promotion
+from pipeline.retrain import on_nodes, promotion
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.runtime import cluster, fingerprint
@@ -44,7 +44,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
     manifest = logs.find(uri, seen, spec, unknown_columns=config.data.unknown_columns)
     with (
         promotion.lease_of(config, "rebuild") as lease,
-        cluster.connected(config.cluster),
+        cluster.connected(config.cluster, [on_nodes.log(manifest)]),
         tempfile.TemporaryDirectory() as name,
     ):
         champion = versions.champion(tracking, config.mlflow.registered_model)

@@ -34,6 +34,11 @@ QUIET = {
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 PATIENT = {RETRIES: "3"}  # with a server that is away for a moment; MLflow's own patience is about four minutes
 IMPATIENT = {RETRIES: "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+WRONG_HOST = "Invalid Host header"
+CREDENTIALS = (
+    "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what the server lets in, "
+    "here and where Ray's nodes start"
+)
 
 _opened = ""
 
@@ -91,12 +96,23 @@ def _answering(config: MLflowConfig, uri: str) -> Iterator[None]:
             yield
     except Exception as error:
         root = root_of(error)
+        found = first_line(error if isinstance(root, KeyError) else root)  # of a scheme that MLflow does not know
         raise Refusal(
-            found=first_line(error if isinstance(root, KeyError) else root),  # of a scheme that MLflow does not know
+            found=found,
             expected=f"MLflow to answer, with an experiment {config.experiment!r} or leave to create it",
             where=redacted(uri),
-            remedy="start the server or correct mlflow.tracking_uri; without one, runs go to the work folder",
+            remedy=remedy_of(found)
+            or "start the server or correct mlflow.tracking_uri; without one, runs go to the work folder",
         ) from error
+
+
+def remedy_of(found: str) -> str:
+    """Where a server that answers would have somebody else ask, or by another name; else nothing."""
+    if WRONG_HOST in found:
+        return "list the host, with its port, in the server's --allowed-hosts, as it stands in mlflow.tracking_uri"
+    if re.search("error code 40[13]|password authentication failed", found):
+        return CREDENTIALS
+    return ""
 
 
 def resolve_uri(config: MLflowConfig, work_uri: str) -> str:

@@ -12,7 +12,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.registry.tags import UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
-from pipeline.retrain import disk, leftovers, promotion, warm_start
+from pipeline.retrain import disk, leftovers, on_nodes, promotion, warm_start
 from pipeline.retrain.dataset import Inputs, best_possible_ne, encoded_store, find_inputs, identity_of
 from pipeline.retrain.disk import DiskNeed
 from pipeline.retrain.promotion import Decision, Opponent
@@ -101,7 +101,8 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     best_possible = best_possible_ne(config.data.logs_uri, prepared.inputs)  # refused, if at all, before it costs
     disk.check(config, prepared.disk_need)
     name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
-    with promotion.lease_of(config, f"train {name}") as lease, cluster.connected(config.cluster):
+    needs = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
+    with promotion.lease_of(config, f"train {name}") as lease, cluster.connected(config.cluster, needs):
         trainer.check_placement(config.cluster)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
             summary = replace(_train_and_decide(prepared, run, show, lease), best_possible_ne=best_possible)

@@ -2,58 +2,50 @@
 
 import logging
 import os
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import ray
 import ray.data
 
+from pipeline.runtime import address, nodes
+from pipeline.runtime.check import Check
 from schemas.config import ClusterConfig
-from schemas.errors import Refusal
 
-ANSWER_SECONDS = 5.0  # Ray itself tries for minutes
+_is_own = False  # the cluster was started by this process, whose environment and disk are its nodes' too
 
 
 @contextmanager
-def connected(config: ClusterConfig) -> Iterator[None]:
+def connected(config: ClusterConfig, checks: Sequence[Check] = ()) -> Iterator[None]:
     """Connect to Ray, quietly; leave a cluster that was connected to before as it was.
 
-    Raises Refusal, within seconds, for an address that does not answer.
+    Raises Refusal, within seconds, for an address that does not answer, and for a cluster of which a node does not pass
+    the checks or runs another Nightjar.
     """
+    global _is_own
     if ray.is_initialized():
+        _require(checks)
         yield
         return
     for name in ("ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = config.address or os.environ.get("RAY_ADDRESS") or "local"
-    reach(address)
+    where = config.address or os.environ.get("RAY_ADDRESS") or address.LOCAL
+    address.require(where)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-    except (ConnectionError, ValueError) as error:
-        raise _refusal(address, error) from error
+        ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise address.refusal(where, " ".join(str(error).split())[:200]) from error
+    _is_own = where == address.LOCAL
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
+        _require(checks)
         yield
     finally:
+        _is_own = False
         ray.shutdown()
 
 
-def reach(address: str) -> None:
-    """Raise Refusal where nothing answers at a host and port; `local` and `auto` are for Ray to find."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit() and "://" not in address:
-        try:
-            socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
-        except OSError as error:
-            raise _refusal(address, error) from error
-
-
-def _refusal(address: str, error: Exception) -> Refusal:
-    return Refusal(
-        found=" ".join(str(error).split())[:200],
-        expected="the address of a Ray cluster that answers, as host:port",
-        where=f"cluster.address, or RAY_ADDRESS: {address}",
-        remedy="start the cluster or correct the address; without one, Ray runs on this machine alone",
-    )
+def _require(checks: Sequence[Check]) -> None:
+    if not _is_own:
+        nodes.require(checks)

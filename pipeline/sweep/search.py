@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from pipeline.registry import sweep_runs
 from pipeline.registry.tracking import connect
+from pipeline.retrain import on_nodes
 from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
 from pipeline.runtime import cluster, files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
@@ -44,7 +45,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
     if finished:
         show(Event("this sweep is finished already", 1, 1, f"its results are in {uri}"))
         return finished
-    with cluster.connected(config.cluster):
+    with cluster.connected(config.cluster, [on_nodes.folder(config), on_nodes.log(inputs.manifest)]):
         store = encoded_store(config, inputs, show)
         task = Task.of(settings.stage, trials, lineage(config, settings.stage)[-1].epochs, store, uri)
         _check_memory(settings, task)

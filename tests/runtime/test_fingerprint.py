@@ -119,6 +119,7 @@ RUNTIME = "pipeline.runtime"  # where files lie and who works, not what comes of
 LOCATIONS = "schemas.locations"  # as RUNTIME
 LOADING = {"schemas.loading", "schemas.yaml_text"}  # how a config is read: what it says is in the result's name
 REDACTION = "schemas.redaction"  # what is shown
+ON_NODES = "pipeline.retrain.on_nodes"  # whether a cluster is given work at all
 AROUND_A_RETRAIN = {
     RUNTIME,
     LOCATIONS,
@@ -131,12 +132,13 @@ AROUND_A_RETRAIN = {
     "pipeline.scoring",
     "pipeline.retrain.disk",
     "pipeline.retrain.leftovers",
+    ON_NODES,
     "pipeline.retrain.promotion",
     "pipeline.retrain.run",
 }
 
 
-AROUND_A_SWEEP = {RUNTIME, LOCATIONS, REDACTION, *LOADING, "pipeline.profiles", "pipeline.registry"}
+AROUND_A_SWEEP = {RUNTIME, LOCATIONS, REDACTION, *LOADING, "pipeline.profiles", "pipeline.registry", ON_NODES}
 
 
 @pytest.mark.parametrize(
