@@ -4,9 +4,11 @@ Ray itself takes up what it finds, and fails on each attempt where that is damag
 """
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, TypeAdapter, model_validator
 
 from pipeline.runtime import files, trusted
 from pipeline.runtime.trusted import Damaged
@@ -14,6 +16,7 @@ from pipeline.training import kept
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 CHECKPOINT = "checkpoint_"  # and when it was made
+FAILURES = "failures.json"
 
 
 class _Result(BaseModel):
@@ -56,8 +59,26 @@ def drop_damaged(run_uri: str) -> None:
         snapshot = trusted.read(uri, lambda content: _Snapshot.model_validate(json.loads(content)))
         for name in sorted(snapshot.checkpoints):
             kept.check_checkpoint(f"{run_uri}/{name}")
+            failures_of(f"{run_uri}/{name}")
     except Damaged as damaged:
         trusted.drop(uri, damaged)
         for name in files.folders(run_uri):
             if name.startswith(CHECKPOINT):
                 files.remove(f"{run_uri}/{name}")
+
+
+def keep_failures(failures: Mapping[str, str], folder: Path) -> None:
+    """Write, into a checkpoint, which stages before it could not be trained, and why.
+
+    Tried again, one of them might leave a checkpoint of its own in this one's place before it fails.
+    """
+    trusted.write(str(folder / FAILURES), {"failures": failures})
+
+
+def failures_of(checkpoint_uri: str) -> dict[str, str]:
+    """Stage -> why. Raises Damaged."""
+    return trusted.read(f"{checkpoint_uri}/{FAILURES}", _parse_failures)
+
+
+def _parse_failures(content: bytes) -> dict[str, str]:
+    return TypeAdapter(dict[str, str]).validate_python(trusted.unsealed(content)["failures"])

@@ -56,7 +56,7 @@ def _fit_here(job: Job, show: Report) -> dict[str, str]:
         if RATE in point.metrics:
             show(point)
 
-    return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, report))
+    return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, report), {})
 
 
 def _fit_by_ray(job: Job, show: Report) -> dict[str, str]:

@@ -2,6 +2,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
 from pipeline.runtime.progress import Point
 from pipeline.training import checkpoint, published
-from pipeline.training.on_ray import snapshot, trainer
+from pipeline.training.on_ray import snapshot, trainer, worker
 from pipeline.training.on_ray.worker import Job
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.errors import Failure, Refusal
@@ -49,7 +50,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
                     "mlp": {"hidden": [8], "dropout": 0.3},
                 },
             ],
-            "checkpoint": {"every_steps": 10, "max_failures": 2},
+            "checkpoint": {"every_steps": 5, "max_failures": 2},
             "cluster": {"num_workers": 2},
         }
     )
@@ -60,18 +61,22 @@ def encode(config: TrainConfig) -> Store:
 
 
 @dataclass(frozen=True)
-class KillOnce:
-    """Kills its own process, rank 0, at one point of the last stage: once, as `marker` then tells."""
+class Kills:
+    """Kills its own process, rank 0, at these points of stages: once at each, as files in `folder` then tell."""
 
-    marker: Path | None = None
+    folder: Path | None = None
+    points: tuple[tuple[str, int], ...] = ()
 
     def __call__(self, point: Point) -> None:
-        if self.marker and (point.stage, point.step) == ("deepfm", 45) and not self.marker.exists():
-            self.marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.folder and (point.stage, point.step) in self.points:
+            marker = self.folder / f"killed at {point.stage} {point.step}"
+            if not marker.exists():
+                marker.touch()
+                time.sleep(0.5)  # until the controller, which polls, has taken up the last checkpoint
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, bytes]:
+def train(config: TrainConfig, run_uri: Path, log: Kills) -> dict[str, bytes]:
     """Stage -> bytes of its published tensors, of those that did not diverge."""
     shown: list[Point] = []
     failures = trainer.fit(Job(config, encode(config), str(run_uri), log), shown.append)
@@ -90,7 +95,7 @@ def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, bytes]
 @pytest.fixture(scope="module")
 def whole_run(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    return folder, train(config, folder, KillOnce())
+    return folder, train(config, folder, Kills())
 
 
 def test_the_results_of_a_stage_are_published_with_it(whole_run):
@@ -102,11 +107,25 @@ def test_the_results_of_a_stage_are_published_with_it(whole_run):
     assert results["ne"] < 1
 
 
-def test_a_killed_worker_costs_time_but_not_one_bit(config, whole_run, tmp_path):
-    marker = tmp_path / "killed"
-    resumed = train(config, tmp_path / "run", KillOnce(marker))
-    assert marker.exists()
+def test_a_worker_killed_in_the_first_stage_and_in_the_last_costs_two_failures_and_not_one_bit(
+    config, whole_run, tmp_path
+):
+    assert config.checkpoint.max_failures == 2, "none is left for a boundary of stages"
+    kills = Kills(tmp_path, (("fm", 7), ("deepfm", 45)))
+    resumed = train(config, tmp_path / "run", kills)
+    assert {path.name for path in tmp_path.glob("killed*")} == {"killed at fm 7", "killed at deepfm 45"}
     assert resumed == whole_run[1]
+
+
+def test_a_stage_that_had_failed_before_the_checkpoint_is_not_tried_again(config, whole_run, tmp_path):
+    """It could leave a checkpoint of its own, in the place of the one that a later stage is to go on from."""
+    last = max(path for path in whole_run[0].glob("checkpoint_*") if path.is_dir())
+    failures = snapshot.failures_of(str(last))
+    assert list(failures) == ["wild"]
+    tried: list[str] = []
+    job = Job(config, encode(config), str(tmp_path / "run"), Kills())
+    worker.run_plan(job, lambda stage: tried.append(stage.name), failures)
+    assert tried == ["fm", "deepfm"]
 
 
 def test_what_ray_keeps_of_a_job_is_gone_on_from_where_it_is_whole_and_dropped_where_it_is_damaged(
@@ -117,7 +136,7 @@ def test_what_ray_keeps_of_a_job_is_gone_on_from_where_it_is_whole_and_dropped_w
     snapshot.drop_damaged(str(run))
     assert not caplog.records
     left = [path for path in damage.files_below(run) if path.parts[0].startswith("checkpoint_")]
-    assert len(left) == 4, "the snapshot, the table, the layers and how far they are"
+    assert len(left) == 5, "the snapshot, the table, the layers, how far they are, and what has failed before"
     for path in left:
         for kind in {*damage.kinds_of(run / path)} - ({"flipped"} if path.name == snapshot.SNAPSHOT else set()):
             copy = tmp_path / "copy"
@@ -136,7 +155,7 @@ def test_a_job_whose_last_checkpoint_is_damaged_begins_anew_and_comes_to_the_sam
     shutil.rmtree(run / "stages" / "deepfm")
     for progress in run.glob("checkpoint_*/progress.json"):
         damage.KINDS["flipped"](progress)
-    assert train(config, run, KillOnce()) == whole_run[1]
+    assert train(config, run, Kills()) == whole_run[1]
 
 
 def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing():
