@@ -40,7 +40,31 @@ class CheckpointConfig(BaseModel):
 
     model_config = FROZEN
     every_steps: PositiveInt = Field(default=1000, description="Steps between two checkpoints; a stage's end has one.")
-    max_failures: int = Field(default=3, ge=0, description="Restarts of the worker group before the run fails.")
+    every_seconds: PositiveFloat | None = Field(
+        default=300.0,
+        description="Seconds between two checkpoints at most, by rank 0's clock, so that slow steps lose no more; "
+        "none: `every_steps` alone.",
+    )
+    max_failures: int = Field(
+        default=3,
+        ge=0,
+        description="Restarts of the worker group before the run fails. Those after a node was taken away that had "
+        "been told to go do not count.",
+    )
+
+
+class WorkerRange(BaseModel):
+    """Fewer workers after a loss, more when nodes come: numbers from `min` to `max` that divide every `batch_size`."""
+
+    model_config = FROZEN
+    min: PositiveInt
+    max: PositiveInt
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
 
 
 class ClusterConfig(BaseModel):
@@ -50,10 +74,19 @@ class ClusterConfig(BaseModel):
     address: str | None = Field(
         default=None, description="Ray address; none: that of `RAY_ADDRESS`, else a local cluster."
     )
-    num_workers: NonNegativeInt = Field(
+    num_workers: NonNegativeInt | WorkerRange = Field(
         default=1,
         description="Training ranks of the Ray Train job. 0: one, in the command's own process and on its CPU, which "
-        "saves the job's ten seconds of start where rows are few; a stage that was cut short then begins again.",
+        "saves the job's ten seconds of start where rows are few; a stage that was cut short then begins again. "
+        "{min: 1, max: 4}: as many as there is room for; after a node is lost the run goes on with fewer, and with "
+        "more when nodes come, from the last checkpoint. Other numbers of ranks draw other batches: only a plain "
+        "number gives the same bits each time.",
+    )
+    wait_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long a command waits for a cluster that has no room for it yet, before it is refused: for "
+        "nodes that an autoscaler is to bring, or for what other jobs hold.",
     )
     cpus_per_worker: PositiveFloat = Field(default=1.0, description="CPUs that Ray sets aside for each worker.")
     use_gpu: bool = Field(default=False, description="One GPU a worker, over nccl; else CPU, over gloo.")
@@ -68,8 +101,16 @@ class ClusterConfig(BaseModel):
     compile: bool = Field(default=False, description="torch.compile the layers: a minute at the start, needs g++.")
 
     @property
-    def num_ranks(self) -> int:
-        return max(1, self.num_workers)
+    def least_workers(self) -> int:
+        return self.num_workers.min if isinstance(self.num_workers, WorkerRange) else self.num_workers
+
+    @property
+    def most_workers(self) -> int:
+        return self.num_workers.max if isinstance(self.num_workers, WorkerRange) else self.num_workers
+
+    @property
+    def fewest_ranks(self) -> int:
+        return max(1, self.least_workers)
 
     @model_validator(mode="after")
     def _a_gpu_wants_a_worker(self) -> Self:
@@ -197,9 +238,17 @@ class TrainConfig(BaseModel):
     @model_validator(mode="after")
     def _batches_divide_among_the_workers(self) -> Self:
         for stage in self.stages:
-            if stage.batch_size % self.cluster.num_ranks:
-                raise ValueError(
-                    f"stage {stage.name!r}: batch_size {stage.batch_size} does not divide among "
-                    f"{self.cluster.num_workers} workers"
-                )
+            for num_workers in sorted({self.cluster.least_workers, self.cluster.most_workers}):
+                if num_workers and stage.batch_size % num_workers:
+                    raise ValueError(
+                        f"stage {stage.name!r}: batch_size {stage.batch_size} does not divide among "
+                        f"{num_workers} workers"
+                    )
         return self
+
+    @property
+    def numbers_of_ranks(self) -> tuple[int, ...]:
+        """All that the run may take: those among which the batches of every stage divide."""
+        least, most = self.cluster.fewest_ranks, max(1, self.cluster.most_workers)
+        sizes = [stage.batch_size for stage in self.stages]
+        return tuple(count for count in range(least, most + 1) if not any(size % count for size in sizes))

@@ -41,7 +41,8 @@ IN_NO_KEY: dict[str, Any] = {
     "mlflow": True,
     "retention": True,
     "data": OF_NO_EFFECT,
-    "cluster": {"address", "num_workers", "cpus_per_worker", "use_gpu"},
+    "checkpoint": {"every_seconds"},
+    "cluster": {"address", "num_workers", "cpus_per_worker", "use_gpu", "wait_seconds"},
     "night": {"lease_seconds", "eviction", "complete", "label_delay_days", "quality"},
 }
 

@@ -1,5 +1,6 @@
 """One retrain, from a click log to a registered model, as a list of calls."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
@@ -21,6 +22,7 @@ from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import RATE, Event, Point, Report, Show
 from pipeline.training import results
 from pipeline.training.on_ray import trainer
+from pipeline.training.on_ray.progress import Note
 from pipeline.training.on_ray.worker import Job
 from schemas.config import TrainConfig
 from schemas.redaction import redacted
@@ -103,7 +105,7 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
     needs = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
     with promotion.lease_of(config, f"train {name}") as lease, cluster.connected(config.cluster, needs):
-        trainer.check_placement(config.cluster)
+        trainer.check_placement(config.cluster, show)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
             summary = replace(_train_and_decide(prepared, run, show, lease), best_possible_ne=best_possible)
     trusted.write(saved, asdict(summary))
@@ -135,7 +137,7 @@ def train(prepared: Prepared, run: Retrain, show: Show) -> Trained:
     trainer.check_memory(config.table, config.cluster, config.plan, encoded.num_ids)
     run.open_stages(config.plan)
     log = run.log
-    failures = trainer.fit(Job(config, encoded, run_uri, log, open_log=log.open), _points_to(show))
+    failures = trainer.fit(Job(config, encoded, run_uri, log, open_log=log.open), _points_to(show), _notes_to(show))
     return _recorded(prepared, encoded, failures, run)
 
 
@@ -216,3 +218,7 @@ def _points_to(show: Show) -> Report:
         show(Event(f"train {point.stage}", point.step, point.num_steps, f"{point.metrics[RATE]:,.0f} rows/s"))
 
     return show_point
+
+
+def _notes_to(show: Show) -> Callable[[Note], None]:
+    return lambda note: show(Event(note.title, 1, 1, note.words))

@@ -6,7 +6,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.windows import local_windows, rewindowed
 from pipeline.runtime.progress import Report
 from pipeline.training.rank import Rank
-from pipeline.training.stage import train_stage
+from pipeline.training.stage import Checkpoints, train_stage
 from schemas.stage import StageConfig
 
 
@@ -17,4 +17,4 @@ def run_stage(rank: Rank, stage: StageConfig, report: Report) -> None:
     def windows(window_rows: int) -> Iterator[Rows]:
         return rewindowed(local_windows(own.store, "train", own.num_fields, 0, 1), window_rows)
 
-    train_stage(own, stage, None, windows, report, save=lambda state, watch: None)
+    train_stage(own, stage, None, windows, report, Checkpoints(rank.config.checkpoint.every_steps))

@@ -37,12 +37,30 @@ from schemas.stage import StageConfig
 
 Windows = Callable[[int], Iterator[Rows]]
 """(rows of a window) -> this rank's share of one epoch, in windows of so many."""
-Save = Callable[[StageState, Watch], None]
-"""Keeps a checkpoint, from which a rank that is started again goes on."""
 
 
-def train_stage(rank: Rank, stage: StageConfig, own: Path | None, windows: Windows, report: Report, save: Save) -> None:
-    """Train the stage and publish it; `own` is its last checkpoint, `save` makes the next. Raises Diverged.
+class Moved(Exception):
+    """The ranks leave, after a checkpoint, to go on from it elsewhere."""
+
+
+class Checkpoints:
+    """When one is made of a stage, and how. Without a place to keep them in, as here, the state is only looked at."""
+
+    def __init__(self, every_steps: int) -> None:
+        self._every_steps = every_steps
+
+    def are_due(self, step: int) -> bool:
+        """Whether one is to be made after this step; all ranks ask after each, and all are told the same."""
+        return step % self._every_steps == 0
+
+    def save(self, state: StageState, watch: Watch) -> None:
+        """Make one, from which ranks that are started again go on. Raises Moved where these are to end here."""
+
+
+def train_stage(
+    rank: Rank, stage: StageConfig, own: Path | None, windows: Windows, report: Report, checkpoints: Checkpoints
+) -> None:
+    """Train the stage and publish it; `own` is its last checkpoint. Raises Diverged, and Moved as `checkpoints` do.
 
     Rank 0 alone reports.
     """
@@ -60,7 +78,7 @@ def train_stage(rank: Rank, stage: StageConfig, own: Path | None, windows: Windo
                 report(Point(stage.name, 0, rank.num_steps(stage), errors))
         watch = Watch(stage, judge, Path(folder), own)
         step = build_step(rank, stage, state, placement)
-        _Run(rank, stage, state, step, watch, report, save).take_steps(batches)
+        _Run(rank, stage, state, step, watch, report, checkpoints).take_steps(batches)
         watch.restore_best()
     state.progress.settings = {**step.settings, "threads": str(torch.get_num_threads())}
     _publish(rank, state, judge, published.stage_uri(rank.run_uri, stage.name))
@@ -76,7 +94,7 @@ class _Run:
     step: TrainingStep
     watch: Watch
     report: Report
-    save: Save
+    checkpoints: Checkpoints
 
     def take_steps(self, batches: Iterator[Batch]) -> None:
         """All that are left, with a look now and then, until the stage is over."""
@@ -99,12 +117,16 @@ class _Run:
             for done in loop.train(state, self.step, prepared, stage, num_steps, (rank.config.seed, rank.index)):
                 if rank.index == 0:
                     curves.add(done, progress.step)
-                if progress.step % rank.config.checkpoint.every_steps == 0 and progress.step < num_steps:
+                if progress.step < num_steps and self.checkpoints.are_due(progress.step):
                     require_finite(state, stage)
-                    self.save(state, self.watch)
-        finally:
-            # After a failure too: the ranks prepare together, and none may leave the others waiting.
+                    self.checkpoints.save(state, self.watch)
+        except Moved:  # all ranks leave here, and wait for nothing that their threads still prepare
+            raise
+        except BaseException:
+            # The ranks prepare together, and none may leave the others waiting.
             deque(prepared, maxlen=0)
+            raise
+        deque(prepared, maxlen=0)
 
 
 def _batches(rank: Rank, stage: StageConfig, windows: Windows, done_steps: int) -> Iterator[Batch]:

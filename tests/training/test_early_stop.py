@@ -23,7 +23,7 @@ from pipeline.training.checkpoint import StageState
 from pipeline.training.early_stop import BEST, CURVE_LOOKS, Watch
 from pipeline.training.rank import Rank
 from pipeline.training.results import held_out_logits
-from pipeline.training.stage import train_stage
+from pipeline.training.stage import Checkpoints, train_stage
 from schemas.config import TrainConfig
 from schemas.stage import ConstantSchedule, EarlyStopConfig, StageConfig
 
@@ -207,15 +207,16 @@ def train(rank: Rank, stage: StageConfig, own: Path | None, saved: Path | None) 
     def windows(window_rows: int) -> Iterator[Rows]:
         return rewindowed(local_windows(rank.store, "train", rank.num_fields, 0, 1), window_rows)
 
-    def save(state: StageState, watch: Watch) -> None:
-        if saved is not None:
-            folder = saved / str(state.progress.step)
-            folder.mkdir()
-            checkpoint.save(state, folder)
-            if watch.best_dir.is_dir():
-                shutil.copytree(watch.best_dir, folder / BEST)
+    class Kept(Checkpoints):
+        def save(self, state: StageState, watch: Watch) -> None:
+            if saved is not None:
+                folder = saved / str(state.progress.step)
+                folder.mkdir()
+                checkpoint.save(state, folder)
+                if watch.best_dir.is_dir():
+                    shutil.copytree(watch.best_dir, folder / BEST)
 
-    train_stage(rank, stage, own, windows, lambda point: None, save)
+    train_stage(rank, stage, own, windows, lambda point: None, Kept(rank.config.checkpoint.every_steps))
 
 
 def test_a_run_that_is_resumed_from_any_checkpoint_publishes_the_bits_of_an_uninterrupted_one(

@@ -1,6 +1,7 @@
-"""How far the stages are, told by rank 0 to the driver through one small Ray actor."""
+"""How far the stages are, and what keeps the ranks waiting, told to the driver through one small Ray actor."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event as Flag
@@ -14,17 +15,52 @@ from pipeline.runtime.progress import RATE, Point, Report
 POLL_SECONDS = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something out of the ordinary, as a title that is said once, and words."""
+
+    title: str
+    words: str
+
+
 class Board:
-    """The last point of each stage's curve, in the order the stages began."""
+    """The last point of each stage's curve, in the order the stages began; notes; which ranks wait for rows."""
 
     def __init__(self) -> None:
         self._points: dict[str, Point] = {}
+        self._notes: list[Note] = []
+        self._waiting: dict[int, float] = {}
+        self._attempts: list[int] = []
 
     def post(self, point: Point) -> None:
         self._points[point.stage] = point
 
-    def read(self) -> "dict[str, Point]":
-        return self._points
+    def say(self, title: str, words: str) -> None:
+        self._notes.append(Note(title, words))
+
+    def begin(self, num_ranks: int) -> None:
+        """So many ranks begin, in the place of those before."""
+        self._waiting.clear()
+        self._attempts.append(num_ranks)
+        if len(self._attempts) > 1:
+            was = f", {self._attempts[-2]} before" if self._attempts[-2] != num_ranks else ""
+            self.say(f"attempt {len(self._attempts)}", f"{num_ranks} ranks go on from the last checkpoint{was}")
+
+    def wait_for_rows(self, rank: int) -> None:
+        self._waiting[rank] = time.monotonic()
+
+    def take_rows(self, rank: int) -> None:
+        self._waiting.pop(rank, None)
+
+    def seconds_without_rows(self) -> float:
+        """Of the rank that has waited for longest; 0 where none waits."""
+        return time.monotonic() - min(self._waiting.values()) if self._waiting else 0.0
+
+    def read(self) -> "tuple[dict[str, Point], list[Note]]":
+        return self._points, self._notes
+
+
+Say = Callable[[Note], None]
 
 
 @dataclass(frozen=True)
@@ -41,13 +77,18 @@ class Posting:
 
 
 @contextmanager
-def watched(board: ActorHandle, show: Report) -> Iterator[None]:
-    """Call `show` with what has come to the board, while the body runs."""
+def watched(board: ActorHandle, show: Report, say: Say) -> Iterator[None]:
+    """Pass on what has come to the board, while the body runs."""
     stopped = Flag()
     shown: dict[str, Point] = {}
+    said = 0
 
     def poll() -> None:
-        points: dict[str, Point] = ray.get(board.read.remote())
+        nonlocal said
+        points, notes = ray.get(board.read.remote())
+        for note in notes[said:]:
+            say(note)
+        said = len(notes)
         for stage, point in points.items():
             if shown.get(stage) != point:
                 shown[stage] = point

@@ -2,37 +2,45 @@
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import ray
 import ray.train
+from ray.actor import ActorHandle
+from ray.autoscaler.sdk import request_resources
 from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.data import feed
-from pipeline.runtime.progress import RATE, Point, Report
+from pipeline.runtime import load
+from pipeline.runtime.load import NodeLoad
+from pipeline.runtime.progress import RATE, Event, Point, Report, Show
 from pipeline.training import kept, local, memory
 from pipeline.training.memory import Node
-from pipeline.training.on_ray import snapshot, worker
-from pipeline.training.on_ray.progress import Board, Posting, watched
+from pipeline.training.on_ray import placement, snapshot, worker
+from pipeline.training.on_ray.placement import Need
+from pipeline.training.on_ray.progress import Board, Posting, Say, watched
+from pipeline.training.on_ray.scaling import GIVE_UP_SECONDS, NoRoom, ScaledTrainer, Scaling
 from pipeline.training.on_ray.worker import Job
 from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank
 from schemas.config import ClusterConfig, TableConfig
-from schemas.errors import INTERRUPTED, Failure, Refusal
+from schemas.errors import INTERRUPTED, Failure
 from schemas.stage import StageConfig
 
 # Ray Train's controller takes one report of each rank a poll, and a rank waits with its next one for that: at Ray's own
 # interval of 2 s four short stages would wait for eight.
 POLL_SECONDS = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.25")
-READER_CPUS = 1.0  # Ray Data needs a CPU of its own to read while the workers hold theirs, else it waits for ever
+SETTLE_SECONDS = 5.0
+LOOK_SECONDS = 0.5
 
 
-def fit(job: Job, show: Report) -> dict[str, str]:
-    """Train all stages, showing the points of their curves as they go.
+def fit(job: Job, show: Report, say: Say = lambda note: None) -> dict[str, str]:
+    """Train all stages, showing the points of their curves as they go, and saying what is out of the ordinary.
 
     Returns the stages that diverged, or were to start from one that did, and why. Raises Failure if none is left, or
     when a rank fails more often than the config allows. Ray Train keeps its own records in the run's folder too, and
@@ -40,7 +48,7 @@ def fit(job: Job, show: Report) -> dict[str, str]:
     """
     for stage in job.config.plan:
         kept.stage(stage_uri(job.run_uri, stage.name))  # a damaged one is dropped before a rank takes it for finished
-    failures = _fit_here(job, show) if job.config.cluster.num_workers == 0 else _fit_by_ray(job, show)
+    failures = _fit_here(job, show) if job.config.cluster.num_workers == 0 else _fit_by_ray(job, show, say)
     if len(failures) == len(job.config.plan):
         first = next(iter(failures.values()))
         raise Failure(f"training stopped: {first}; the same command would stop there again")
@@ -59,36 +67,15 @@ def _fit_here(job: Job, show: Report) -> dict[str, str]:
     return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, report), {})
 
 
-def _fit_by_ray(job: Job, show: Report) -> dict[str, str]:
-    config = job.config
-    storage_uri, _, run_name = job.run_uri.rpartition("/")
+def _fit_by_ray(job: Job, show: Report, say: Say) -> dict[str, str]:
     os.environ.setdefault(*POLL_SECONDS)
     snapshot.drop_damaged(job.run_uri)
     board = ray.remote(num_cpus=0)(Board).remote()
-    trainer = TorchTrainer(
-        worker.run,
-        train_loop_config={"job": replace(job, report=Posting(job.report, board))},
-        torch_config=TorchConfig(backend="nccl" if config.cluster.use_gpu else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=config.cluster.num_workers,
-            use_gpu=config.cluster.use_gpu,
-            resources_per_worker=_worker_resources(config.cluster),
-        ),
-        run_config=RunConfig(
-            name=run_name,
-            storage_path=storage_uri,
-            failure_config=FailureConfig(max_failures=config.checkpoint.max_failures, controller_failure_limit=3),
-            checkpoint_config=CheckpointConfig(num_to_keep=1),
-        ),
-        datasets={
-            worker.dataset_name(stage): feed.dataset(job.store.of_last_days(stage.last_days), "train")
-            for stage in config.plan
-        },
-        dataset_config=DataConfig(execution_options=feed.execution_options(config.cluster.num_workers)),
-    )
     try:
-        with watched(board, show):
-            failures: dict[str, str] = trainer.fit().return_value
+        with watched(board, show, say):
+            failures: dict[str, str] | None = None
+            while failures is None:  # the ranks have moved, from nodes that go
+                failures = _trainer(job, board).fit().return_value
     except SystemExit as stopped:
         # Ray Train answers Ctrl-C with an orderly stop of its own and then leaves by 0 or 1.
         sys.exit(INTERRUPTED if stopped.code in (0, 1) else stopped.code)
@@ -97,44 +84,83 @@ def _fit_by_ray(job: Job, show: Report) -> dict[str, str]:
     return failures
 
 
-def check_placement(cluster: ClusterConfig) -> None:
-    """Refuse what the cluster could never place, before anything is read; an autoscaling one counts as it is now."""
-    have = ray.cluster_resources()
-    workers = {name: cluster.num_workers * amount for name, amount in _worker_resources(cluster).items()}
-    need = {**workers, "CPU": workers["CPU"] + READER_CPUS}
-    missing = {name: amount - have.get(name, 0.0) for name, amount in need.items() if amount > have.get(name, 0.0)}
-    if missing:
-        short = " and ".join(f"{amount:g} {name}{'s' if amount != 1 else ''}" for name, amount in missing.items())
-        raise Refusal(
-            found=f"a cluster of {have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs; {short} missing",
-            expected=f"{cluster.num_workers} x {cluster.cpus_per_worker:g} CPUs for the workers"
-            + (f", {cluster.num_workers} GPUs" if cluster.use_gpu else "")
-            + f", and {READER_CPUS:g} CPU to read data",
-            where="cluster.num_workers, cluster.cpus_per_worker, cluster.use_gpu",
-            remedy="lower them, or add nodes to the Ray cluster",
-        )
+def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
+    config, need = job.config, Need.of(job.config.cluster)
+    storage_uri, _, run_name = job.run_uri.rpartition("/")
+    scaling_config = ScalingConfig(
+        num_workers=need.most,
+        use_gpu=config.cluster.use_gpu,
+        resources_per_worker=dict(need.rank),
+    )
+    trainer = ScaledTrainer(
+        worker.run,
+        train_loop_config={"job": replace(job, report=Posting(job.report, board)), "board": board},
+        torch_config=TorchConfig(backend="nccl" if config.cluster.use_gpu else "gloo"),
+        scaling_config=scaling_config,
+        run_config=RunConfig(
+            name=run_name,
+            storage_path=storage_uri,
+            # The loss of a node that was to go is no failure: there may be as many as there are.
+            failure_config=FailureConfig(
+                max_failures=config.checkpoint.max_failures, controller_failure_limit=3, max_preemption_failures=-1
+            ),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+        ),
+        datasets={
+            worker.dataset_name(stage): feed.dataset(job.store.of_last_days(stage.last_days), "train")
+            for stage in config.plan
+        },
+        dataset_config=DataConfig(execution_options=feed.execution_options(need.most)),
+    )
+    trainer.scaling = Scaling(scaling_config, need, config.numbers_of_ranks, board)
+    trainer.scaling.patience_seconds = max(GIVE_UP_SECONDS, config.cluster.wait_seconds)
+    return trainer
 
 
-def check_memory(table: TableConfig, cluster: ClusterConfig, stages: Sequence[StageConfig], num_ids: int) -> None:
-    """Refuse a table that no placement of the ranks has memory for while they train these stages."""
+def check_placement(config: ClusterConfig, show: Show) -> None:
+    """Refuse what the cluster has no room for, before anything is read; after `wait_seconds`, if it is to wait.
+
+    Meanwhile an autoscaler is asked for the nodes.
+    """
+    need, began = Need.of(config), time.monotonic()
+    asked = ""
+    while (placed := placement.pack(nodes := load.of_cluster().nodes, need)).why_not:
+        waited = time.monotonic() - began
+        # What an earlier job of this command held is free within seconds, if it is that.
+        settle = 0.0 if placement.pack([node.emptied() for node in nodes], need).why_not else SETTLE_SECONDS
+        if waited >= max(config.wait_seconds, settle):
+            if asked:
+                request_resources(bundles=[])
+            placement.check(nodes, need)
+        if config.wait_seconds and placed.why_not != asked:
+            if not asked:
+                request_resources(bundles=need.bundles)
+            asked = placed.why_not
+            show(Event("wait for the cluster", 0, 1, f"{asked}; for {config.wait_seconds - waited:,.0f} s at most"))
+        time.sleep(LOOK_SECONDS)
+    if asked:
+        show(Event("wait for the cluster", 1, 1, f"room for {placed.num_ranks} ranks"))
+
+
+def check_memory(table: TableConfig, config: ClusterConfig, stages: Sequence[StageConfig], num_ids: int) -> None:
+    """Refuse a table that no placement of the ranks, as few as they may be, has memory for while they train these."""
     need = memory.need(
         num_ids,
         table.dimension,
-        cluster.num_ranks,
+        config.fewest_ranks,
         is_sharded=table.placement == "row_sharded",
         has_moments=any(stage.embedding.name == "adam" for stage in stages),
     )
     ray_nodes = [node for node in ray.nodes() if node["Alive"]]
     # What Ray gives out is what was free when it started, which costs nothing to look at. Where it falls short, other
     # programs may have held the rest: the nodes are asked what they have in all.
-    if memory.num_missing(need, [_node(node, cluster, _free_bytes(node)) for node in ray_nodes]):
-        memory.check(need, [_node(node, cluster, total) for node, total in _with_total_bytes(ray_nodes)])
+    if memory.num_missing(need, [_node(node, config, _free_bytes(node)) for node in ray_nodes]):
+        memory.check(need, [_node(node, config, total) for node, total in _with_total_bytes(ray_nodes)])
 
 
-def _node(node: dict[str, Any], cluster: ClusterConfig, total_bytes: int) -> Node:
-    have, need = node["Resources"], _worker_resources(cluster)
-    places = min(have.get(name, 0.0) // amount for name, amount in need.items())
-    return Node(node["NodeManagerAddress"], total_bytes, int(places))
+def _node(node: dict[str, Any], config: ClusterConfig, total_bytes: int) -> Node:
+    all_of_it = NodeLoad(node["NodeID"], node["NodeManagerAddress"], node["Resources"], node["Resources"])
+    return Node(all_of_it.address, total_bytes, placement.num_places(all_of_it, Need.of(config)))
 
 
 def _free_bytes(node: dict[str, Any]) -> int:
@@ -147,15 +173,12 @@ def _with_total_bytes(nodes: list[dict[str, Any]]) -> list[tuple[dict[str, Any],
     return list(zip(nodes, ray.get([ask.options(scheduling_strategy=node).remote() for node in on_node]), strict=True))
 
 
-def _worker_resources(cluster: ClusterConfig) -> dict[str, float]:
-    return {"CPU": cluster.cpus_per_worker, **({"GPU": 1.0} if cluster.use_gpu else {})}
-
-
 def _reason(error: Exception) -> str:
     """The first rank's failure in one line: what Ray adds are tracebacks of its own processes."""
     failures = getattr(error, "worker_failures", {})
     if not failures:
-        return str(error)
+        cause = getattr(error, "controller_failure", error)
+        return str(cause if isinstance(cause, NoRoom) else error)
     rank, failure = min(failures.items())
     cause = getattr(failure, "_base_exc", failure)
     return f"rank {rank}: {type(cause).__name__}: {cause}"

@@ -1,7 +1,5 @@
 """What each rank of the Ray Train job does: the stages of the plan, one after another, in one worker group."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,18 +11,18 @@ from typing import Any
 import ray.train
 import ray.train.torch
 import torch.distributed as dist
+from ray.actor import ActorHandle
 
 from pipeline.data import feed
 from pipeline.data.rows import Rows
 from pipeline.data.store import Store
-from pipeline.runtime import trusted
+from pipeline.runtime import files, trusted
 from pipeline.runtime.progress import Report
 from pipeline.training import checkpoint, memory, published
-from pipeline.training.checkpoint import StageState
-from pipeline.training.early_stop import BEST, Watch
 from pipeline.training.on_ray import snapshot
+from pipeline.training.on_ray.saving import RankCheckpoints
 from pipeline.training.rank import Rank
-from pipeline.training.stage import has_a_part, train_stage
+from pipeline.training.stage import Moved, train_stage
 from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
@@ -47,17 +45,19 @@ def dataset_name(stage: StageConfig) -> str:
     return f"train-{stage.last_days or 'all'}"
 
 
-def run(settings: dict[str, Any]) -> dict[str, str]:
+def run(settings: dict[str, Any]) -> dict[str, str] | None:
     """One rank's part of the plan; restarted after a failure, it goes on from the last checkpoint.
 
     Returns the stages that could not be trained and why, on every rank: those that diverged, which another attempt
-    would do too, and those that were to start from them.
+    would do too, and those that were to start from them. None where the ranks left, to go on elsewhere.
     """
     job: Job = settings["job"]
     memory.keep_freed()
     context = ray.train.get_context()
     if job.open_log and context.get_world_rank() == 0:
         Thread(target=job.open_log, daemon=True).start()
+    if context.get_world_rank() == 0:
+        _clear_unpublished(job)
     rank = Rank(
         job.config,
         job.store,
@@ -69,8 +69,19 @@ def run(settings: dict[str, Any]) -> dict[str, str]:
         dist.new_group(backend="gloo") if dist.is_initialized() else None,
     )
     saved = _Saved.of_attempt(job.run_uri)
-    failures = dict(saved.failures)
-    return run_plan(job, partial(_run_stage, rank, saved, failures, job.report), failures)
+    told = _Told(job.report, settings["board"], dict(saved.failures))
+    try:
+        return run_plan(job, partial(_run_stage, rank, saved, told), told.failures)
+    except Moved:
+        return None
+
+
+def _clear_unpublished(job: Job) -> None:
+    """Of what an earlier attempt has put there, perhaps of another number of ranks; before the ranks meet."""
+    for stage in job.config.plan:
+        uri = published.stage_uri(job.run_uri, stage.name)
+        if not published.is_published(uri):
+            files.remove(uri)
 
 
 def run_plan(job: Job, run_stage: Callable[[StageConfig], None], failures: dict[str, str]) -> dict[str, str]:
@@ -86,6 +97,15 @@ def run_plan(job: Job, run_stage: Callable[[StageConfig], None], failures: dict[
         except Diverged as diverged:
             failures[stage.name] = str(diverged)
     return failures
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Where a rank reports, and which stages have failed so far."""
+
+    report: Report
+    board: ActorHandle
+    failures: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -119,31 +139,25 @@ class _Saved:
             yield Path(folder)
 
 
-def _run_stage(rank: Rank, saved: _Saved, failures: Mapping[str, str], report: Report, stage: StageConfig) -> None:
+def _run_stage(rank: Rank, saved: _Saved, told: _Told, stage: StageConfig) -> None:
     shard = ray.train.get_dataset_shard(dataset_name(stage))
 
     def windows(window_rows: int) -> Iterator[Rows]:
-        return feed.windows(shard, rank.num_fields, window_rows)
+        return _said_to_wait(feed.windows(shard, rank.num_fields, window_rows), rank.index, told.board)
 
+    checkpoints = RankCheckpoints(rank, told.failures)
     with saved.folder_of(stage) as own:
-        train_stage(rank.on_days_of(stage), stage, own, windows, report, partial(_save, rank, failures))
+        train_stage(rank.on_days_of(stage), stage, own, windows, told.report, checkpoints)
     # Every rank waits here: the next stage may start from what rank 0 has just published.
     ray.train.report({"stage": stage.name})
 
 
-def _save(rank: Rank, failures: Mapping[str, str], state: StageState, watch: Watch) -> None:
-    """A checkpoint of the stage, each rank's shard or rank 0's whole; a barrier for all."""
-    with tempfile.TemporaryDirectory() as name:
-        folder, saved = Path(name), None
-        if has_a_part(rank, state):
-            checkpoint.save(state, folder)
-            if rank.index == 0:
-                snapshot.keep_failures(failures, folder)
-            if watch.best_dir.is_dir():
-                (folder / BEST).mkdir()
-                # All that rank 0 has: where the number of ranks has changed since, that is everyone's.
-                for file in watch.best_dir.iterdir():
-                    if rank.index == 0 or file.name in checkpoint.own_files(state.table.shard):
-                        shutil.copy(file, folder / BEST)
-            saved = ray.train.Checkpoint.from_directory(folder)
-        ray.train.report({"stage": state.progress.stage, "step": state.progress.step}, checkpoint=saved)
+def _said_to_wait(windows: Iterator[Rows], rank: int, board: ActorHandle) -> Iterator[Rows]:
+    """The same windows; the board is told when one is waited for, and when it has come."""
+    while True:
+        board.wait_for_rows.remote(rank)
+        rows = next(windows, None)
+        board.take_rows.remote(rank)
+        if rows is None:
+            return
+        yield rows

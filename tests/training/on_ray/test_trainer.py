@@ -2,20 +2,23 @@ import os
 import re
 import shutil
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import damage
 import pytest
+import ray
 from click_logs import SPEC, write_random_log
+from ray.util.placement_group import placement_group, remove_placement_group
 
 from pipeline.data.store import Store
 from pipeline.registry.client import as_markdown
 from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
-from pipeline.runtime.progress import Point
+from pipeline.runtime.progress import Event, Point, Show
 from pipeline.training import checkpoint, published
 from pipeline.training.on_ray import snapshot, trainer, worker
 from pipeline.training.on_ray.worker import Job
@@ -158,12 +161,39 @@ def test_a_job_whose_last_checkpoint_is_damaged_begins_anew_and_comes_to_the_sam
     assert train(config, run, Kills()) == whole_run[1]
 
 
-def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing():
-    with pytest.raises(Refusal, match="5 CPUs missing"):
-        trainer.check_placement(ClusterConfig(num_workers=8))
-    with pytest.raises(Refusal, match="1 GPU missing"):
-        trainer.check_placement(ClusterConfig(num_workers=1, use_gpu=True))
-    trainer.check_placement(ClusterConfig(num_workers=2, cpus_per_worker=1.5))
+def test_a_config_that_cannot_be_placed_is_refused_with_what_each_node_has():
+    with pytest.raises(Refusal, match=r"room for 3 of 8 ranks; \S+ has 2 of 2 CPUs free, \S+ has 2 of 2 CPUs free"):
+        trainer.check_placement(ClusterConfig(num_workers=8), shown_to([]))
+    with pytest.raises(Refusal, match="room for 0 of 1 ranks"):
+        trainer.check_placement(ClusterConfig(num_workers=1, use_gpu=True), shown_to([]))
+    with pytest.raises(Refusal, match="room for 1 of 2 ranks beside the CPU that reads data"):
+        trainer.check_placement(ClusterConfig(num_workers=2, cpus_per_worker=1.5), shown_to([]))
+    trainer.check_placement(ClusterConfig(num_workers=2), shown_to([]))
+
+
+def test_what_another_job_holds_is_waited_for_as_long_as_the_config_says():
+    held = placement_group([{"CPU": 2}])
+    ray.get(held.ready())
+    while all(node.free["CPU"] for node in runtime_load.of_cluster().nodes):
+        time.sleep(0.05)
+    shown: list[Event] = []
+    try:
+        with pytest.raises(Refusal, match=r"room for 1 of 2 ranks .* has 0 of 2 CPUs free") as refused:
+            trainer.check_placement(ClusterConfig(num_workers=2), shown_to(shown))
+        assert "wait for what other jobs hold" in refused.value.remedy
+        assert not shown
+        giving_back = threading.Timer(1, remove_placement_group, [held])
+        giving_back.start()
+        trainer.check_placement(ClusterConfig(num_workers=2, wait_seconds=60), shown_to(shown))
+        giving_back.join()
+    finally:
+        remove_placement_group(held)
+    assert [(event.task, event.done) for event in shown] == [("wait for the cluster", 0), ("wait for the cluster", 1)]
+    assert "room for 1 of 2 ranks beside the CPU that reads data" in shown[0].note
+
+
+def shown_to(events: list[Event]) -> Show:
+    return events.append
 
 
 def test_a_stage_that_diverges_is_named_and_the_others_go_on(config, tmp_path, monkeypatch):

@@ -1,0 +1,127 @@
+"""How many ranks a job takes when it begins, after a loss and as nodes come, decided in Ray Train's controller.
+
+Ray's own elastic policy would give the ranks every CPU there is, and leave none to what reads their rows.
+"""
+
+import time
+from collections.abc import Sequence
+
+import ray
+from ray.actor import ActorHandle
+from ray.train import ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.scaling_policy import (
+    ElasticScalingPolicy,
+    NoopDecision,
+    ScalingDecision,
+)
+from ray.train.v2._internal.execution.worker_group import WorkerGroupPollStatus, WorkerGroupState
+
+from pipeline.runtime import load
+from pipeline.runtime.load import Load, NodeLoad
+from pipeline.training.on_ray import placement
+from pipeline.training.on_ray.placement import Need
+
+LOOK_SECONDS = 0.5
+SETTLE_SECONDS = 5.0  # for what the ranks before held to be given back, before fewer of them begin
+GROW_SECONDS = 60.0  # between two looks for more nodes: more ranks cost a new start from the last checkpoint
+SAY_SECONDS, SAY_AGAIN_SECONDS = 30.0, 60.0
+FEWER_SECONDS = 60.0
+GIVE_UP_SECONDS = 180.0  # Ray Data itself gives up after 1800
+ANSWER_SECONDS = 5.0
+
+
+class NoRoom(RuntimeError):
+    """The job waits for room on the cluster that nobody gives it."""
+
+
+class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are untyped
+    """Takes the largest of the allowed numbers of ranks that there is room for, a reader's CPU beside them.
+
+    What is waited for is put on the board. Waiting ends: with fewer ranks where they are allowed, else with NoRoom.
+    """
+
+    def __init__(self, config: ScalingConfig, need: Need, counts: Sequence[int], board: ActorHandle) -> None:
+        super().__init__(config)
+        self._need, self._counts, self._board = need, sorted(counts), board
+        self.patience_seconds = GIVE_UP_SECONDS
+        self._waiting_since: float | None = None
+        self._last_look = self._last_growth = 0.0
+        self._next_saying = SAY_SECONDS
+
+    def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
+        self._maybe_send_resource_request()
+        time.sleep(LOOK_SECONDS if self._waiting_since else 0.0)
+        now = time.monotonic()
+        self._waiting_since = self._waiting_since or now
+        waited = now - self._waiting_since
+        nodes = load.of_cluster().nodes
+        count = self._most(nodes, sum(placement.num_places(node, self._need) for node in nodes))
+        if count == self._counts[-1] or (count and waited >= SETTLE_SECONDS):
+            return self._begin(count)
+        if waited >= SAY_SECONDS:
+            self._say_or_give_up("no room for the ranks", waited, f"{placement.in_words(nodes)}; wanted: {self._need}")
+        return NoopDecision()
+
+    def make_decision_for_running_worker_group(
+        self, worker_group_state: WorkerGroupState, worker_group_status: WorkerGroupPollStatus
+    ) -> ScalingDecision:
+        self._maybe_send_resource_request()
+        now = time.monotonic()
+        if now - self._last_look < ANSWER_SECONDS:
+            return NoopDecision()
+        self._last_look = now
+        count = worker_group_state.num_workers
+        current = load.of_cluster()
+        fewer = self._after_starving(count, current)
+        if fewer:
+            return self._begin(fewer)
+        if now - max(self._last_growth, worker_group_state.start_time) >= GROW_SECONDS:
+            self._last_growth = now
+            more = self._most(
+                current.nodes, count + sum(placement.num_places(node, self._need) for node in current.nodes)
+            )
+            if more > count:
+                return self._begin(more)
+        return NoopDecision()
+
+    def _after_starving(self, count: int, now: Load) -> int:
+        """With how many ranks to go on, fewer than now, because no rows come for want of a CPU; 0: with these."""
+        seconds = float(ray.get(self._board.seconds_without_rows.remote(), timeout=ANSWER_SECONDS))
+        if seconds < SAY_SECONDS or not now.waiting or any(node.has({"CPU": 1.0}) for node in now.nodes):
+            return 0
+        fewer = [one for one in self._counts if one < count]
+        if fewer and seconds >= FEWER_SECONDS:
+            return fewer[-1]
+        self._say_or_give_up("no CPU to read rows", seconds, placement.in_words(now.nodes))
+        return 0
+
+    def _most(self, nodes: Sequence[NodeLoad], free_places: int) -> int:
+        """The largest allowed number for which places are free, and that leaves a reader room beside other jobs."""
+        with_reader = placement.pack([node.emptied() for node in nodes], self._need).num_ranks
+        return max((count for count in self._counts if count <= min(free_places, with_reader)), default=0)
+
+    def _say_or_give_up(self, what: str, seconds: float, where: str) -> None:
+        if seconds >= self.patience_seconds:
+            raise NoRoom(
+                f"{what} for {seconds:,.0f} s; {where}. Add a node, lower cluster.num_workers or "
+                "cluster.cpus_per_worker, or let it go on with fewer, by cluster.num_workers={min: 1, max: ...}; the "
+                "same command goes on from the last checkpoint"
+            )
+        if seconds >= self._next_saying:
+            self._board.say.remote(f"{what} for {self._next_saying:.0f} s", where)
+            self._next_saying += SAY_AGAIN_SECONDS
+
+    def _begin(self, count: int) -> ScalingDecision:
+        self._waiting_since, self._next_saying = None, SAY_SECONDS
+        self._board.begin.remote(count)
+        return self._get_resize_decision(count)
+
+
+class ScaledTrainer(TorchTrainer):  # type: ignore[misc]
+    """Ray's trainer with that policy in the place of its own, for which Ray has no argument."""
+
+    scaling: Scaling
+
+    def _initialize_and_run_controller(self, **arguments: object) -> object:
+        return super()._initialize_and_run_controller(**{**arguments, "scaling_policy": self.scaling})
