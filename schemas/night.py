@@ -171,6 +171,13 @@ class NightConfig(BaseModel):
         le=7 * 86_400,
         description="A night that has not renewed its lease for so long is taken for dead.",
     )
+    wait_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long a command waits for the lease of one that seems to be dead, before it exits 3: more than "
+        "`lease_seconds`, and a night that is begun again after its machine was lost outlasts the lease of the lost "
+        "one. One that renews its lease lives, and is not waited for.",
+    )
     gate: GateConfig = GateConfig()
     quality: QualityConfig = QualityConfig()
     eviction: EvictionConfig = EvictionConfig()

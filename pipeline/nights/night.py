@@ -43,7 +43,7 @@ def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = Fal
     tonight = _planned(days, before, tracking)
     disk.check(config, tonight.disk_need)
     needs = on_nodes.all_of(config, days.manifest, tracking)
-    with promotion.lease_of(config, f"night of {days.day}") as lease, cluster.connected(config.cluster, needs):
+    with promotion.lease_of(config, f"night of {days.day}", show) as lease, cluster.connected(config.cluster, needs):
         tonight = plan.again(tonight, tracking)  # another night may have ended since
         trainer.check_placement(config.cluster, show)
         name = f"{days.day} {days.key[:6]}"

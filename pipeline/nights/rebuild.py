@@ -43,7 +43,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
     seen = [day for day in days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
     manifest = logs.find(uri, seen, spec, unknown_columns=config.data.unknown_columns)
     with (
-        promotion.lease_of(config, "rebuild") as lease,
+        promotion.lease_of(config, "rebuild", show) as lease,
         cluster.connected(config.cluster, [on_nodes.log(manifest)]),
         tempfile.TemporaryDirectory() as name,
     ):

@@ -104,7 +104,7 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     disk.check(config, prepared.disk_need)
     name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
     needs = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
-    with promotion.lease_of(config, f"train {name}") as lease, cluster.connected(config.cluster, needs):
+    with promotion.lease_of(config, f"train {name}", show) as lease, cluster.connected(config.cluster, needs):
         trainer.check_placement(config.cluster, show)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
             summary = replace(_train_and_decide(prepared, run, show, lease), best_possible_ne=best_possible)

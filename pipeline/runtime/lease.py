@@ -17,17 +17,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import fsspec
 
 from pipeline.runtime import files, trusted
 from pipeline.runtime.holder import Holder
 from pipeline.runtime.trusted import Damaged
-from schemas.errors import Failure
+from schemas.errors import Busy, Failure
 
 BEATS = 3  # renewals within the seconds of a lease: two may fail
 KEPT_GENERATIONS = 5
+LOOK_SECONDS = 1.0
 _FILE = re.compile(r"(\d+)\.json")
 
 
@@ -76,14 +77,25 @@ class Lease:
         return generation == self.generation and holder is not None and holder.owner == self._holder.owner
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """For how many seconds one who comes may wait for the lease of a process that is dead, and whom it tells of it."""
+
+    seconds: float
+    tell: Callable[[Busy], object]
+
+
 @contextmanager
-def lease(folder_uri: str, seconds: float, what: str, now: Callable[[], float] = time.time) -> Iterator[Lease]:
+def lease(
+    folder_uri: str, seconds: float, what: str, now: Callable[[], float] = time.time, wait: Wait | None = None
+) -> Iterator[Lease]:
     """Hold the lease of a folder, renewed until the block ends, however it ends; raises Busy where it is held.
 
-    After a kill, others wait until it expires; on the same host none waits, where Linux's /proc tells that the process
-    is gone. `what` is the work's name in messages; `now` is the clock, in seconds since 1970.
+    After a kill, others may begin when it expires, and `wait` for that; on the same host none needs to, where Linux's
+    /proc tells that the process is gone. `what` is the work's name in messages; `now` is the clock, in seconds since
+    1970.
     """
-    held = _acquire(folder_uri, seconds, what, now)
+    held = _acquire_later(folder_uri, seconds, what, now, wait) if wait else _acquire(folder_uri, seconds, what, now)
     ended = threading.Event()
     heart = threading.Thread(target=_beat, args=(held, seconds / BEATS, ended), daemon=True, name="lease")
     heart.start()
@@ -100,6 +112,21 @@ def is_held(folder_uri: str, seconds: float, now: Callable[[], float] = time.tim
     """Whether somebody holds the lease of that folder now; what they hold it for is not asked."""
     _, holder = _newest(folder_uri, seconds, now())
     return holder is not None and holder.holds(now())
+
+
+def _acquire_later(folder_uri: str, seconds: float, what: str, now: Callable[[], float], wait: Wait) -> Lease:
+    """Raises Busy as soon as its holder is seen to live, by a renewal, or to be another than it was."""
+    until, first = time.monotonic() + wait.seconds, None
+    while True:
+        try:
+            return _acquire(folder_uri, seconds, what, now)
+        except Busy as busy:
+            if first is None and wait.seconds > 0:
+                wait.tell(busy)
+            first = first or busy
+            if busy.args != first.args or time.monotonic() >= until:
+                raise
+        time.sleep(min(LOOK_SECONDS, seconds / BEATS))
 
 
 def _acquire(folder_uri: str, seconds: float, what: str, now: Callable[[], float]) -> Lease:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import fsspec
 import pytest
 
 from pipeline.runtime import files
-from pipeline.runtime.lease import KEPT_GENERATIONS, Lost, lease
+from pipeline.runtime.lease import KEPT_GENERATIONS, Lost, Wait, lease
 from schemas.errors import Busy
 
 REPOSITORY = Path(__file__).parents[2]
@@ -363,3 +364,37 @@ def test_on_s3_processes_see_each_others_leases(bucket):
         assert other.answer() == "held"
         with pytest.raises(Busy), lease(f"{bucket}/both", 60, "a night"):
             pytest.fail("two hold it")
+
+
+def from_elsewhere(folder: Path, expires_in: float) -> Path:
+    """The lease of a process on another host."""
+    folder.mkdir()
+    with lease(str(folder), 60, "a night"):
+        [file] = folder.iterdir()
+        held = json.loads(file.read_text())
+    now = time.time()
+    elsewhere = {"host": "elsewhere", "place": "elsewhere", "since": now, "expires_at": now + expires_in}
+    file.write_text(json.dumps(held | elsewhere))
+    return file
+
+
+def test_the_lease_of_a_host_that_was_lost_is_waited_for_until_it_expires(tmp_path):
+    from_elsewhere(tmp_path / "lease", expires_in=0.6)
+    told: list[Busy] = []
+    with pytest.raises(Busy), lease(str(tmp_path / "lease"), 0.6, "again", wait=Wait(0, told.append)):
+        pass
+    with lease(str(tmp_path / "lease"), 0.6, "again", wait=Wait(60, told.append)) as held:
+        held.check()
+    assert [busy.host for busy in told] == ["elsewhere"]
+
+
+def test_a_holder_that_renews_its_lease_is_not_waited_for(tmp_path):
+    file = from_elsewhere(tmp_path / "lease", expires_in=60)
+    renewed = json.loads(file.read_text())
+    renewal = threading.Timer(0.3, lambda: file.write_text(json.dumps(renewed | {"expires_at": time.time() + 60})))
+    renewal.start()
+    began = time.monotonic()
+    with pytest.raises(Busy), lease(str(tmp_path / "lease"), 0.6, "again", wait=Wait(60, lambda busy: None)):
+        pass
+    assert time.monotonic() - began < 30
+    renewal.join()

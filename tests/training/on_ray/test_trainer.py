@@ -18,6 +18,7 @@ from pipeline.registry.client import as_markdown
 from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
+from pipeline.runtime import load
 from pipeline.runtime.progress import Event, Point, Show
 from pipeline.training import checkpoint, published
 from pipeline.training.on_ray import snapshot, trainer, worker
@@ -174,7 +175,7 @@ def test_a_config_that_cannot_be_placed_is_refused_with_what_each_node_has():
 def test_what_another_job_holds_is_waited_for_as_long_as_the_config_says():
     held = placement_group([{"CPU": 2}])
     ray.get(held.ready())
-    while all(node.free["CPU"] for node in runtime_load.of_cluster().nodes):
+    while all(node.free["CPU"] for node in load.of_cluster().nodes):
         time.sleep(0.05)
     shown: list[Event] = []
     try:
