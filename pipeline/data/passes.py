@@ -35,6 +35,7 @@ WRITTEN_SCHEMA = pa.schema(
         ("num_rows", pa.int64()),
         ("num_positives", pa.int64()),
         ("footer_sha256", pa.string()),
+        ("size_bytes", pa.int64()),
     ]
 )
 

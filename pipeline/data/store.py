@@ -45,6 +45,8 @@ class StoredPart:
     """The store that it lies in, where that is an earlier one."""
     footer_sha256: str = ""
     """Of the file's end, which says what its pages are and has no checksum of its own."""
+    size_bytes: int = 0
+    """0: its writer, of an earlier version, has not told."""
 
     @property
     def path(self) -> str:
@@ -95,7 +97,7 @@ def write_part(store_uri: str, part: StoredPart, rows: Rows) -> StoredPart:
         **CHECKED,
     )
     files.write_bytes(f"{store_uri}/{part.path}", buffer.getvalue())
-    return replace(part, footer_sha256=footer.digest(buffer))
+    return replace(part, footer_sha256=footer.digest(buffer), size_bytes=buffer.getbuffer().nbytes)
 
 
 def write_vocabulary(uri: str, vocabulary: Vocabulary) -> None:
@@ -135,14 +137,17 @@ def opened(part_uri: str, footer_sha256: str) -> Iterator[pq.ParquetFile]:
 
 
 def complete(store_uri: str, num_ids: int, parts: list[StoredPart], vocabulary_fingerprint: str = "") -> Store:
-    """List the parts, then mark the store as whole."""
+    """List the parts, then mark the store as whole.
+
+    Raises Failure where a part that another node has written for it is not to be seen from here.
+    """
     listed = {
         "num_ids": num_ids,
         "vocabulary": vocabulary_fingerprint,
         "parts": [asdict(part) for part in parts],
     }
     trusted.write(f"{store_uri}/parts.json", listed)
-    trusted.mark_complete(store_uri)
+    trusted.mark_complete(store_uri, {part.path: part.size_bytes or None for part in parts if not part.home_uri})
     return Store(store_uri, num_ids, tuple(parts))
 
 

@@ -123,11 +123,16 @@ def _write_quarantine(folder_uri: str, index: int, tables: Sequence[Sequence[pa.
 
 
 def _remove_others(folder_uri: str, tallies: pa.Table) -> None:
-    """Remove what an earlier state of the day's files had put into its quarantine."""
+    """Remove what an earlier state of the day's files had put into its quarantine.
+
+    Raises Failure where rows that a node has put there are not to be seen from here.
+    """
+    of_rows = tallies.filter(pc.is_null(tallies["field"]))["value"].to_pylist()
+    own = [text.removeprefix(QUARANTINED) for text in of_rows if text and text.startswith(QUARANTINED)]
+    trusted.require_written(folder_uri, dict.fromkeys(own))
     if files.exists(folder_uri):
-        of_rows = tallies.filter(pc.is_null(tallies["field"]))["value"].to_pylist()
         for name in files.names(folder_uri):
-            if QUARANTINED + name not in of_rows:
+            if name not in own:
                 files.remove(f"{folder_uri}/{name}")
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.runtime import files
 from pipeline.runtime.files import SUCCESS
-from schemas.errors import Refusal, imported
+from schemas.errors import Failure, Refusal, imported
 
 Parsed = TypeVar("Parsed")
 SEAL = "sha256"
@@ -135,9 +135,31 @@ def arrays(npz: bytes) -> dict[str, NDArray[Any]]:
         return dict(found)
 
 
-def mark_complete(folder_uri: str) -> None:
-    """Say, by a file, that all the others below the folder are there, and how large they are."""
+def mark_complete(folder_uri: str, written: Mapping[str, int | None] | None = None) -> None:
+    """Say, by a file, that all the others below the folder are there, and how large they are.
+
+    What other processes have `written` among them has to be there, as for `require_written`.
+    """
+    require_written(folder_uri, written or {})
     files.mark_complete(folder_uri, sealed({"sizes": _sizes(folder_uri)}))
+
+
+def require_written(folder_uri: str, written: Mapping[str, int | None]) -> None:
+    """Raise Failure where files below the folder, as their writers name and size them, are not to be seen from here.
+
+    A node may have written to a disk of its own; what it has made would else be missed much later, or never.
+    """
+    found = _sizes(folder_uri)
+    amiss = [
+        name for name, size in written.items() if found.get(name, -1) != (found.get(name) if size is None else size)
+    ]
+    if amiss:
+        is_there = amiss[0] in found
+        raise Failure(
+            f"{len(amiss)} of {len(written)} files that were written below {folder_uri} are not whole here, first "
+            f"{amiss[0]}: {f'{found[amiss[0]]:,} bytes' if is_there else 'it is not there'}. Either a node of the "
+            "cluster does not share this folder, which `nightjar doctor` would tell, or somebody removes files from it"
+        )
 
 
 def require_whole(folder_uri: str) -> None:

@@ -9,15 +9,15 @@ name has no `=`: Spark would take it for a partition, and read it in spite of th
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import fsspec
 
-from pipeline.runtime import files
+from pipeline.runtime import files, trusted
 from pipeline.runtime.files import SUCCESS
-from schemas.errors import Failure, Refusal
+from schemas.errors import Refusal
 from schemas.scores import DayScores
 
 logger = logging.getLogger(__name__)
@@ -91,12 +91,12 @@ class DayFolder:
         written = _names(self.waiting_uri)
         return [index for index, name in enumerate(self._part_names) if name not in written]
 
-    def publish(self) -> None:
-        """Put the waiting parts, which must be all, into the place of what was there."""
-        if self.missing_parts():
-            raise Failure(
-                f"parts of {self.waiting_uri} are gone: another process scores the same day to {self.out_uri}"
-            )
+    def publish(self, written: Mapping[str, int | None]) -> None:
+        """Put the waiting parts, which must be all, into the place of what was there.
+
+        Raises Failure where one is missing, or is not what a node says to have `written`.
+        """
+        trusted.require_written(self.waiting_uri, dict.fromkeys(self._part_names) | dict(written))
         sizes = {name: size for name, size in _sizes(self.waiting_uri).items() if name in self._part_names}
         success = self.scores.model_copy(update={"sizes": sizes})
         files.mark_complete(self.waiting_uri, success.model_dump_json(indent=1).encode())

@@ -21,7 +21,7 @@ from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
 from schemas.scores import DayScores, require_finite, scores_schema
 
-WRITTEN_SCHEMA = pa.schema([("day", pa.date32())])
+WRITTEN_SCHEMA = pa.schema([("day", pa.date32()), ("name", pa.string()), ("size_bytes", pa.int64())])
 # The sources that decide what is written.
 SCORING = (
     *ENCODING,
@@ -54,7 +54,7 @@ def score(
         elif indices := set(folder.missing_parts()):
             missing += [part for part in of_days[day].parts(rows_per_part) if part.index in indices]
         else:
-            folder.publish()
+            folder.publish({})
     if missing:
         _score_parts(bundle, model_uri, missing, folders)
     return manifest.num_rows
@@ -69,15 +69,18 @@ def _score_parts(bundle: Bundle, model_uri: str, parts: Sequence[Part], folders:
         with fetched(shared) as bundle:
             pq.write_table(_score_part(part, bundle, model_uri), buffer, compression="zstd")
         folder = folders[part.day]
-        files.write_bytes(f"{folder.waiting_uri}/{folder.part_name(part.index)}", buffer.getvalue())
-        return pa.table([[part.day]], schema=WRITTEN_SCHEMA)
+        name = folder.part_name(part.index)
+        files.write_bytes(f"{folder.waiting_uri}/{name}", buffer.getvalue())
+        return pa.table([[part.day], [name], [buffer.getbuffer().nbytes]], schema=WRITTEN_SCHEMA)
 
     num_missing = Counter(part.day for part in parts)
+    written: dict[date, dict[str, int | None]] = {day: {} for day in num_missing}
     for table in passes.map_parts(parts, write, WRITTEN_SCHEMA):
-        for day in table.column("day").to_pylist():
-            num_missing[day] -= 1
-            if not num_missing[day]:
-                folders[day].publish()
+        for one in table.to_pylist():
+            of_day = written[one["day"]]
+            of_day[one["name"]] = one["size_bytes"]
+            if len(of_day) == num_missing[one["day"]]:
+                folders[one["day"]].publish(of_day)
 
 
 def _score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:

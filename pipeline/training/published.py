@@ -5,6 +5,7 @@ rows; `_SUCCESS` comes last.
 """
 
 import tempfile
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,10 +33,10 @@ def origin_name(uri: str) -> str:
     return f"{ORIGIN}{sha256(uri.encode()).hexdigest()[:16]}"
 
 
-def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:
+def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> dict[str, int]:
     """Save this rank's part of a finished stage at `uri`, any fsspec URI, over what an earlier attempt left.
 
-    None: of the state it has none to save.
+    None: of the state it has none to save. Returns the files that it has written, and their bytes.
     """
     assert state is None or state.table.scale == 1.0, "settle the table before it is published"
     fs, path = fsspec.core.url_to_fs(uri)
@@ -48,11 +49,12 @@ def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> None:
         files.make_folder(fs, path)
         for file in sorted(folder.iterdir()):
             fs.put_file(str(file), f"{path}/{file.name}")
+        return {file.name: file.stat().st_size for file in folder.iterdir()}
 
 
-def publish(uri: str) -> None:
-    """Say that all ranks have put their parts there."""
-    trusted.mark_complete(uri)
+def publish(uri: str, written: Mapping[str, int | None] | None = None) -> None:
+    """Say that all ranks have put their parts there. Raises Failure where a file that they have `written` is not."""
+    trusted.mark_complete(uri, written)
 
 
 def is_published(uri: str) -> bool:

@@ -13,7 +13,6 @@ from zlib import crc32
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
 
 from pipeline.data.background import Ahead
@@ -175,11 +174,10 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
         extra[published.HELD_OUT_SUMS] = sums.to_bytes()
         if layer:
             extra[published.CALIBRATION] = trusted.sealed(layer.model_dump(mode="json"))
-    published.put(state if has_a_part(rank, state) else None, extra, uri)
-    if rank.count > 1:
-        dist.barrier()
+    own = published.put(state if has_a_part(rank, state) else None, extra, uri)
+    written = collectives.gather([own])  # for which the ranks wait on each other
     if rank.index == 0:
-        published.publish(uri)
+        published.publish(uri, {name: size for of_rank in written for name, size in of_rank.items()})
 
 
 def has_a_part(rank: Rank, state: StageState) -> bool:

@@ -42,6 +42,19 @@ def test_a_whole_store_is_opened_as_it_was(whole, spec):
     assert store.open_store(whole.uri, spec) == whole
 
 
+@pytest.mark.parametrize("kept", [b"", b"half of it"], ids=["not there", "half"])
+def test_a_part_that_a_node_wrote_to_a_disk_of_its_own_leaves_no_store_to_be_reused(whole, spec, kept):
+    path = Path(whole.uri) / PART
+    (Path(whole.uri) / "_SUCCESS").unlink()
+    path.unlink()
+    if kept:
+        path.write_bytes(kept)
+    with pytest.raises(Failure, match=f"1 of 2 files that were written below {whole.uri} are not whole here, first"):
+        store.complete(whole.uri, whole.num_ids, list(whole.parts))
+    assert not (Path(whole.uri) / "_SUCCESS").exists()
+    assert store.open_store(whole.uri, spec) is None
+
+
 @pytest.mark.slow
 def test_a_store_with_any_damaged_file_is_dropped_or_found_out_as_its_rows_are_read(whole, spec, tmp_path, caplog):
     expected = read(whole, len(spec.fields))

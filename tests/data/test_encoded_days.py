@@ -42,6 +42,8 @@ def encoded(tmp_path, vocab) -> Store:
     """Two days to train on, one held out; whose files nobody opens here."""
     of_split = [("train", DAYS[0]), ("validation", DAYS[0]), ("train", DAYS[1]), ("test", DAYS[2])]
     parts = [StoredPart(split, day, 0, 8, 2) for split, day in of_split]
+    for part in parts:
+        files.write_bytes(f"{tmp_path}/store/{part.path}", b"rows")
     return store.complete(f"{tmp_path}/store", vocab.num_ids, parts)
 
 
@@ -70,6 +72,7 @@ def test_days_are_found_under_the_vocabulary_that_theirs_has_grown_into(earlier,
 def test_a_part_lies_in_the_store_that_encoded_it(earlier, encoded, manifest, vocab, spec, tmp_path):
     earlier.keep(encoded, manifest, vocab)
     new = StoredPart("train", DAYS[2], 0, 8, 2)
+    files.write_bytes(f"{tmp_path}/tonight/{new.path}", b"rows")
     tonight = store.complete(f"{tmp_path}/tonight", vocab.num_ids, [*earlier.find(DAYS[:1], manifest, vocab), new])
     uris = [tonight.uri_of(part) for part in store.open_store(tonight.uri, spec).of_split("train")]
     assert uris == [

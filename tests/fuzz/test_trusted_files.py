@@ -201,7 +201,7 @@ def of_scores(folder: Path) -> Trusted:
     own = day_folder(folder)
     Path(own.waiting_uri).mkdir(parents=True)
     pq.write_table(click_rows().select(["row"]), f"{own.waiting_uri}/{own.part_name(0)}")
-    own.publish()
+    own.publish({})
 
     def read(copy: Path) -> Any:
         return day_folder(copy).holds_scores(overwrite=False) or None

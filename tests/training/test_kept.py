@@ -16,6 +16,7 @@ from pipeline.runtime.trusted import Damaged
 from pipeline.training import checkpoint, initialize, kept, published, tensor_files
 from pipeline.training.early_stop import BEST
 from pipeline.training.stage import _npz
+from schemas.errors import Failure
 
 NUM_IDS = 40
 
@@ -34,6 +35,14 @@ def stage_folder(config, rows, tmp_path_factory) -> Path:
     published.put(state, extra, str(folder))
     published.publish(str(folder))
     return folder
+
+
+def test_a_stage_of_which_a_rank_has_put_its_part_elsewhere_is_not_published(stage_folder, tmp_path):
+    shutil.copytree(stage_folder, tmp_path / "deepfm")
+    (tmp_path / "deepfm" / "_SUCCESS").unlink()
+    with pytest.raises(Failure, match=r"logits-1-of-2.npz: it is not there"):
+        published.publish(str(tmp_path / "deepfm"), {"logits-0-of-1.npz": None, "logits-1-of-2.npz": 4000})
+    assert not kept.stage(str(tmp_path / "deepfm")), "and what is there is dropped before another attempt"
 
 
 def damaged_copies(folder: Path, scratch: Path, names: list[str]):
