@@ -82,20 +82,18 @@ def parse(words: list[str]) -> None:
     """
     assert words[0] == "nightjar", words
     group = typer.main.get_command(app)
-    if words[1] == "submit" and "submit" not in group.commands:
-        return parse(["nightjar", *words[words.index("--") + 1 :]])
     with group.make_context("nightjar", words[1:]) as context:
         rest = [*context._protected_args, *context.args]
         name, verb, of_verb = group.resolve_command(context, rest)
         with verb.make_context(name, of_verb, parent=context):
             pass
     if name == "submit":
-        parse(["nightjar", *of_verb[of_verb.index("--") + 1 :]])
+        parse(["nightjar", *words[words.index("--") + 1 :]])
 
 
 def commands_of_text(text: str) -> Iterator[list[str]]:
     """The whole command lines of ours in a text: those that name a verb and an option."""
-    verbs = "|".join({*typer.main.get_command(app).commands, "submit"})
+    verbs = "|".join(typer.main.get_command(app).commands)
     for found in re.finditer(rf"\bnightjar (?:{verbs}) [^`;|&>\n]*-[^`;|&>\n]*", text):
         if "submit" not in found[0] or " -- " in found[0]:
             yield shlex.split(found[0])

@@ -11,11 +11,17 @@ from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import FieldIds, Vocabulary, log_bucket
 from schemas.features import CategoricalField, FeatureField, HashEncoder, MultiValuedField, NumericField
 
+HASHED_AT_ONCE = 250_000  # values, each of which is an object of Python's meanwhile
+
 
 def hash64(values: pa.Array) -> np.ndarray:
     """Uint64 hash of each value's text, the same in every process and for every integer width (pandas' SipHash)."""
-    text = np.asarray(values.cast(pa.large_string()).to_numpy(zero_copy_only=False), dtype=object)
-    return np.asarray(pd.util.hash_array(text, categorize=False))
+    hashes = np.empty(len(values), np.uint64)
+    for start in range(0, len(values), HASHED_AT_ONCE):
+        some = values.slice(start, HASHED_AT_ONCE).cast(pa.large_string())
+        text = np.asarray(some.to_numpy(zero_copy_only=False), dtype=object)
+        hashes[start : start + len(text)] = pd.util.hash_array(text, categorize=False)
+    return hashes
 
 
 def hash_column(column: pa.ChunkedArray) -> np.ndarray:

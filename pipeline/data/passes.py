@@ -6,7 +6,7 @@ chance.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import ray.data
 
 from pipeline.data import quality, store, vocabulary
+from pipeline.data.counting import add_up
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.rows import Rows
@@ -25,7 +26,6 @@ from pipeline.runtime import files
 from schemas.config import DataConfig
 from schemas.errors import Refusal
 
-MERGE_COUNTS = 5_000_000  # counts that wait, at least, before they are added up
 TASKS_PER_CPU = 4
 WRITTEN_SCHEMA = pa.schema(
     [
@@ -56,25 +56,6 @@ def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> 
         return vocabulary.merge(pa.concat_tables(counts))
 
     return add_up(map_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA), COUNTS_SCHEMA)
-
-
-def add_up(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
-    """The column `count` of many tables of this schema, summed by all other columns, as they arrive.
-
-    In this process, which must hold the result in any case: Ray's own groupby takes seconds to begin.
-    """
-    keys = [name for name in schema.names if name != "count"]
-
-    def merge(parts: Sequence[pa.Table]) -> pa.Table:
-        summed = pa.concat_tables(parts).group_by(keys).aggregate([("count", "sum")])
-        return summed.rename_columns([*keys, "count"]).select(schema.names).cast(schema)
-
-    total, waiting = schema.empty_table(), []
-    for table in tables:
-        waiting.append(table)
-        if sum(map(len, waiting)) > max(MERGE_COUNTS, len(total)):
-            total, waiting = merge([total, *waiting]), []
-    return merge([total, *waiting])
 
 
 def encode_rows(

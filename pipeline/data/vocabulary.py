@@ -10,12 +10,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.data import columns
-from schemas.features import FeatureField, FeatureSpec, QuantileBucketEncoder, ScaleEncoder
+from schemas.features import (
+    FeatureField,
+    FeatureSpec,
+    LogBucketEncoder,
+    QuantileBucketEncoder,
+    ScaleEncoder,
+    VocabularyEncoder,
+)
 
 COUNTS_SCHEMA = pa.schema([("field", pa.string()), ("value", pa.string()), ("count", pa.int64())])
 # Numbers are counted by float32 with the last 12 of 23 mantissa bits cleared: bins of relative width 2^-11, exact for
 # integers up to 4,096. Integer counts add up to the same bits in any order, which sums of floats would not.
 NUMBER_BIN_MASK = np.uint32(0xFFFFF000)
+LEARNED = VocabularyEncoder | LogBucketEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +75,7 @@ class Vocabulary:
 
     def grow(self, counts: pa.Table) -> "Vocabulary":
         """Append the values that `counts` has often enough, most frequent first; known ones keep id and count."""
-        min_counts = {field.name: getattr(field.encoder, "min_count", None) for field in self.spec.fields}
-        wanted = pa.table(
-            {
-                "field": pa.array([name for name, least in min_counts.items() if least is not None], pa.string()),
-                "least": pa.array([least for least in min_counts.values() if least is not None], pa.int64()),
-            }
-        )
-        frequent = counts.join(wanted, keys="field", join_type="inner")
-        frequent = frequent.filter(pc.greater_equal(frequent["count"], frequent["least"]))
+        frequent = _frequent(counts, self.spec)
         known = self.values.select(["field", "value"])
         new = frequent.join(known, keys=["field", "value"], join_type="left anti").select(COUNTS_SCHEMA.names)
         new = new.sort_by([("count", "descending"), ("field", "ascending"), ("value", "ascending")])
@@ -107,6 +107,18 @@ class Vocabulary:
         layout = json.loads(layout_json)
         fields = tuple(FieldIds(**{**field, "edges": tuple(field["edges"])}) for field in layout["fields"])
         return Vocabulary(spec, fields, layout["num_reserved"], values.cast(COUNTS_SCHEMA))
+
+
+def _frequent(counts: pa.Table, spec: FeatureSpec) -> pa.Table:
+    """What occurs often enough to be learned, of the fields that learn; batch by batch, since most of it goes."""
+    encoders = {field.name: field.encoder for field in spec.fields}
+    least = {name: one.min_count for name, one in encoders.items() if isinstance(one, LEARNED)}
+    names, leasts = pa.array(list(least), pa.string()), pa.array(list(least.values()), pa.int64())
+    batches = []
+    for batch in counts.to_batches():
+        least_of_row = leasts.take(pc.index_in(batch.column("field"), names))
+        batches.append(batch.filter(pc.greater_equal(batch.column("count"), least_of_row)))
+    return pa.Table.from_batches(batches, counts.schema)
 
 
 def build(spec: FeatureSpec, counts: pa.Table) -> Vocabulary:

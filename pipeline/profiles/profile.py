@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.data import columns, vocabulary
-from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary, log_bucket
+from pipeline.data.vocabulary import COUNTS_SCHEMA, LEARNED, Vocabulary, log_bucket
 from schemas.checking import derived
 from schemas.features import FeatureField, FeatureSpec, LogBucketEncoder, QuantileBucketEncoder, VocabularyEncoder
 
@@ -22,7 +22,6 @@ ROWS, POSITIVES, BAD, BAD_BECAUSE = "sound rows", "positives", "bad rows", "bad:
 MAX_COUNTS = 100  # of a field's values that a profile keeps
 MAX_BINS = 50  # of a field's numbers
 NUMBER_BITS = 11  # leading mantissa bits of the numbers that `vocabulary.count` counts
-LEARNED = VocabularyEncoder | LogBucketEncoder
 PERCENT = {"min": 0, "1%": 1, "25%": 25, "50%": 50, "75%": 75, "99%": 99, "max": 100}
 JSON = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 

@@ -1,8 +1,9 @@
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.data.encode import Encoder, hash64
+from pipeline.data.encode import HASHED_AT_ONCE, Encoder, hash64
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary, build, count
 from schemas.features import FeatureSpec
@@ -115,3 +116,10 @@ def test_labels_weights_and_groups_are_carried_along(rows, spec):
     assert encoded.row_weights.tolist() == [1, 2, 3, 4, 1, 2, 3]
     assert len(set(encoded.groups.tolist())) == 4, "ann, bob, cat and the users without a name"
     assert encoded.groups[0] == encoded.groups[1] == encoded.groups[3]
+
+
+@pytest.mark.slow
+def test_many_values_are_hashed_in_pieces_as_all_at_once():
+    texts = pa.array([str(number) for number in range(HASHED_AT_ONCE + 3)])
+    whole = pd.util.hash_array(np.asarray(texts.to_pylist(), dtype=object), categorize=False)
+    assert (hash64(texts) == whole).all()
