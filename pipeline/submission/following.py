@@ -98,7 +98,10 @@ def exit_code(job: Job) -> int:
 
 
 def _short(message: str) -> str:
-    return " ".join(message.split())[:300] or "nothing was said"
+    """In a line; of a traceback its last one, which names the error."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    words = lines[-1:] if "Traceback" in message else lines
+    return " ".join(words)[:300] or "nothing was said"
 
 
 def _asked(server: JobServer, submission_id: str, say: Say, away_seconds: float) -> Job:
