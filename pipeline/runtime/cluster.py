@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -32,10 +34,13 @@ def connected(config: ClusterConfig, checks: Sequence[Check] = ()) -> Iterator[N
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     where = config.address or os.environ.get("RAY_ADDRESS") or address.LOCAL
     address.require(where)
+    orderly = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise address.refusal(where, " ".join(str(error).split())[:200]) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, orderly)  # in the place of Ray's own, which exits with 15 and without a word
     _is_own = where == address.LOCAL
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:

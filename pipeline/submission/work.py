@@ -17,6 +17,7 @@ from schemas.locations import SQLITE, Location
 from schemas.redaction import redacted
 
 CONFIG = "config.yaml"
+LEASES = 1.5  # that are waited for: one, and what clocks and a slow store may add
 PROGRAM = "nightjar"  # as it is called on the PATH of the cluster's head
 
 
@@ -35,12 +36,8 @@ class Work:
 
     @property
     def files(self) -> dict[str, str]:
-        """The folder that travels. Its config is whole: the feature spec in it, defaults spelled out.
-
-        Which cluster it runs on is not the config's to say: it is the one that the job is on.
-        """
-        here = derived(self.config, cluster=derived(self.config.cluster, address=None))
-        return {CONFIG: _as_yaml(here.model_dump(mode="json")), **self.beside}
+        """The folder that travels. Its config is whole: the feature spec in it, defaults spelled out."""
+        return {CONFIG: _as_yaml(_for_a_job(self.config).model_dump(mode="json")), **self.beside}
 
     @property
     def num_bytes(self) -> int:
@@ -54,6 +51,18 @@ class Work:
     def write(self, folder: Path) -> None:
         for name, text in self.files.items():
             (folder / name).write_text(text, encoding="utf-8")
+
+
+def _for_a_job(config: TrainConfig) -> TrainConfig:
+    """Which cluster it runs on is not the config's to say: it is the one that the job is on.
+
+    And where the config says nothing of it, the lease of a job that was lost with its head is waited for: what begins
+    it again may be there before that has expired.
+    """
+    night = config.night
+    if "wait_seconds" not in night.model_fields_set:
+        night = derived(night, wait_seconds=LEASES * night.lease_seconds)
+    return derived(config, cluster=derived(config.cluster, address=None), night=night)
 
 
 def text_of(path: Path) -> str:

@@ -146,7 +146,7 @@ def test_the_exit_codes_of_refused_busy_and_stopped_commands_arrive(office, firs
     stopped = office.begun(
         "nightjar", *office.submitted(*office.night(ONE_CLASS, "--set", "mlflow.registered_model=stopped"))
     )
-    with lease.lease(f"{config.work_uri}/leases/busy", 300, "a night of another"):
+    with lease.lease(f"{config.work_uri}/leases/busy", 15, "a night of another"):
         busy = office.submit(*office.night(BUSY, "--set", "mlflow.registered_model=busy"))
     assert busy.exit_code == 3, busy.stdout + busy.stderr
     assert "a night of another is at work already" in busy.stdout
@@ -191,6 +191,19 @@ def test_ctrl_c_detaches_and_stop_ends_the_job_orderly(office, first_night):
     runs = tracking.client.search_runs([tracking.experiment_id], "attributes.status = 'RUNNING'")
     assert [run.info.run_name for run in runs] == []
     assert office.nightjar("stop", job["id"]).stdout == f"{job['id']} is over already: stopped\n"
+
+
+def test_what_is_connected_to_ray_is_stopped_as_orderly_as_before(office):
+    code = (
+        "import signal, sys\n"
+        "from pipeline.runtime.cluster import connected\n"
+        "from schemas.config import ClusterConfig\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "with connected(ClusterConfig()):\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+    )
+    env = {**AUTHORIZED, "RAY_ADDRESS": office.cluster.address}
+    assert office.cluster.head.run("python", "-c", code, env=env).exit_code == 143
 
 
 def test_a_dashboard_that_is_away_for_a_while_is_waited_for(office, first_night):

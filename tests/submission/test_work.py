@@ -13,6 +13,7 @@ from secret_uris import SECRET_URIS
 from pipeline.submission.environment import FORWARDED, forwarded
 from pipeline.submission.naming import name_of
 from pipeline.submission.work import CONFIG, Work, require_no_secrets, require_portable, text_of
+from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
 from schemas.loading import load
@@ -34,7 +35,8 @@ def test_the_config_that_travels_is_read_elsewhere_as_what_was_read_here(path, t
     Work("train", here).write(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == [CONFIG]
-    assert load(TrainConfig, Path(CONFIG)) == here
+    there = load(TrainConfig, Path(CONFIG))
+    assert derived(there, night=derived(there.night, wait_seconds=0)) == here
 
 
 def test_a_sweep_that_travels_is_read_elsewhere_as_what_was_read_here(tmp_path):
@@ -47,6 +49,12 @@ def test_a_sweep_that_travels_is_read_elsewhere_as_what_was_read_here(tmp_path):
 def test_a_job_runs_on_its_own_cluster_whichever_the_config_names(tmp_path):
     Work("train", config_of(cluster={"address": "10.0.0.1:6379", "num_workers": 2})).write(tmp_path)
     assert load(TrainConfig, tmp_path / CONFIG).cluster == config_of(cluster={"num_workers": 2}).cluster
+
+
+def test_a_job_waits_for_the_lease_of_one_that_was_lost_unless_the_config_says_for_how_long(tmp_path):
+    for own, waits in (({}, 180), ({"lease_seconds": 60}, 90), ({"wait_seconds": 0}, 0), ({"wait_seconds": 7}, 7)):
+        Work("train", config_of(night=own)).write(tmp_path)
+        assert load(TrainConfig, tmp_path / CONFIG).night.wait_seconds == waits
 
 
 def test_arguments_reach_the_command_as_they_were_typed():
