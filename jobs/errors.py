@@ -2,6 +2,7 @@
 
 from pipeline.registry import server
 from pipeline.runtime import files
+from pipeline.runtime.raised import Raised
 from schemas.errors import Busy, Failure, Refusal, Stopped, imported
 from schemas.redaction import redacted
 
@@ -30,9 +31,7 @@ def _of(error: Exception) -> str | None:
     if isinstance(error, Refusal | Busy | Failure):
         return redacted(str(error))
     if isinstance(error, imported("ray.exceptions:RayTaskError")):
-        # Its own text is the task's traceback, though it is of its cause's class too.
-        cause = getattr(error, "cause", None)
-        return _of(cause) if isinstance(cause, Exception) else None
+        return _of_task(error)
     if isinstance(error, server.errors()):
         return _of_mlflow(error)
     if isinstance(error, files.errors()):
@@ -40,6 +39,17 @@ def _of(error: Exception) -> str | None:
     if isinstance(error, imported("ray.exceptions:RayError")):
         return f"Ray has lost a part of the work: {server.first_line(error)}; {GOES_ON}"
     return None
+
+
+def _of_task(error: Exception) -> str | None:
+    """Its own text is the task's traceback, though it is of its cause's class too."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, Exception) and not isinstance(cause, imported("ray.exceptions:UserCodeException")):
+        return _of(cause)
+    raised = Raised.parse(str(error))  # of what Ray Data's tasks raise it keeps nothing but the text
+    if raised.is_of_files:
+        return _files(str(raised))
+    return redacted(str(raised)) if raised.is_in_words else None
 
 
 def _of_mlflow(error: Exception) -> str:
@@ -52,5 +62,9 @@ def _of_mlflow(error: Exception) -> str:
 
 
 def _of_files(error: Exception) -> str:
-    words = redacted(" ".join(str(error).split())) or type(error).__name__
-    return f"files cannot be read or written: {words}; {GOES_ON}"
+    return _files(" ".join(str(error).split()) or type(error).__name__)
+
+
+def _files(words: str) -> str:
+    remedy = files.remedy_of(words)
+    return f"files cannot be read or written: {redacted(words)}; {f'{remedy}; ' * bool(remedy)}{GOES_ON}"

@@ -16,6 +16,9 @@ from schemas.errors import Refusal
 from schemas.loading import load
 from schemas.redaction import redacted
 
+OF_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray's job server
+SUBMITTED = "CONFIG"  # stands for the path of the config that was submitted
+
 
 def load_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
     """The config of a verb, its places told on stderr, so that a wrong one is seen. Raises Refusal for what is none."""
@@ -40,19 +43,29 @@ def require_work(config: TrainConfig) -> None:
         )
 
 
+def is_a_job() -> bool:
+    """Whether Ray's job server runs this command, on a machine whose folders the reader of its log does not see."""
+    return OF_A_JOB in os.environ
+
+
 def typed(uri: str) -> str:
-    """As it can be typed here, whichever is shorter of a path from here and the whole one."""
-    if "://" in uri:
+    """As it can be typed here, whichever is shorter of a path from here and the whole one; of a job the whole one."""
+    if "://" in uri or is_a_job():
         return shlex.quote(uri)
     return shlex.quote(min(os.path.relpath(uri), uri, key=len))
 
 
 def program() -> str:
     """What this command is called by, as it can be typed here."""
-    return "nightjar" if which("nightjar") else shlex.quote(os.path.relpath(sys.argv[0]))
+    return "nightjar" if which("nightjar") or is_a_job() else shlex.quote(os.path.relpath(sys.argv[0]))
 
 
 def as_typed(verb: str, config: Path, overrides: Sequence[str], *options: str) -> str:
-    """A command that can be typed here, but for the secrets of its overrides."""
+    """A command that can be typed here, but for the secrets of its overrides.
+
+    For a job it names the config that was submitted, which its reader has, and not the copy that it was given.
+    """
+    if is_a_job():
+        return f"{program()} {shlex.join([verb, '--config', SUBMITTED, *options])}"
     sets = [word for override in overrides for word in ("--set", redacted(override))]
     return f"{program()} {shlex.join([verb, '--config', str(config), *sets, *options])}"

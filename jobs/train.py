@@ -13,7 +13,7 @@ from rich.table import Table
 from jobs.console import ProgressView, result_console
 from jobs.event_lines import Form
 from jobs.options import AsJson, ConfigPath, Log, Overrides
-from jobs.places import as_typed, load_config, program, typed
+from jobs.places import SUBMITTED, as_typed, is_a_job, load_config, program, typed
 from schemas.config import TrainConfig
 from schemas.errors import Failure
 from schemas.redaction import HIDDEN, redacted
@@ -69,14 +69,22 @@ def print_summary(summary: "Summary", console: Console) -> None:
     for words in summary.lifts:
         console.print(words, highlight=False)
     console.print(f"{summary.model_uri} ({summary.best_stage}) is {summary.alias}: {summary.verdict}", highlight=False)
+    if summary.differs:
+        words = f"trained before under other settings, which change no result: {', '.join(summary.differs)}"
+        console.print(f"{words}; a finished retrain is not repeated for them", highlight=False)
 
 
 def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:
     """The next two commands, as they can be typed here, but for the secrets of their overrides."""
     model = f"models:/{config.mlflow.registered_model}@{summary.alias}"
-    options = ["--model", model, "--date", summary.held_out_days[-1], "--out", "data/scores"]
+    out = f"{config.work_uri}/scores" if is_a_job() else "data/scores"
+    options = ["--model", model, "--date", summary.held_out_days[-1], "--out", out]
     print("\nNext, look at the runs; then write a day's click probabilities:\n")
     print(f"  {program()} ui --work {typed(config.work_uri)}")
     print(f"  {as_typed('score', config_path, overrides, *options)}")
-    if [redacted(override) for override in overrides] != list(overrides):
+    if is_a_job():
+        print(
+            f"\nwith the config that was submitted in the place of {SUBMITTED}; the runs are in {summary.tracking_uri}"
+        )
+    elif [redacted(override) for override in overrides] != list(overrides):
         print(f"\nwith your own in the place of {HIDDEN}")

@@ -1,6 +1,7 @@
 """Real servers for tests, each in a process group of its own, and one that hangs up."""
 
 import contextlib
+import http.server
 import os
 import select
 import signal
@@ -75,6 +76,28 @@ def hanging_up() -> Iterator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
         listener.shutdown(socket.SHUT_RDWR)
         hearing.join()
+
+
+@contextlib.contextmanager
+def answering(status: int, text: str) -> Iterator[str]:
+    """The URI of a server that answers every request so."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as served:
+        threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_address[1]}"
+        served.shutdown()
 
 
 class Relay(socketserver.ThreadingTCPServer):

@@ -18,6 +18,7 @@ from pipeline.data import day_column, footer
 from pipeline.data.columns import without_views
 from pipeline.data.log_listing import Info, LeftAside, days_of, in_words, look, without_files
 from pipeline.data.unknown_columns import UnknownColumn, unknown_in_words
+from pipeline.data.unreadable import null_of_fixed_size, unreadable
 from schemas import click_log
 from schemas.click_log import OnUnknown
 from schemas.errors import Refusal
@@ -194,8 +195,8 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, st
                 raise pa.ArrowInvalid(f"{len(table):,} rows where its footer says {num_rows:,}")
         except (pa.ArrowException, OSError) as error:
             if OF_FIXED_SIZE in str(error):
-                raise _null_of_fixed_size(where, file.schema_arrow, wanted) from error
-            raise _unreadable(where, error) from error
+                raise null_of_fixed_size(where, file.schema_arrow, wanted) from error
+            raise unreadable(where, error) from error
         if unproven and unproven in table.column_names:
             day_column.check(table.column(unproven), unproven, part.day, where)
             table = table if unproven in columns else table.drop_columns([unproven])
@@ -216,34 +217,8 @@ def _read_file(fs: fsspec.AbstractFileSystem, day: date, info: Info, partition: 
             rows = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))
             digest = footer.digest(stream)
     except (pa.ArrowException, OSError) as error:
-        raise _unreadable(uri, error) from error
+        raise unreadable(uri, error) from error
     unknown = tuple(UnknownColumn(day, name) for name in check(file.schema_arrow, where=uri))
     of_manifest = LogFile(uri, day, int(info["size"]), rows, digest)
     is_proven = day_column.is_proven(file, partition, day, uri)
     return Manifest((of_manifest,), unproven_column=None if is_proven else partition, unknown_columns=unknown)
-
-
-def _null_of_fixed_size(where: str, schema: pa.Schema, columns: Sequence[str]) -> Refusal:
-    names = [repr(one.name) for one in schema if one.name in columns and pa.types.is_fixed_size_list(one.type)]
-    return Refusal(
-        found=f"a null among lists of a fixed size, which Parquet does not give back, in column {' or '.join(names)}",
-        expected="lists of any size, among which there may be nulls, or of a fixed size without nulls",
-        where=where,
-        remedy="write the column as plain lists: cast it to pyarrow.list_(...) where the log is written",
-    )
-
-
-def _unreadable(where: str, error: Exception) -> Refusal:
-    if isinstance(error, OSError) and error.errno:  # the system's word, and not the Parquet reader's
-        return Refusal(
-            found=f"a file that cannot be read: {' '.join(str(error).split())[:200]}",
-            expected="a file of the log, with permission to read it",
-            where=where,
-            remedy="check the file's permissions and its disk; the same command goes on from here",
-        )
-    return Refusal(
-        found=f"a file that is not whole Parquet: {' '.join(str(error).split())[:200]}",
-        expected="a Parquet file, written to its end",
-        where=where,
-        remedy="write the file again; have its writer use a temporary name and move it when complete",
-    )

@@ -6,6 +6,7 @@ chance.
 """
 
 import json
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
@@ -97,7 +98,10 @@ def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: p
             except Refusal as refusal:
                 yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=with_troubles)
             except files.errors() as error:
-                yield pa.Table.from_pylist([{"os_error": str(error)}], schema=with_troubles)
+                said = str(error) or type(error).__name__
+                yield pa.Table.from_pylist(
+                    [{"os_error": f"{said}, on the node {socket.gethostname()}"}], schema=with_troubles
+                )
 
     num_tasks = min(len(parts), TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1))))
     items = [{"part": i} for i in range(len(parts))]

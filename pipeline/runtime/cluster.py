@@ -29,8 +29,9 @@ def connected(config: ClusterConfig, checks: Sequence[Check] = ()) -> Iterator[N
         _require(checks)
         yield
         return
-    for name in ("ray.data", "ray.train", "ray.tune"):
+    for name in ("ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # tracebacks of tasks, which it raises as well
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     where = config.address or os.environ.get("RAY_ADDRESS") or address.LOCAL
     address.require(where)

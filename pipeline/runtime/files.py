@@ -1,6 +1,7 @@
 """Write a file whole or not at all, at any fsspec URI, and say when a folder is complete."""
 
 import os
+import re
 import shutil
 import uuid
 from contextlib import suppress
@@ -17,6 +18,11 @@ from schemas.errors import Refusal, imported
 SUCCESS = "_SUCCESS"  # the file that a folder gets last
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs"}
 OF_ONE_PROCESS = {"data", "memory"}  # which Ray's workers and the next command would find empty
+REFUSED = re.compile(
+    "(?:locate|partial) credentials|access ?denied|forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken",
+    re.IGNORECASE,
+)
+CREDENTIALS = "give every node credentials for the bucket: a role, or AWS_* and the like where `ray start` runs"
 EXAMPLES = "a path, or a URI as s3://bucket/folder"
 
 
@@ -28,6 +34,11 @@ def errors() -> tuple[type[Exception], ...]:
         "aiohttp:ClientError",
         "safetensors:SafetensorError",
     )
+
+
+def remedy_of(words: str) -> str:
+    """Where an object store does not know who asks, or will not have them; else nothing."""
+    return CREDENTIALS if REFUSED.search(words) else ""
 
 
 def require_usable(uri: str, where: str, kind: Literal["folder", "file"] = "folder") -> None:

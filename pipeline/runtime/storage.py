@@ -114,7 +114,7 @@ def _refusal(check: Check, uri: str, expected: str, amiss: Mapping[Node, str]) -
         found=told(amiss),
         expected=expected,
         where=check.where,
-        remedy="give every node credentials for the bucket: a role, or AWS_* and the like where `ray start` runs"
+        remedy=files.CREDENTIALS
         if _is_remote(uri)
         else "name a disk that all nodes mount at that path, or a bucket: s3://bucket/folder",
     )

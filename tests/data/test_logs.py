@@ -9,6 +9,7 @@ from click_logs import click_rows, write_day
 
 from pipeline.data import logs
 from pipeline.data.logs import Part
+from pipeline.data.unreadable import unreadable
 from schemas.errors import Refusal
 
 FIRST = date(2026, 11, 1)
@@ -165,3 +166,11 @@ def test_a_null_among_lists_of_a_fixed_size_is_refused_as_what_it_is(logs_uri, s
     assert refused.value.where.endswith("part-0.parquet, row group 0")
     assert "cast it to pyarrow.list_" in refused.value.remedy
     assert sum(len(table) for table, _ in logs.read_part(part, ["age"])) == 8
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), FileNotFoundError("clicks/part-0.parquet")])
+def test_a_file_that_is_gone_since_it_was_listed_is_told_as_gone_on_disks_and_in_buckets(error):
+    refusal = unreadable("s3://clicks/part-0.parquet, row group 0", error)
+    assert refusal.found.startswith("no file, which was there when the log was listed; on the node ")
+    assert refusal.where == "s3://clicks/part-0.parquet, row group 0"
+    assert "not whole Parquet" not in str(refusal)

@@ -21,6 +21,8 @@ from mlflow import MlflowClient
 from processes import free_port, running
 from source_tree import change, copy_sources
 
+from jobs.places import OF_A_JOB
+
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
 HERE = ("--set", "cluster.num_workers=0")  # without the seconds that ranks of Ray Train take to start
 
@@ -153,6 +155,19 @@ def test_scoring_no_day_is_refused(folder, trained):
 
 def test_the_same_retrain_again_is_the_finished_one(folder, trained):
     assert last_object(nightjar("train", "--config", "train.yaml", "--json", cwd=folder)) == trained
+
+
+def test_a_finished_retrain_says_under_which_cluster_it_was_trained_and_a_job_names_no_path_of_its_own(
+    folder, trained, monkeypatch
+):
+    monkeypatch.setenv(OF_A_JOB, "{}")
+    done = nightjar("train", "--config", "train.yaml", "--set", "cluster.cpus_per_worker=0.5", cwd=folder)
+    assert done.exit_code == 0, done.stderr
+    assert "under other settings, which change no result: cluster.cpus_per_worker: 1.0 -> 0.5" in done.stdout
+    assert f"nightjar ui --work {folder}/.nightjar" in done.stdout
+    assert "nightjar score --config CONFIG --model models:/ctr@champion" in done.stdout
+    assert f"--out {folder}/.nightjar/scores" in done.stdout
+    assert trained["differs"] == []
 
 
 @pytest.mark.parametrize("verb", ["train", "status", "plan", "evaluate", "score", "rollback", "sweep"])

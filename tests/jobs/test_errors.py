@@ -2,6 +2,7 @@
 
 import errno
 import re
+import socket
 from datetime import date
 
 import botocore.exceptions
@@ -15,6 +16,7 @@ from jobs import errors
 from pipeline.data import passes
 from pipeline.data.logs import Part
 from pipeline.runtime import files
+from pipeline.runtime.raised import Raised, in_a_line
 
 
 def test_what_the_file_system_says_becomes_words(tmp_path):
@@ -30,7 +32,8 @@ def test_what_the_file_system_says_becomes_words(tmp_path):
     [
         (
             OSError("s3://me:secret@bucket/logs: AccessDenied"),
-            "files cannot be read or written: s3://***@bucket/logs: AccessDenied; the same command goes on from here",
+            "files cannot be read or written: s3://***@bucket/logs: AccessDenied; "
+            f"{files.CREDENTIALS}; the same command goes on from here",
         ),
         (
             botocore.exceptions.EndpointConnectionError(
@@ -79,8 +82,10 @@ def test_what_a_task_on_another_node_met_is_told_without_its_traceback(capfd, me
 
     with pytest.raises(OSError, match=re.escape(words)) as failed:
         list(passes.map_parts([Part(date(2026, 11, 1), index, ()) for index in range(2)], write, schema))
+    remedy = f"{files.CREDENTIALS}; " if "credentials" in words else ""
     assert errors.in_words(failed.value) == (
-        f"files cannot be read or written: {words}; the same command goes on from here"
+        f"files cannot be read or written: {words}, on the node {socket.gethostname()}; "
+        f"{remedy}the same command goes on from here"
     )
     assert "Traceback" not in capfd.readouterr().err
 
@@ -103,3 +108,38 @@ def test_what_a_lone_task_met_is_told_without_its_traceback():
         "files cannot be read or written: [Errno 28] No space left on device; the same command goes on from here"
     )
     assert met(TypeError("a bug")) is None
+
+
+TRACEBACK = """\x1b[36mray::SplitCoordinator.get()\x1b[39m (pid=229, ip=10.0.0.7, actor_id=899b54f)
+  File "feed.py", line 37, in read
+    raise error
+{}
+
+The above exception was the direct cause of the following exception:
+
+\x1b[36mray::MapBatches(read)()\x1b[39m (pid=243, ip=10.0.0.7)
+ray.exceptions.UserCodeException: UDF failed to process a data block.
+Failed to apply UDF transform after 1/1 attempts (total backoff 0.0s)."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        ("FileNotFoundError: s3://clicks/part-0.parquet", "FileNotFoundError: s3://clicks/part-0.parquet"),
+        (
+            "botocore.exceptions.NoCredentialsError: Unable to locate credentials",
+            "botocore.exceptions.NoCredentialsError: Unable to locate credentials",
+        ),
+        ("schemas.errors.Failure: part-0.parquet is damaged:\nagain", "part-0.parquet is damaged: again"),
+        ("TypeError: 'NoneType' object is not iterable", "TypeError: 'NoneType' object is not iterable"),
+        ("AssertionError", "AssertionError"),
+    ],
+    ids=["file", "credentials", "in words", "bug", "bug without words"],
+)
+def test_of_a_task_s_hundred_lines_one_is_left_that_names_the_node(raised, words):
+    assert in_a_line(RuntimeError(TRACEBACK.format(raised))) == f"{words}, on the node 10.0.0.7"
+    assert Raised.parse(TRACEBACK.format(raised)).is_of_files == ("s3://" in raised or "botocore" in raised)
+
+
+def test_a_lone_error_keeps_its_name_and_its_words():
+    assert in_a_line(ValueError("no rows\nat all")) == "ValueError: no rows at all"

@@ -1,7 +1,7 @@
 import os
 
 import pytest
-from processes import hanging_up
+from processes import answering, hanging_up
 
 from pipeline.registry import server
 from schemas.config import MLflowConfig
@@ -49,3 +49,18 @@ def test_a_server_that_does_not_answer_is_asked_twice_and_refused(tmp_path):
         server.reach(MLflowConfig(tracking_uri=uri), str(tmp_path))
     assert len(requests) == 2, "MLflow's own patience is about four minutes"
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "remedy"),
+    [
+        (401, "You are not authenticated.", "MLFLOW_TRACKING_TOKEN"),
+        (403, "Permission denied", "MLFLOW_TRACKING_USERNAME"),
+        (403, "Invalid Host header - possible DNS rebinding attack detected", "--allowed-hosts"),
+        (404, "no such page", "start the server or correct mlflow.tracking_uri"),
+    ],
+)
+def test_a_server_that_answers_and_lets_nobody_in_is_refused_with_what_it_asks_for(tmp_path, status, text, remedy):
+    with answering(status, text) as uri, pytest.raises(Refusal, match=text) as refused:
+        server.reach(MLflowConfig(tracking_uri=uri), str(tmp_path))
+    assert remedy in refused.value.remedy

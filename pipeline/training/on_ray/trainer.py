@@ -16,7 +16,7 @@ from ray.train.torch import TorchConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.data import feed
-from pipeline.runtime import load
+from pipeline.runtime import load, raised
 from pipeline.runtime.load import NodeLoad
 from pipeline.runtime.progress import RATE, Event, Point, Report, Show
 from pipeline.training import kept, local, memory
@@ -180,5 +180,4 @@ def _reason(error: Exception) -> str:
         cause = getattr(error, "controller_failure", error)
         return str(cause if isinstance(cause, NoRoom) else error)
     rank, failure = min(failures.items())
-    cause = getattr(failure, "_base_exc", failure)
-    return f"rank {rank}: {type(cause).__name__}: {cause}"
+    return f"rank {rank}: {raised.in_a_line(failure)}"
