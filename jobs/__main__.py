@@ -11,6 +11,7 @@ import typer
 from jobs import (
     backfill,
     bench,
+    doctor,
     errors,
     evaluate,
     generate,
@@ -51,6 +52,7 @@ app.command("rebuild")(rebuild.rebuild)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("score")(score.score)
+app.command("doctor")(doctor.doctor)
 app.command("ui")(ui.ui)
 app.command("submit", context_settings={"allow_interspersed_args": False})(submit.submit)
 app.command("jobs")(submitted.jobs)

@@ -1,7 +1,9 @@
 """Whether every node of a cluster finds the MLflow that this process finds: rank 0, which logs, may be on any."""
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.registry import server
 from pipeline.runtime.check import Check, Node, told
@@ -44,4 +46,42 @@ class Reachable(Check):
             expected="MLflow to answer every node of the cluster",
             where=self.where,
             remedy=server.remedy_of(found) or otherwise,
+        )
+
+
+@dataclass
+class ArtifactsKept(Check):
+    """Every node writes an artifact, reads it back and removes it, where the experiment keeps its runs' artifacts."""
+
+    config: MLflowConfig
+    uri: str
+
+    @property
+    def where(self) -> str:
+        return f"the artifact store of MLflow at {redacted(self.uri)}"
+
+    def on_node(self, node_id: str) -> None:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with server.impatience(), tempfile.TemporaryDirectory() as name:
+            client = server.open_client(self.uri)
+            # What is not recorded yet has no place of its own, but it will lie beside that of the first experiment.
+            kept = client.get_experiment_by_name(self.config.experiment) or client.get_experiment("0")
+            store = get_artifact_repository(f"{kept.artifact_location}/nightjar-doctor", tracking_uri=self.uri)
+            written = Path(name, node_id)
+            written.write_text(node_id)
+            store.log_artifact(str(written))
+            read = Path(store.download_artifacts(node_id, name + "/"))
+            if read.read_text() != node_id:
+                raise Refusal(found="what was written is not what is read", expected="", where=self.where, remedy="")
+            store.delete_artifacts(node_id)
+
+    def refusal(self, amiss: Mapping[Node, str]) -> Refusal:
+        found = redacted(told(amiss))
+        return Refusal(
+            found=found,
+            expected="an artifact that every node writes and reads",
+            where=self.where,
+            remedy=server.remedy_of(found)
+            or "let the server pass artifacts on (--artifacts-destination), or give every node credentials for them",
         )

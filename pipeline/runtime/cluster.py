@@ -18,11 +18,11 @@ _is_own = False  # the cluster was started by this process, whose environment an
 
 
 @contextmanager
-def connected(config: ClusterConfig, checks: Sequence[Check] = ()) -> Iterator[None]:
+def connected(config: ClusterConfig, checks: Sequence[Check] | None = ()) -> Iterator[None]:
     """Connect to Ray, quietly; leave a cluster that was connected to before as it was.
 
     Raises Refusal, within seconds, for an address that does not answer, and for a cluster of which a node does not pass
-    the checks or runs another Nightjar.
+    the checks or runs another Nightjar. None: its nodes are not asked.
     """
     global _is_own
     if ray.is_initialized():
@@ -52,6 +52,6 @@ def connected(config: ClusterConfig, checks: Sequence[Check] = ()) -> Iterator[N
         ray.shutdown()
 
 
-def _require(checks: Sequence[Check]) -> None:
-    if not _is_own:
+def _require(checks: Sequence[Check] | None) -> None:
+    if not _is_own and checks is not None:
         nodes.require(checks)

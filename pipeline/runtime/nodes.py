@@ -5,6 +5,7 @@ A node that runs another Nightjar, sees another disk or lacks credentials would 
 
 import platform
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from pipeline.runtime.check import Check, Node, told, words
 from schemas.errors import Refusal
 
 ANSWER_SECONDS = 15.0  # of the slowest node, whose first process may have much to import
+CLOCK_TRIES = 3
 SOURCES = ("schemas", "pipeline")  # of Nightjar, by which two versions are told apart
 
 
@@ -122,6 +124,27 @@ def require_versions(found: Mapping[Node, Versions | Exception]) -> None:
             where="the nodes of the Ray cluster",
             remedy="start all of them from one image, or install the same wheel of Nightjar on each",
         )
+
+
+def clock_skews(nodes: Sequence[Node]) -> dict[Node, float | Exception]:
+    """By how many seconds each node's clock is ahead of this one's, known to half of what the quickest answer took."""
+    return {node: _clock_skew(node) for node in nodes}
+
+
+def _clock_skew(node: Node) -> float | Exception:
+    seen: list[tuple[float, float]] = []
+    for _ in range(CLOCK_TRIES):
+        before = time.time()
+        there = ask([node], _clock)[node]
+        after = time.time()
+        if isinstance(there, Exception):
+            return there
+        seen.append((after - before, there - (before + after) / 2))
+    return min(seen)[1]
+
+
+def _clock(node_id: str) -> float:
+    return time.time()
 
 
 def examine(nodes: Sequence[Node], checks: Sequence[Check]) -> list[dict[Node, str]]:

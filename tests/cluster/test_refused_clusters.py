@@ -1,5 +1,6 @@
 """What a cluster can't do is said before it is given any work: exit 2, four lines, and nothing of a traceback."""
 
+import json
 import shutil
 import sys
 import time
@@ -131,7 +132,9 @@ def test_a_machine_that_is_no_node_of_the_cluster_is_refused(team: Team) -> None
     assert "no Ray node on this machine" in team.refused(on=driver, env={"RAY_ADDRESS": "auto"})["found"]
 
 
-def test_an_mlflow_that_one_node_cannot_reach_or_that_hears_to_other_names_is_refused(team: Team) -> None:
+@pytest.fixture(scope="module")
+def mlflow(team: Team) -> str:
+    """A server that hears to one name, which node-2 does not know."""
     head, shared = team.cluster.head, team.cluster.box.shared
     hosts = shared / "hosts"
     hosts.write_text(f"127.0.0.1 localhost\n{head.address} mlflow.example other.example\n")
@@ -139,18 +142,47 @@ def test_an_mlflow_that_one_node_cannot_reach_or_that_hears_to_other_names_is_re
         assert machine.run("mount", "--bind", str(hosts), "/etc/hosts").exit_code == 0
     head.serve(
         *("mlflow", "server", "--host", head.address, "--port", str(MLFLOW_PORT), "--allowed-hosts", MLFLOW),
-        *("--backend-store-uri", "sqlite:////tmp/mlflow.db", "--workers", "1"),
+        *("--backend-store-uri", "sqlite:////tmp/mlflow.db", "--artifacts-destination", "/tmp/artifacts"),
+        *("--workers", "1"),
         port=MLFLOW_PORT,
         log=shared / "mlflow.log",
         env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
     )
-    message = team.refused(f"mlflow.tracking_uri=http://{MLFLOW}")
+    return f"http://{MLFLOW}"
+
+
+def test_an_mlflow_that_one_node_cannot_reach_or_that_hears_to_other_names_is_refused(team: Team, mlflow: str) -> None:
+    message = team.refused(f"mlflow.tracking_uri={mlflow}")
     assert message["found"].startswith("node-2 (")
     assert "node-1" not in message["found"]
-    assert message["where"] == f"mlflow.tracking_uri: http://{MLFLOW}"
+    assert message["where"] == f"mlflow.tracking_uri: {mlflow}"
     message = team.refused(f"mlflow.tracking_uri=http://other.example:{MLFLOW_PORT}")
     assert "Invalid Host header" in message["found"]
     assert "--allowed-hosts" in message["remedy"]
+
+
+def test_the_doctor_tells_of_every_node_what_it_can_do_and_that_all_is_well_when_it_is(team: Team, mlflow: str) -> None:
+    head, node_2 = team.cluster.head, team.cluster.box.machine("node-2")
+    command = ["nightjar", "doctor", "--config", f"{team.folder}/nightly.yaml", "--json"]
+    command += ["--set", "cluster.num_workers=2", "--set", f"mlflow.tracking_uri={mlflow}"]
+    began = time.monotonic()
+    done = head.run(*command, "--set", "work_uri=s3://team/work", env=team.env)
+    print(f"examined in {time.monotonic() - began:.1f} s\n{done.stderr}")
+    assert done.exit_code == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    checks = {node["node"]["host"]: {name for name, why in node["checks"].items() if why} for node in found["nodes"]}
+    assert checks == {"head": set(), "node-1": set(), "node-2": {"work folder", "MLflow", "artifacts"}}
+    kinds = {node["node"]["host"]: node["credentials"] for node in found["nodes"]}
+    assert kinds["node-1"]["object store"] == "AWS_*"
+    assert kinds["node-2"]["object store"] == "none"
+    assert all(abs(node["clock_ahead_seconds"]) < 5 for node in found["nodes"])
+    assert [one["where"].partition(":")[0] for one in found["refusals"]][:2] == ["work_uri", "mlflow.tracking_uri"]
+    assert not any(secret in done.stdout + done.stderr for secret in TOKEN.values() if secret != "token")
+    assert node_2.run("mount", "--bind", str(team.cluster.box.shared / "hosts"), "/etc/hosts").exit_code == 0
+    done = head.run(*command, env=team.env)
+    assert done.exit_code == 0, done.stderr
+    assert sum(node["ranks"] for node in json.loads(done.stdout.splitlines()[-1])["nodes"]) == 2
 
 
 def test_a_head_of_another_ray_is_refused_with_both_versions(team: Team) -> None:
