@@ -43,7 +43,8 @@ def nightly(
     console = result_console(stderr=as_json, soft_wrap=True)
     print_night(night, console)
     if over.words:
-        console.print(f"  {over.words}; --again does it under this one", highlight=False)
+        hint = "; --again does it under this one" * bool(over.differs)
+        console.print(f"  {over.words}{hint}", highlight=False)
     if as_json:
         print(night.to_json().replace("\n", ""))
     if night.failures:

@@ -14,6 +14,7 @@ from pipeline.nights.steps import NightRun
 from pipeline.registry import server
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.retrain import disk, on_nodes, promotion
+from pipeline.retrain.dataset import settings_of_cluster
 from pipeline.runtime import cluster
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Event, Show
@@ -146,6 +147,7 @@ def _record(night: NightRun, progress: NightProgress, outcome: records.Outcome, 
         settings=over.settings_of(night.config),
         log=over.log_of(tonight.days.manifest),
         code=over.code(),
+        cluster=settings_of_cluster(night.config),
         runs=tuple(one.prepared.run_uri.rpartition("/")[2] for one in trainings),
     )
     page.publish(night.run, ended, progress, night.config, records.all_of(night.config))

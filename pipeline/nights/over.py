@@ -13,7 +13,7 @@ from pipeline.nights import records
 from pipeline.nights.days import Days
 from pipeline.nights.records import Night
 from pipeline.registry.tracking import flatten
-from pipeline.retrain.dataset import IN_NO_KEY, TRAINING
+from pipeline.retrain.dataset import IN_NO_KEY, TRAINING, differing, settings_of_cluster
 from pipeline.runtime import fingerprint
 from schemas.config import TrainConfig
 from schemas.redaction import redacted
@@ -29,22 +29,29 @@ class Over:
     night: Night
     differs: tuple[str, ...] = ()
     """From what is asked for now: `key: old -> new`, or what else is another."""
+    cluster: tuple[str, ...] = ()
+    """Settings that are asked for otherwise now and change nothing of what it came to, as `differs`."""
     rewritten: tuple[date, ...] = ()
     """Held-out days whose files are others now."""
 
     @property
     def words(self) -> str:
         """Under what it was done, where that is another config than the one which asks."""
-        return f"done under another config: {', '.join(self.differs)}" if self.differs else ""
+        if self.differs:
+            return f"done under another config: {', '.join(self.differs)}"
+        return f"done with other settings, which change no result: {', '.join(self.cluster)}" if self.cluster else ""
 
 
 def find(config: TrainConfig, days: Days) -> Over | None:
     """The day's night, if it is over: under the same key, else of the same log, else of another one."""
     nights = [night for night in records.of_day(config, days.day) if night.outcome != "stopped"]
-    same = next((Over(night) for night in nights if night.key == days.key), None)
+    now = settings_of_cluster(config)
+    same = next((Over(one, cluster=differing(one.cluster, now)) for one in nights if one.key == days.key), None)
     if same or not nights:
         return same
-    others = [Over(night, tuple(_differing(night, config, days)), _rewritten(night, days)) for night in nights]
+    others = [
+        Over(night, tuple(_differing(night, config, days)), rewritten=_rewritten(night, days)) for night in nights
+    ]
     return min(others, key=lambda other: (bool(other.rewritten), len(other.differs)))
 
 

@@ -49,6 +49,8 @@ class Night:
     """Day -> what tells its files from others."""
     code: str = ""
     """The sources that its key depends on."""
+    cluster: dict[str, str] = field(default_factory=dict)
+    """What it was trained with and changes nothing of what it came to."""
     runs: tuple[str, ...] = ()
     """Folders of runs/ that it has trained in."""
 

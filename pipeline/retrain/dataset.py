@@ -1,6 +1,7 @@
 """What a retrain or a sweep reads: the days chosen and checked, then counted and encoded into the packed store."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -173,3 +174,14 @@ def identity_of(config: TrainConfig, manifest: Manifest) -> str:
     """The name of what these come to; see IN_NO_KEY."""
     what = config.model_dump_json(exclude=IN_NO_KEY)
     return fingerprint.digest(what, manifest.fingerprint, fingerprint.of_sources(*TRAINING))
+
+
+def settings_of_cluster(config: TrainConfig) -> dict[str, str]:
+    """By dotted key, what a result was made with that changes nothing of it: its name does not tell."""
+    found = config.cluster.model_dump(mode="json", include=IN_NO_KEY["cluster"] - {"address", "wait_seconds"})
+    return {f"cluster.{key}": json.dumps(value) for key, value in sorted(found.items())}
+
+
+def differing(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """`key: old -> new` for the keys that both have, and not alike."""
+    return tuple(f"{key}: {then[key]} -> {now[key]}" for key in now if then.get(key, now[key]) != now[key])

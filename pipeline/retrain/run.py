@@ -1,7 +1,6 @@
 """One retrain, from a click log to a registered model, as a list of calls."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
@@ -15,7 +14,15 @@ from pipeline.registry.tags import UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
 from pipeline.retrain import disk, leftovers, on_nodes, promotion, warm_start
-from pipeline.retrain.dataset import IN_NO_KEY, Inputs, best_possible_ne, encoded_store, find_inputs, identity_of
+from pipeline.retrain.dataset import (
+    Inputs,
+    best_possible_ne,
+    differing,
+    encoded_store,
+    find_inputs,
+    identity_of,
+    settings_of_cluster,
+)
 from pipeline.retrain.disk import DiskNeed
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.runtime import cluster, trusted
@@ -104,7 +111,7 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     finished = trusted.kept(saved, _parse_summary) if tracking.find_finished(identity) else None
     if finished:
         show(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
-        return replace(finished, differs=_differing(finished.cluster, _of_cluster(config)))
+        return replace(finished, differs=differing(finished.cluster, settings_of_cluster(config)))
     best_possible = best_possible_ne(config.data.logs_uri, prepared.inputs)  # refused, if at all, before it costs
     disk.check(config, prepared.disk_need)
     name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
@@ -118,16 +125,6 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
         with suppress(Exception):  # the retrain is finished: what stays of it goes by `nightjar prune`
             leftovers.drop(prepared.run_uri)
     return summary
-
-
-def _of_cluster(config: TrainConfig) -> dict[str, str]:
-    """What of the cluster a retrain is trained with that is not in its name: where it is, is no matter."""
-    found = config.cluster.model_dump(mode="json", include=IN_NO_KEY["cluster"] - {"address", "wait_seconds"})
-    return {f"cluster.{key}": json.dumps(value) for key, value in sorted(found.items())}
-
-
-def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"{key}: {then[key]} -> {now[key]}" for key in now if then.get(key, now[key]) != now[key])
 
 
 def _parse_summary(content: bytes) -> Summary:
@@ -225,7 +222,7 @@ def _summary(trained: Trained, decision: Decision, run: Retrain) -> Summary:
         verdict=decision.verdict.reason,
         lifts=trained.lifts,
         failures=trained.failures,
-        cluster=_of_cluster(prepared.config),
+        cluster=settings_of_cluster(prepared.config),
     )
 
 

@@ -48,6 +48,13 @@ def test_a_night_of_the_same_config_and_log_is_over_without_a_word(logs):
     assert over.find(config(logs), choose_days(config(logs), DAYS[5])) is None
 
 
+def test_a_night_that_was_done_on_another_cluster_is_over_and_says_on_which(logs):
+    night = written(config(logs), cluster={"cluster.num_workers": "1", "cluster.use_gpu": "false", "cluster.gone": "1"})
+    again = found(config(logs, cluster={"num_workers": 2}))
+    assert again == Over(night, cluster=("cluster.num_workers: 1 -> 2",))
+    assert again.words == "done with other settings, which change no result: cluster.num_workers: 1 -> 2"
+
+
 def test_a_setting_changed_between_nights_leaves_what_was_done_done(logs):
     night = written(config(logs, night={"window_days": 3}))
     again = found(config(logs, night={"window_days": 2}, seed=1))
