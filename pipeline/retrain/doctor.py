@@ -3,6 +3,7 @@
 The checks are those that a training makes before it begins, and those that would cost it too much.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,11 +65,12 @@ def examine(config: TrainConfig) -> Examination:
 def _of_nodes(
     config: TrainConfig, tracking_uri: str, checks: Mapping[str, Check], refusals: list[Refusal]
 ) -> Examination:
-    alive = nodes.alive()
+    alive, began = nodes.alive(), time.monotonic()
     versions = nodes.versions(alive)
+    seconds = 2 * nodes.patience(time.monotonic() - began)  # artifacts take their time, too
     _collect(refusals, lambda: nodes.require_versions(versions))
     same = [node for node in alive if versions[node] == Versions.here()]
-    amiss = dict(zip(checks, nodes.examine(same, [*checks.values()]), strict=True))
+    amiss = dict(zip(checks, nodes.examine(same, [*checks.values()], seconds), strict=True))
     refusals += [check.refusal(amiss[name]) for name, check in checks.items() if amiss[name]]
     skews = nodes.clock_skews(same)
     _collect(refusals, lambda: _require_clocks(skews))

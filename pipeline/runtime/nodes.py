@@ -18,7 +18,9 @@ from pipeline.runtime import fingerprint
 from pipeline.runtime.check import Check, Node, told, words
 from schemas.errors import Refusal
 
-ANSWER_SECONDS = 15.0  # of the slowest node, whose first process may have much to import
+START_SECONDS = 60.0  # in which a node starts its first process, be it as busy as it may
+ANSWER_SECONDS = 15.0  # in which the processes then answer; more where they were slow to start
+SLOWNESS = 5.0
 CLOCK_TRIES = 3
 SOURCES = ("schemas", "pipeline")  # of Nightjar, by which two versions are told apart
 
@@ -57,18 +59,27 @@ def require(checks: Sequence[Check]) -> None:
 
     Where all nodes are on this machine nothing is asked but what they could find otherwise than this process.
     """
-    nodes = alive()
+    nodes, began = alive(), time.monotonic()
     if all(node.is_here for node in nodes):
         checks = [check for check in checks if check.matters_here]
+        seconds = START_SECONDS
     else:
         require_versions(versions(nodes))
+        seconds = patience(time.monotonic() - began)
     if checks:
-        for check, amiss in zip(checks, examine(nodes, checks), strict=True):
+        for check, amiss in zip(checks, examine(nodes, checks, seconds), strict=True):
             if amiss:
                 raise check.refusal(amiss)
 
 
-def ask(nodes: Sequence[Node], question: Callable[..., Any], *arguments: Any) -> dict[Node, Any]:
+def patience(start_seconds: float) -> float:
+    """How long to wait for an answer of nodes that took so long to start a process: a busy one is no broken one."""
+    return max(ANSWER_SECONDS, SLOWNESS * start_seconds)
+
+
+def ask(
+    nodes: Sequence[Node], question: Callable[..., Any], *arguments: Any, seconds: float = START_SECONDS
+) -> dict[Node, Any]:
     """What the question comes to on each node, asked of all at once; an Exception where one raised it or was silent."""
     task = ray.remote(num_cpus=0, max_retries=0)(question)
     asked = {
@@ -77,14 +88,14 @@ def ask(nodes: Sequence[Node], question: Callable[..., Any], *arguments: Any) ->
         )
         for node in nodes
     }
-    answered, _ = ray.wait([*asked.values()], num_returns=len(asked), timeout=ANSWER_SECONDS)
-    return {node: _answer(ref, ref in answered) for node, ref in asked.items()}
+    answered, _ = ray.wait([*asked.values()], num_returns=len(asked), timeout=seconds)
+    return {node: _answer(ref, ref in answered, seconds) for node, ref in asked.items()}
 
 
-def _answer(ref: "ray.ObjectRef[Any]", is_there: bool) -> Any:
+def _answer(ref: "ray.ObjectRef[Any]", is_there: bool, seconds: float) -> Any:
     if not is_there:
         ray.cancel(ref, force=True)
-        return TimeoutError(f"no answer within {ANSWER_SECONDS:g} s")
+        return TimeoutError(f"no answer within {seconds:.0f} s")
     try:
         return ray.get(ref)
     except ray.exceptions.RayError as error:
@@ -147,14 +158,14 @@ def _clock(node_id: str) -> float:
     return time.time()
 
 
-def examine(nodes: Sequence[Node], checks: Sequence[Check]) -> list[dict[Node, str]]:
+def examine(nodes: Sequence[Node], checks: Sequence[Check], seconds: float) -> list[dict[Node, str]]:
     """Of each check the nodes that do not pass it, and why. Raises what this process meets itself."""
     begun: list[Check] = []
     try:
         for check in checks:
             begun.append(check)
             check.begin()
-        answers = ask(nodes, _amiss, [*checks])
+        answers = ask(nodes, _amiss, [*checks], seconds=seconds)
         return [_failing(check, place, answers) for place, check in enumerate(checks)]
     finally:
         for check in begun:
