@@ -28,6 +28,7 @@ from schemas.config import DataConfig
 from schemas.errors import Refusal
 
 TASKS_PER_CPU = 4
+COMBINED_ROWS = 5_000_000  # of a task's results, from which on they travel: its memory must not grow with its parts
 WRITTEN_SCHEMA = pa.schema(
     [
         ("split", pa.string()),
@@ -56,7 +57,19 @@ def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> 
             counts.append(vocabulary.count(training, spec))
         return vocabulary.merge(pa.concat_tables(counts))
 
-    return add_up(map_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA), COUNTS_SCHEMA)
+    return count_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA)
+
+
+def count_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: pa.Schema) -> pa.Table:
+    """The counts that `work` makes of each part, added up: first by the task that has several parts, then here.
+
+    One process takes in all that differs, whatever the cluster's size: the less comes, the more nodes it can serve.
+    """
+
+    def together(tables: Sequence[pa.Table]) -> pa.Table:
+        return tables[0] if len(tables) == 1 else add_up(tables, schema)
+
+    return add_up(map_parts(parts, work, schema, together), schema)
 
 
 def encode_rows(
@@ -78,8 +91,15 @@ def encode_rows(
     return [StoredPart(**stored) for table in written for stored in table.to_pylist()]
 
 
-def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+def map_parts(
+    parts: Sequence[Part],
+    work: Callable[[Part], pa.Table],
+    schema: pa.Schema,
+    combine: Callable[[Sequence[pa.Table]], pa.Table] | None = None,
+) -> Iterator[pa.Table]:
     """What `work` makes of each part, on all nodes, as it arrives; tiny parts share a task, and a lone one needs none.
+
+    With `combine`, results of the parts that share a task come as the one table that it makes of them.
 
     Raises, after the last, what a part has met of its file system, as an OSError, else the first Refusal by place, so
     that the same bad log gives the same message each time.
@@ -90,11 +110,10 @@ def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: p
     with_troubles = schema.append(pa.field("refusal", pa.string())).append(pa.field("os_error", pa.string()))
 
     def run(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
+        done: list[pa.Table] = []
         for part in (parts[i] for i in batch["part"]):
             try:
-                done = work(part)
-                nulls = pa.nulls(len(done), pa.string())
-                yield done.append_column("refusal", nulls).append_column("os_error", nulls)
+                done.append(work(part))
             except Refusal as refusal:
                 yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=with_troubles)
             except files.errors() as error:
@@ -102,6 +121,16 @@ def map_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: p
                 yield pa.Table.from_pylist(
                     [{"os_error": f"{said}, on the node {socket.gethostname()}"}], schema=with_troubles
                 )
+            if done and (combine is None or sum(map(len, done)) > COMBINED_ROWS):
+                yield without_troubles(done)
+                done = []
+        if done:
+            yield without_troubles(done)
+
+    def without_troubles(done: Sequence[pa.Table]) -> pa.Table:
+        table = combine(done) if combine else done[0]
+        nulls = pa.nulls(len(table), pa.string())
+        return table.append_column("refusal", nulls).append_column("os_error", nulls)
 
     num_tasks = min(len(parts), TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1))))
     items = [{"part": i} for i in range(len(parts))]

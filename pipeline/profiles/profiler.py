@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from pipeline.data import passes, quality, vocabulary
-from pipeline.data.counting import add_up
 from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
@@ -95,8 +94,7 @@ def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> di
         merged = vocabulary.merge(pa.concat_tables(tallies))
         return merged.append_column("day", pa.repeat(pa.scalar(part.day), len(merged)))
 
-    counted = passes.map_parts(manifest.parts(data.rows_per_part), tally_part, TALLIES_SCHEMA)
-    total = add_up(counted, TALLIES_SCHEMA)
+    total = passes.count_parts(manifest.parts(data.rows_per_part), tally_part, TALLIES_SCHEMA)
     tallies = {day: total.filter(pc.equal(total["day"], pa.scalar(day))) for day in manifest.days}
     for day, of_day in tallies.items():
         _remove_others(f"{quarantine_uri}/date={day}", of_day)

@@ -8,8 +8,9 @@ import pytest
 from click_logs import click_rows, write_day
 
 from pipeline.data import feed, logs, passes, store, vocabulary
+from pipeline.data.counting import add_up
 from pipeline.data.encode import Encoder
-from pipeline.data.logs import Manifest
+from pipeline.data.logs import Manifest, Part
 from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store
@@ -54,6 +55,21 @@ def test_nothing_of_the_held_out_day_reaches_vocabulary_or_training(logs_uri, sp
     (held_out,) = local_windows(encoded, "test", len(spec.fields), 0, 1)
     starts = np.concatenate([[0], np.cumsum(held_out.lengths.sum(axis=1, dtype=int))[:-1]])
     assert (held_out.ids[starts] == vocab.fields[0].oov).all(), "the user is each row's first field"
+
+
+def test_counts_of_parts_that_share_a_task_come_together_before_they_travel():
+    """Else one process took in as many counts as there are parts, whatever the number of nodes."""
+    parts = [Part(TRAINED_ON[0], index, ()) for index in range(200)]
+    ones = {"field": ["user"], "value": ["ann"], "count": [1]}
+
+    def count(part: Part) -> pa.Table:
+        return pa.table(ones, schema=vocabulary.COUNTS_SCHEMA)
+
+    tables = list(passes.map_parts(parts, count, vocabulary.COUNTS_SCHEMA, lambda done: add_up(done, done[0].schema)))
+    assert sum(map(len, tables)) < len(parts)
+    assert passes.count_parts(parts, count, vocabulary.COUNTS_SCHEMA).to_pylist() == [
+        {"field": "user", "value": "ann", "count": len(parts)}
+    ]
 
 
 def test_counts_over_all_nodes_are_those_of_one_process(logs_uri, spec):
