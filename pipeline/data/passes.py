@@ -27,6 +27,8 @@ from pipeline.runtime import files
 from schemas.config import DataConfig
 from schemas.errors import Refusal
 
+Work = Callable[[Part], pa.Table]
+Combine = Callable[[Sequence[pa.Table]], pa.Table]
 TASKS_PER_CPU = 4
 COMBINED_ROWS = 5_000_000  # of a task's results, from which on they travel: its memory must not grow with its parts
 WRITTEN_SCHEMA = pa.schema(
@@ -60,7 +62,7 @@ def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> 
     return count_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA)
 
 
-def count_parts(parts: Sequence[Part], work: Callable[[Part], pa.Table], schema: pa.Schema) -> pa.Table:
+def count_parts(parts: Sequence[Part], work: Work, schema: pa.Schema) -> pa.Table:
     """The counts that `work` makes of each part, added up: first by the task that has several parts, then here.
 
     One process takes in all that differs, whatever the cluster's size: the less comes, the more nodes it can serve.
@@ -92,10 +94,7 @@ def encode_rows(
 
 
 def map_parts(
-    parts: Sequence[Part],
-    work: Callable[[Part], pa.Table],
-    schema: pa.Schema,
-    combine: Callable[[Sequence[pa.Table]], pa.Table] | None = None,
+    parts: Sequence[Part], work: Work, schema: pa.Schema, combine: Combine | None = None
 ) -> Iterator[pa.Table]:
     """What `work` makes of each part, on all nodes, as it arrives; tiny parts share a task, and a lone one needs none.
 
@@ -110,27 +109,7 @@ def map_parts(
     with_troubles = schema.append(pa.field("refusal", pa.string())).append(pa.field("os_error", pa.string()))
 
     def run(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
-        done: list[pa.Table] = []
-        for part in (parts[i] for i in batch["part"]):
-            try:
-                done.append(work(part))
-            except Refusal as refusal:
-                yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=with_troubles)
-            except files.errors() as error:
-                said = str(error) or type(error).__name__
-                yield pa.Table.from_pylist(
-                    [{"os_error": f"{said}, on the node {socket.gethostname()}"}], schema=with_troubles
-                )
-            if done and (combine is None or sum(map(len, done)) > COMBINED_ROWS):
-                yield without_troubles(done)
-                done = []
-        if done:
-            yield without_troubles(done)
-
-    def without_troubles(done: Sequence[pa.Table]) -> pa.Table:
-        table = combine(done) if combine else done[0]
-        nulls = pa.nulls(len(table), pa.string())
-        return table.append_column("refusal", nulls).append_column("os_error", nulls)
+        return _of_task([parts[i] for i in batch["part"]], work, combine, with_troubles)
 
     num_tasks = min(len(parts), TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1))))
     items = [{"part": i} for i in range(len(parts))]
@@ -147,6 +126,30 @@ def map_parts(
         raise OSError(os_errors[0])
     if refusals:
         raise Refusal(**json.loads(min(refusals)))
+
+
+def _of_task(parts: Sequence[Part], work: Work, combine: Combine | None, schema: pa.Schema) -> Iterator[pa.Table]:
+    """What a task yields of its parts: results, whose last two columns are null, and a row for each trouble."""
+
+    def without_troubles(done: Sequence[pa.Table]) -> pa.Table:
+        table = combine(done) if combine else done[0]
+        nulls = pa.nulls(len(table), pa.string())
+        return table.append_column("refusal", nulls).append_column("os_error", nulls)
+
+    done: list[pa.Table] = []
+    for part in parts:
+        try:
+            done.append(work(part))
+        except Refusal as refusal:
+            yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=schema)
+        except files.errors() as error:
+            said = f"{str(error) or type(error).__name__}, on the node {socket.gethostname()}"
+            yield pa.Table.from_pylist([{"os_error": said}], schema=schema)
+        if done and (combine is None or sum(map(len, done)) > COMBINED_ROWS):
+            yield without_troubles(done)
+            done = []
+    if done:
+        yield without_troubles(done)
 
 
 def encode_part(
