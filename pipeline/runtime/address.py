@@ -37,8 +37,8 @@ def require(address: str) -> None:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=ASK_SECONDS)  # noqa: S603 (ours)
     except subprocess.TimeoutExpired as error:
         raise refusal(address, *_silent()) from error
-    if trouble := _trouble(asked):
-        raise refusal(address, *trouble)
+    if amiss := trouble(asked):
+        raise refusal(address, *amiss)
 
 
 def _reach(address: str) -> None:
@@ -60,7 +60,7 @@ def _of_another_kind(address: str) -> Refusal:
     )
 
 
-def _trouble(asked: subprocess.CompletedProcess[str]) -> tuple[str, ...]:
+def trouble(asked: subprocess.CompletedProcess[str]) -> tuple[str, ...]:
     """What was found, and what was expected and the remedy where they are not as always; nothing where all is well."""
     if asked.returncode:
         is_token = "authentication token" in asked.stderr

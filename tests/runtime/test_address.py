@@ -1,3 +1,5 @@
+import subprocess
+
 import pytest
 from processes import free_port
 
@@ -29,3 +31,36 @@ def test_a_machine_without_a_ray_node_has_none_to_be_found(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "nonsense")  # which Ray prefers to `auto`
     with pytest.raises(Refusal, match="Invalid address format: nonsense"):
         address.require("auto")
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "stdout", "stderr", "found"),
+    [
+        (
+            0,
+            '{"trouble": "versions", "ray": "2.59.0", "python": "3.10.9"}',
+            "",
+            "Ray 2.59.0, Python 3.10.9 at the head",
+        ),
+        (0, '{"trouble": "none_found"}', "", "no Ray node on this machine"),
+        (0, '{"trouble": "no_node", "words": ""}', "", "a cluster of which this machine is no node"),
+        (0, '{"trouble": "silent", "words": ""}', "", "something that is no Ray head"),
+        (
+            -6,
+            "",
+            "C: couldn't find an authentication token\n*** StackTrace",
+            "a cluster that asks for a token, and none here",
+        ),
+        (1, "", "Traceback\nImportError: libray", "Ray fails as it asks: ImportError: libray"),
+    ],
+    ids=["versions", "none", "no node", "silent", "token", "broken"],
+)
+def test_whatever_ray_says_of_an_address_becomes_words(exit_code, stdout, stderr, found):
+    trouble = address.trouble(subprocess.CompletedProcess([], exit_code, stdout, stderr))
+    refusal = address.refusal("head:6379", *trouble)
+    assert refusal.found.startswith(found)
+    assert len(str(refusal).splitlines()) == 4
+
+
+def test_nothing_is_said_of_an_address_at_which_a_driver_could_begin():
+    assert address.trouble(subprocess.CompletedProcess([], 0, '{"trouble": ""}', "")) == ()
