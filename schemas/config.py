@@ -88,6 +88,12 @@ class ClusterConfig(BaseModel):
         description="How long a command waits for a cluster that has no room for it yet, before it is refused: for "
         "nodes that an autoscaler is to bring, or for what other jobs hold.",
     )
+    starved_seconds: PositiveFloat = Field(
+        default=180.0,
+        description="How long the workers may find no room, or no CPU to read their rows, once training has begun, "
+        "before the run fails. The cause is told after half a minute; where `num_workers` is a range, fewer go on "
+        "after a minute, or half of this.",
+    )
     cpus_per_worker: PositiveFloat = Field(default=1.0, description="CPUs that Ray sets aside for each worker.")
     use_gpu: bool = Field(default=False, description="One GPU a worker, over nccl; else CPU, over gloo.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +19,7 @@ STAGE: dict[str, Any] = {"name": "fm", "model": "fm", "batch_size": BATCH, "epoc
 NET = {**STAGE, "model": "deepfm", "init_from": "fm", "transfer": {"w": True, "w0": True}, "mlp": {"hidden": [8]}}
 STAGES = [STAGE, {**NET, "name": "deepfm", "epochs": 2}, {**NET, "name": "last", "epochs": 0.5}]
 EVERY_STEPS = 100
+GATE = {"golden_rows": 0, "min_rows": 100, "min_positives": 10, "num_replicates": 20}
 SECONDS = 200.0  # that anything here may take
 
 
@@ -65,6 +66,10 @@ class Command:
         name, step = self.saved()
         return name == stage and step > beyond
 
+    def is_told_of(self, stage: str) -> bool:
+        """Whether rank 0 has logged a step of it."""
+        return f"train {stage} ..." in self.text
+
     def tensors(self) -> dict[str, bytes]:
         return {
             stage["name"]: b"".join(
@@ -95,6 +100,11 @@ class Lab:
         return cls(box.ray_cluster(machines, num_cpus, quick))
 
     @property
+    def nodes(self) -> list[box.Machine]:
+        """As they are now: one that was replaced is another machine of that name."""
+        return [self.ray.box.machine(node.name) for node in self.ray.nodes]
+
+    @property
     def shared(self) -> Path:
         return self.ray.box.shared
 
@@ -112,19 +122,41 @@ class Lab:
             "checkpoint": {"every_steps": EVERY_STEPS, "max_failures": 3},
             "cluster": {"num_workers": 2},
             "retention": {"runs": None},
-            "night": {"gate": {"golden_rows": 0, "min_rows": 100, "min_positives": 10, "num_replicates": 20}},
+            "night": {"gate": GATE},
         }
         config.write_text(yaml.safe_dump({**settings, **changes}))
         env = {**self.ray.env, "RAY_ADDRESS": self.ray.address}
         process = self.ray.head.popen("nightjar", verb, "--config", str(config), *arguments, env=env, log=log)
         return Command(process, log, work)
 
-    def holders(self) -> Iterator[box.Machine]:
-        """The machines on which ranks run."""
-        for machine in self.ray.nodes:
-            names = [_title(path) for path in (machine.disk / "proc").glob("[0-9]*/cmdline")]
-            if any("RayTrainWorker" in name for name in names):
-                yield machine
+    def running(self, title: str = "RayTrainWorker") -> list[box.Machine]:
+        """The machines on which a process of Ray's has that in its title; the ranks, unless another is meant."""
+        return [
+            machine
+            for machine in self.nodes
+            if any(title in _title(path) for path in (machine.disk / "proc").glob("[0-9]*/cmdline"))
+        ]
+
+    def idle(self) -> list[box.Machine]:
+        """The machines on which no rank is."""
+        busy = {machine.name for machine in self.running()}
+        return [machine for machine in self.nodes if machine.name not in busy]
+
+    def drain(self, machine: box.Machine) -> None:
+        """Tell Ray that the node there will be taken away in a minute."""
+        look = (
+            "import ray, sys; ray.init(logging_level='ERROR', log_to_driver=False); print(next(node['NodeID'] "
+            "for node in ray.nodes() if node['Alive'] and node['NodeManagerAddress'] == sys.argv[1]))"
+        )
+        env = {**self.ray.env, "RAY_ADDRESS": self.ray.address}
+        node_id = self.ray.head.run("python", "-c", look, machine.address, env=env).stdout.strip()
+        done = self.ray.head.run(
+            *("ray", "drain-node", "--address", self.ray.address, "--node-id", node_id),
+            *("--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "taken away"),
+            *("--deadline-remaining-seconds", "60"),
+            env=env,
+        )
+        assert done.exit_code == 0, done.stderr
 
     def replace(self, machine: box.Machine, num_cpus: float = 2) -> None:
         """Pull its plug, and start a node on a machine of that name anew."""

@@ -43,7 +43,7 @@ IN_NO_KEY: dict[str, Any] = {
     "retention": True,
     "data": OF_NO_EFFECT,
     "checkpoint": {"every_seconds"},
-    "cluster": {"address", "num_workers", "cpus_per_worker", "use_gpu", "wait_seconds"},
+    "cluster": {"address", "num_workers", "cpus_per_worker", "use_gpu", "wait_seconds", "starved_seconds"},
     "night": {"lease_seconds", "wait_seconds", "eviction", "complete", "label_delay_days", "quality"},
 }
 

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event as Flag
 from threading import Thread
 
 import ray
 from ray.actor import ActorHandle
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.runtime.progress import RATE, Point, Report
 
@@ -44,7 +46,8 @@ class Board:
         self._attempts.append(num_ranks)
         if len(self._attempts) > 1:
             was = f", {self._attempts[-2]} before" if self._attempts[-2] != num_ranks else ""
-            self.say(f"attempt {len(self._attempts)}", f"{num_ranks} ranks go on from the last checkpoint{was}")
+            who = "1 rank goes" if num_ranks == 1 else f"{num_ranks} ranks go"
+            self.say(f"attempt {len(self._attempts)}", f"{who} on from the last checkpoint{was}")
 
     def wait_for_rows(self, rank: int) -> None:
         self._waiting[rank] = time.monotonic()
@@ -76,6 +79,12 @@ class Posting:
             self.board.post.remote(point)
 
 
+def open_board() -> ActorHandle:
+    """On this node, whose loss would end the command in any case: no other node's takes it away."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0)(Board).options(scheduling_strategy=here).remote()
+
+
 @contextmanager
 def watched(board: ActorHandle, show: Report, say: Say) -> Iterator[None]:
     """Pass on what has come to the board, while the body runs."""
@@ -96,7 +105,8 @@ def watched(board: ActorHandle, show: Report, say: Say) -> Iterator[None]:
 
     def watch() -> None:
         while not stopped.wait(POLL_SECONDS):
-            poll()
+            with suppress(RayError):  # of a cluster that is away for a moment: the next poll tells the same
+                poll()
 
     thread = Thread(target=watch, daemon=True)
     thread.start()

@@ -24,10 +24,10 @@ from pipeline.training.on_ray.placement import Need
 
 LOOK_SECONDS = 0.5
 SETTLE_SECONDS = 5.0  # for what the ranks before held to be given back, before fewer of them begin
-GROW_SECONDS = 60.0  # between two looks for more nodes: more ranks cost a new start from the last checkpoint
+GROW_SECONDS = 15.0  # that ranks are let work before more take their place, at the cost of a new start
 SAY_SECONDS, SAY_AGAIN_SECONDS = 30.0, 60.0
 FEWER_SECONDS = 60.0
-GIVE_UP_SECONDS = 180.0  # Ray Data itself gives up after 1800
+DOUBT = 5.0  # times as long, where it may be something else
 ANSWER_SECONDS = 5.0
 
 
@@ -41,10 +41,12 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
     What is waited for is put on the board. Waiting ends: with fewer ranks where they are allowed, else with NoRoom.
     """
 
-    def __init__(self, config: ScalingConfig, need: Need, counts: Sequence[int], board: ActorHandle) -> None:
+    def __init__(
+        self, config: ScalingConfig, need: Need, counts: Sequence[int], board: ActorHandle, patience_seconds: float
+    ) -> None:
         super().__init__(config)
         self._need, self._counts, self._board = need, sorted(counts), board
-        self.patience_seconds = GIVE_UP_SECONDS
+        self._patience_seconds = patience_seconds
         self._waiting_since: float | None = None
         self._last_look = self._last_growth = 0.0
         self._next_saying = SAY_SECONDS
@@ -59,7 +61,7 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
         count = self._most(nodes, sum(placement.num_places(node, self._need) for node in nodes))
         if count == self._counts[-1] or (count and waited >= SETTLE_SECONDS):
             return self._begin(count)
-        if waited >= SAY_SECONDS:
+        if waited >= min(SAY_SECONDS, self._patience_seconds):
             self._say_or_give_up("no room for the ranks", waited, f"{placement.in_words(nodes)}; wanted: {self._need}")
         return NoopDecision()
 
@@ -88,10 +90,15 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
     def _after_starving(self, count: int, now: Load) -> int:
         """With how many ranks to go on, fewer than now, because no rows come for want of a CPU; 0: with these."""
         seconds = float(ray.get(self._board.seconds_without_rows.remote(), timeout=ANSWER_SECONDS))
-        if seconds < SAY_SECONDS or not now.waiting or any(node.has({"CPU": 1.0}) for node in now.nodes):
+        if not now.waiting or any(node.has({"CPU": self._need.reader_cpus}) for node in now.nodes):
+            return 0
+        held = sum(node.total.get("CPU", 0.0) - node.free.get("CPU", 0.0) for node in now.nodes)
+        if held - count * self._need.rank["CPU"] >= self._need.reader_cpus:
+            seconds /= DOUBT  # by another job, or by a reader that is only slow
+        if seconds < min(SAY_SECONDS, self._patience_seconds / 2):
             return 0
         fewer = [one for one in self._counts if one < count]
-        if fewer and seconds >= FEWER_SECONDS:
+        if fewer and seconds >= min(FEWER_SECONDS, self._patience_seconds / 2):
             return fewer[-1]
         self._say_or_give_up("no CPU to read rows", seconds, placement.in_words(now.nodes))
         return 0
@@ -102,7 +109,7 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
         return max((count for count in self._counts if count <= min(free_places, with_reader)), default=0)
 
     def _say_or_give_up(self, what: str, seconds: float, where: str) -> None:
-        if seconds >= self.patience_seconds:
+        if seconds >= self._patience_seconds:
             raise NoRoom(
                 f"{what} for {seconds:,.0f} s; {where}. Add a node, lower cluster.num_workers or "
                 "cluster.cpus_per_worker, or let it go on with fewer, by cluster.num_workers={min: 1, max: ...}; the "

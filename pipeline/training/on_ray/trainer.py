@@ -23,8 +23,8 @@ from pipeline.training import kept, local, memory
 from pipeline.training.memory import Node
 from pipeline.training.on_ray import placement, snapshot, worker
 from pipeline.training.on_ray.placement import Need
-from pipeline.training.on_ray.progress import Board, Posting, Say, watched
-from pipeline.training.on_ray.scaling import GIVE_UP_SECONDS, NoRoom, ScaledTrainer, Scaling
+from pipeline.training.on_ray.progress import Posting, Say, open_board, watched
+from pipeline.training.on_ray.scaling import NoRoom, ScaledTrainer, Scaling
 from pipeline.training.on_ray.worker import Job
 from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank
@@ -70,7 +70,7 @@ def _fit_here(job: Job, show: Report) -> dict[str, str]:
 def _fit_by_ray(job: Job, show: Report, say: Say) -> dict[str, str]:
     os.environ.setdefault(*POLL_SECONDS)
     snapshot.drop_damaged(job.run_uri)
-    board = ray.remote(num_cpus=0)(Board).remote()
+    board = open_board()
     try:
         with watched(board, show, say):
             failures: dict[str, str] | None = None
@@ -112,8 +112,8 @@ def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
         },
         dataset_config=DataConfig(execution_options=feed.execution_options(need.most)),
     )
-    trainer.scaling = Scaling(scaling_config, need, config.numbers_of_ranks, board)
-    trainer.scaling.patience_seconds = max(GIVE_UP_SECONDS, config.cluster.wait_seconds)
+    patience = config.cluster.starved_seconds
+    trainer.scaling = Scaling(scaling_config, need, config.numbers_of_ranks, board, patience)
     return trainer
 
 
