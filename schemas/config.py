@@ -256,5 +256,5 @@ class TrainConfig(BaseModel):
     def numbers_of_ranks(self) -> tuple[int, ...]:
         """All that the run may take: those among which the batches of every stage divide."""
         least, most = self.cluster.fewest_ranks, max(1, self.cluster.most_workers)
-        sizes = [stage.batch_size for stage in self.stages]
+        sizes = [stage.batch_size for stage in self.plan]
         return tuple(count for count in range(least, most + 1) if not any(size % count for size in sizes))

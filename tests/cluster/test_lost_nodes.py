@@ -80,7 +80,7 @@ def test_ranks_leave_a_node_that_is_about_to_go_after_a_checkpoint_and_no_failur
 
 def test_ranks_that_leave_no_cpu_to_read_rows_become_fewer_and_more_again_when_a_node_comes(lab):
     cluster = {"num_workers": {"min": 1, "max": 2}, "cpus_per_worker": 1.5, "starved_seconds": 20}
-    command = lab.train("fewer", stages=[{**STAGES[0], "epochs": 16}], cluster=cluster)
+    command = lab.train("fewer", stages=[{**STAGES[0], "epochs": 8}], cluster=cluster)
     command.wait_for(lambda: command.is_in("fm"), "training fm")
     [reader] = lab.idle()
     reader.kill()
@@ -93,7 +93,7 @@ def test_ranks_that_leave_no_cpu_to_read_rows_become_fewer_and_more_again_when_a
 
 def test_ranks_that_wait_for_a_cpu_to_read_rows_fail_within_their_time_and_go_on_where_there_is_one(lab):
     cluster = {"num_workers": 2, "cpus_per_worker": 1.5, "starved_seconds": 10}
-    stages = [{**STAGES[0], "epochs": 8}]
+    stages = [{**STAGES[0], "epochs": 4}]
     command = lab.train("starved", stages=stages, cluster=cluster)
     command.wait_for(lambda: command.is_in("fm"), "training fm")
     [reader] = lab.idle()
@@ -128,12 +128,11 @@ def test_a_day_is_scored_alike_though_any_node_is_lost_meanwhile(lab, undisturbe
 
 
 def test_a_command_begun_again_after_its_head_was_lost_ends_as_if_nothing_had_been(lab, undisturbed):
-    night = {"gate": GATE, "lease_seconds": 10, "wait_seconds": 60}
+    night = {"gate": GATE, "lease_seconds": 20, "wait_seconds": 60}
     lost = lab.train("head", night=night)
     lost.wait_for(lambda: lost.is_in("deepfm", EVERY_STEPS), "training deepfm")
     for machine in (lab.ray.head, *lab.nodes):
         machine.kill()
     again = Lab(box.ray_cluster(lab.ray.box, [2, 2, 2], lab.ray.env)).train("head", night=night)
     assert_ended_as(undisturbed, again)
-    assert "wait for a lease to expire: " in again.text
     print(again.text)

@@ -157,7 +157,9 @@ def test_bad_values_are_refused_before_training(session, damage, found, where):
 @pytest.mark.filterwarnings("default")
 @pytest.mark.usefixtures("cluster")
 def test_a_config_that_cannot_be_placed_is_refused_with_what_is_missing(session):
-    assert "5 CPUs missing" in session.train_refused("cluster.num_workers=4", "cluster.cpus_per_worker=2")["found"]
+    assert (
+        "room for 1 of 4 ranks" in session.train_refused("cluster.num_workers=4", "cluster.cpus_per_worker=2")["found"]
+    )
 
 
 @pytest.mark.ray

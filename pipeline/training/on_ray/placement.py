@@ -69,6 +69,17 @@ def pack(nodes: Sequence[NodeLoad], need: Need) -> Placement:
     return replace(placed, why_not=f"room for {placed.num_ranks} of {need.least} ranks{beside}; {in_words(nodes)}")
 
 
+def num_ranks(nodes: Sequence[NodeLoad], need: Need, counts: Sequence[int], num_held: int = 0) -> int:
+    """The largest of `counts` for which places are free, or held by the job itself; 0 where there is none.
+
+    A reader's CPU must be there beside them, if only other work would give it back: to wait for that one is no fault of
+    the ranks.
+    """
+    places = num_held + sum(num_places(node, need) for node in nodes)
+    with_reader = pack([node.emptied() for node in nodes], need).num_ranks
+    return max((count for count in counts if count <= min(places, with_reader)), default=0)
+
+
 def check(nodes: Sequence[NodeLoad], need: Need) -> None:
     """Raise Refusal where the nodes have no room."""
     placed = pack(nodes, need)

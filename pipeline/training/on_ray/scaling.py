@@ -18,7 +18,7 @@ from ray.train.v2._internal.execution.scaling_policy import (
 from ray.train.v2._internal.execution.worker_group import WorkerGroupPollStatus, WorkerGroupState
 
 from pipeline.runtime import load
-from pipeline.runtime.load import Load, NodeLoad
+from pipeline.runtime.load import Load
 from pipeline.training.on_ray import placement
 from pipeline.training.on_ray.placement import Need
 
@@ -58,7 +58,7 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
         self._waiting_since = self._waiting_since or now
         waited = now - self._waiting_since
         nodes = load.of_cluster().nodes
-        count = self._most(nodes, sum(placement.num_places(node, self._need) for node in nodes))
+        count = placement.num_ranks(nodes, self._need, self._counts)
         if count == self._counts[-1] or (count and waited >= SETTLE_SECONDS):
             return self._begin(count)
         if waited >= min(SAY_SECONDS, self._patience_seconds):
@@ -80,9 +80,7 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
             return self._begin(fewer)
         if now - max(self._last_growth, worker_group_state.start_time) >= GROW_SECONDS:
             self._last_growth = now
-            more = self._most(
-                current.nodes, count + sum(placement.num_places(node, self._need) for node in current.nodes)
-            )
+            more = placement.num_ranks(current.nodes, self._need, self._counts, count)
             if more > count:
                 return self._begin(more)
         return NoopDecision()
@@ -102,11 +100,6 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
             return fewer[-1]
         self._say_or_give_up("no CPU to read rows", seconds, placement.in_words(now.nodes))
         return 0
-
-    def _most(self, nodes: Sequence[NodeLoad], free_places: int) -> int:
-        """The largest allowed number for which places are free, and that leaves a reader room beside other jobs."""
-        with_reader = placement.pack([node.emptied() for node in nodes], self._need).num_ranks
-        return max((count for count in self._counts if count <= min(free_places, with_reader)), default=0)
 
     def _say_or_give_up(self, what: str, seconds: float, where: str) -> None:
         if seconds >= self._patience_seconds:

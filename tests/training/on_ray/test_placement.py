@@ -84,3 +84,32 @@ def test_what_other_jobs_hold_is_not_free_and_may_be_waited_for() -> None:
         placement.check(held, need(4))
     assert "add nodes" in refused.value.remedy
     placement.check(held, need(2))
+
+
+@pytest.mark.parametrize(
+    ("free", "counts", "num_held", "num_ranks"),
+    [
+        ([1, 1, 1], (1, 2, 3), 0, 2),  # one is left to the reader
+        ([1, 1], (1, 2, 3), 0, 1),  # after a loss
+        ([1, 1], (2,), 0, 0),
+        ([4, 4], (1, 2, 4, 8), 0, 4),  # 3, 5, 6 and 7 do not divide the batches
+        ([1], (1, 2), 0, 0),
+        ([], (1, 2), 0, 0),
+    ],
+)
+def test_the_largest_allowed_number_of_ranks_goes_on_that_leaves_the_reader_a_cpu(
+    free: Sequence[float], counts: Sequence[int], num_held: int, num_ranks: int
+) -> None:
+    assert placement.num_ranks(nodes(*free), need((1, 8)), counts, num_held) == num_ranks
+
+
+def test_more_ranks_go_on_when_a_node_comes_whatever_the_reader_holds_now() -> None:
+    a, b, c = nodes(1, 1, 1)
+    held = [node.without({"CPU": 1}) for node in (a, b)]  # by a rank and by the reader
+    assert placement.num_ranks(held, need((1, 2)), (1, 2), num_held=1) == 1
+    assert placement.num_ranks([*held, c], need((1, 2)), (1, 2), num_held=1) == 2
+
+
+def test_what_other_jobs_hold_is_not_taken_by_ranks() -> None:
+    held = [node.without({"CPU": 2}) for node in nodes(2, 2)]
+    assert placement.num_ranks(held, need((1, 3)), (1, 2, 3)) == 0
