@@ -121,8 +121,18 @@ def test_jobs_of_ray_survive_their_log_are_ended_and_keep_strangers_out():
         cluster = job["rayClusterSpec"]
         assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
         assert cluster["authOptions"] == {"mode": "token"}
-        for group in cluster["workerGroupSpecs"]:
-            assert group["template"]["spec"]["terminationGracePeriodSeconds"] >= 90
+
+
+@pytest.mark.parametrize("kustomization", NIGHTS)
+def test_a_worker_that_is_taken_away_has_time_to_tell_its_ranks(kustomization):
+    for job in (job for document in rendered(kustomization) for job in ray_jobs(document)):
+        for group in job["rayClusterSpec"]["workerGroupSpecs"]:
+            pod = group["template"]["spec"]
+            (container,) = pod["containers"]
+            program, at_most, *command, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+            assert (program, command) == ("timeout", ["python", "/opt/hooks/drain.py"])
+            assert int(seconds) < int(at_most) <= pod["terminationGracePeriodSeconds"] - 30  # what Ray itself takes
+            assert "drain.py" in one(kustomization, "ConfigMap", "nightjar-hooks")["data"]
 
 
 def test_the_rayjob_to_copy_is_suspended_and_those_of_the_raycronjob_run():
