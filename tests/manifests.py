@@ -94,6 +94,7 @@ def parse(words: list[str]) -> None:
 def commands_of_text(text: str) -> Iterator[list[str]]:
     """The whole command lines of ours in a text: those that name a verb and an option."""
     verbs = "|".join(typer.main.get_command(app).commands)
+    text = re.sub(r"\\\n\s*", "", text)
     for found in re.finditer(rf"\bnightjar (?:{verbs}) [^`;|&>\n]*-[^`;|&>\n]*", text):
         if "submit" not in found[0] or " -- " in found[0]:
             yield shlex.split(found[0])
