@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.errors import Refusal
@@ -78,14 +78,17 @@ def _instead_of(unknown: str, known: Sequence[str]) -> str:
 def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
     """Pydantic's location as keys of the file, and the keys that are allowed within the last one."""
     models: list[type[BaseModel]] = [config_class]
+    tags: set[str] = set()
     key: list[str] = []
     for part in location:
+        if part in tags:  # it says which type of a union is meant, and is no key of the file
+            continue
         tagged = [model for model in models if _has_tag(model, part)]
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
         if fields:
             models = [nested for annotation in fields for nested in models_in(annotation)]
-        elif tagged:
-            # The tag of a union: it says which model is meant, and is no key of the file.
+            tags = {tag for annotation in fields for tag in _tags_in(annotation)}
+        elif tagged:  # so does a discriminator of its own
             models = tagged
             continue
         key.append(str(part))
@@ -97,6 +100,13 @@ def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
     """Whether a discriminator (`type`, `kind`, `by`) of the model is the literal `tag`."""
     fields = model.model_fields
     return any(tag in get_args(fields[name].annotation) for name in ("type", "kind", "by") if name in fields)
+
+
+def _tags_in(annotation: Any) -> Iterator[str]:
+    for argument in get_args(annotation):
+        if isinstance(argument, Tag):
+            yield argument.tag
+        yield from _tags_in(argument)
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 ENCODING = (
     "schemas/checking.py",
     "schemas/click_log.py",
+    "schemas/cluster.py",
     "schemas/config.py",
     "schemas/data.py",
     "schemas/errors.py",

@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from schemas.checking import validate
 from schemas.config import TrainConfig
+from schemas.errors import Refusal
+
+DATA = {"logs_uri": "logs", "features": {"label": "click", "fields": [{"name": "user", "kind": "categorical"}]}}
 
 
 def config_of(num_workers: Any, *batch_sizes: int) -> TrainConfig:
-    features = {"label": "click", "fields": [{"name": "user", "kind": "categorical"}]}
     stages = [{"name": f"fm-{size}", "model": "fm", "batch_size": size} for size in batch_sizes]
-    data = {"logs_uri": "logs", "features": features}
-    return TrainConfig.model_validate({"data": data, "stages": stages, "cluster": {"num_workers": num_workers}})
+    return TrainConfig.model_validate({"data": DATA, "stages": stages, "cluster": {"num_workers": num_workers}})
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,21 @@ def test_a_range_holds_the_numbers_that_divide_the_batches_of_every_stage(num_wo
 def test_a_range_that_ends_in_what_divides_no_batch_is_refused(num_workers, why):
     with pytest.raises(ValidationError, match=why):
         config_of(num_workers, 32)
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "found", "where"),
+    [
+        ("two", "'two'", "config: cluster.num_workers"),
+        ({"mn": 1, "max": 2}, "unknown key 'mn' (and 1 more)", "config: cluster.num_workers.mn"),
+        ({"min": 1, "max": "all"}, "'all'", "config: cluster.num_workers.max"),
+    ],
+)
+def test_what_is_neither_is_refused_by_the_keys_of_the_file(num_workers, found, where):
+    with pytest.raises(Refusal) as refused:
+        validate(
+            TrainConfig,
+            {"data": DATA, "stages": [{"name": "fm", "model": "fm"}], "cluster": {"num_workers": num_workers}},
+            "config",
+        )
+    assert (refused.value.found, refused.value.where) == (found, where)
