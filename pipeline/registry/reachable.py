@@ -31,7 +31,10 @@ class Reachable(Check):
         return False
 
     def on_node(self, node_id: str) -> None:
-        if server.find(derived(self.config, tracking_uri=self.uri), "") is None:
+        path = server.database_of(self.uri)
+        if path is None:
+            server.find(derived(self.config, tracking_uri=self.uri), "")
+        elif not path.is_file():  # which this process has found whole
             raise Refusal(found="no such database there", expected="", where=self.where, remedy="")
 
     def refusal(self, amiss: Mapping[Node, str]) -> Refusal:

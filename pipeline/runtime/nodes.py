@@ -66,10 +66,10 @@ def require(checks: Sequence[Check]) -> None:
     else:
         require_versions(versions(nodes))
         seconds = patience(time.monotonic() - began)
-    if checks:
-        for check, amiss in zip(checks, examine(nodes, checks, seconds), strict=True):
-            if amiss:
-                raise check.refusal(amiss)
+    for check in checks:  # one after the other: what the first refuses need not wait for what the last imports
+        (amiss,) = examine(nodes, [check], seconds)
+        if amiss:
+            raise check.refusal(amiss)
 
 
 def patience(start_seconds: float) -> float:
