@@ -21,7 +21,7 @@ TOKEN = "of-the-cluster-0123456789abcdef0123456789abcdef"
 AUTHORIZED = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 SECRET = "k3y-of-a-user-of-s3"
 # Nights of this file's tests, each its own.
-FIRST, TWICE, BUSY, LONG, AWAY, ONE_CLASS = 2, 3, 4, 5, 6, 7
+FIRST, TWICE, BUSY, LONG, AWAY, LOST, ONE_CLASS = 2, 3, 4, 5, 6, 7, 8
 ENDLESS = ("--set", "stages.fm.epochs=1000000", "--set", "mlflow.registered_model=endless")
 
 
@@ -259,3 +259,24 @@ def test_without_the_right_address_and_token_a_command_ends_in_seconds_and_four_
 def test_an_id_that_nobody_has_is_refused_by_logs_and_stop(office):
     for verb in ("logs", "stop"):
         assert message_of(office.nightjar(verb, "nightjar-none-1"))["found"] == "no job nightjar-none-1"
+
+
+@pytest.mark.timeout(600)
+def test_a_job_that_is_lost_with_its_head_is_begun_again_and_outlasts_the_lease_of_the_lost_one(office, machines):
+    night = office.submitted(*office.night(LOST, *ENDLESS, "--set", "night.lease_seconds=60"))
+    waiting = office.begun("nightjar", *night)
+    lost = office.job(LOST)
+    office.wait_for("train ...", "logs", lost["id"])
+    for machine in (office.cluster.head, *office.cluster.nodes):
+        machine.kill()
+    box.ray_cluster(machines, [2], AUTHORIZED, has_dashboard=True)
+    stdout, stderr = waiting.communicate()
+    assert waiting.returncode == 1, stdout + stderr
+    assert f"the cluster knows {lost['id']} no more" in stderr
+    again = office.begun("nightjar", *night)
+    assert office.job(LOST)["id"] == lost["id"], "of a cluster that knows of no first attempt"
+    office.wait_for("train ...", "logs", lost["id"])
+    assert office.nightjar("stop", lost["id"]).exit_code == 0
+    stdout, stderr = again.communicate()
+    assert again.returncode == 143, stdout + stderr
+    assert "wait for a lease to expire" in stdout
