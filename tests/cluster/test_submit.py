@@ -22,7 +22,7 @@ AUTHORIZED = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 SECRET = "k3y-of-a-user-of-s3"
 # Nights of this file's tests, each its own.
 FIRST, TWICE, BUSY, LONG, AWAY, LOST, ONE_CLASS = 2, 3, 4, 5, 6, 7, 8
-ENDLESS = ("--set", "stages.fm.epochs=1000000", "--set", "mlflow.registered_model=endless")
+ENDLESS = ("--set", "stages.fm.epochs=5000", "--set", "mlflow.registered_model=endless")
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,8 @@ def test_ctrl_c_detaches_and_stop_ends_the_job_orderly(office, first_night):
     assert waiting.returncode == 143, stderr
     assert "is at work already" in stderr
     config = office.folder.config("mlflow.registered_model=endless")
+    told = office.nightjar("logs", job["id"]).stdout
+    assert "told to stop" in told, told
     assert not lease.is_held(f"{config.work_uri}/leases/endless", config.night.lease_seconds)
     tracking = connect(config.mlflow, config.work_uri)
     runs = tracking.client.search_runs([tracking.experiment_id], "attributes.status = 'RUNNING'")
