@@ -15,7 +15,7 @@ from command import Done
 from night_folder import GATE, ROWS, STAGE, day
 from services import BUCKET, DATABASE_PASSWORD, KEYS
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # services, Ray and two nights begin in one fixture
 TOKEN = "of-the-cluster-0123456789abcdef0123456789abcdef"
 CONFIG = {
     "work_uri": f"s3://{BUCKET}/work",
