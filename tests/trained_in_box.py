@@ -104,6 +104,22 @@ class Lab:
         """As they are now: one that was replaced is another machine of that name."""
         return [self.ray.box.machine(node.name) for node in self.ray.nodes]
 
+    def be_whole(self) -> None:
+        """Start the nodes that were lost, and wait until Ray takes all of them for alive and nothing is at work."""
+        for node in self.nodes:
+            if not (node.disk / "tmp/ray.log").exists():
+                self.ray.add(node.name, 2)
+        wait = (
+            "import ray, sys, time; ray.init(logging_level='ERROR', log_to_driver=False)\n"
+            "def alive(): return sorted(node['NodeManagerAddress'] for node in ray.nodes() if node['Alive'])\n"
+            "while alive() != sys.argv[1:] or ray.available_resources().get('CPU') != ray.cluster_resources()['CPU']:\n"
+            "    time.sleep(0.2)"
+        )
+        addresses = sorted(machine.address for machine in (self.ray.head, *self.nodes))
+        env = {**self.ray.env, "RAY_ADDRESS": self.ray.address}
+        done = self.ray.head.run("python", "-c", wait, *addresses, env=env, timeout=SECONDS)
+        assert done.exit_code == 0, done.stderr
+
     @property
     def shared(self) -> Path:
         return self.ray.box.shared

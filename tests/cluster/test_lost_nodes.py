@@ -16,6 +16,12 @@ def lab(machines: box.Box) -> Lab:
     return Lab.start(machines, [2, 2, 2])
 
 
+@pytest.fixture(autouse=True)
+def _whole(lab: Lab) -> None:
+    """Ray learns of a loss some seconds late: each test begins when it knows of those of the one before."""
+    lab.be_whole()
+
+
 @pytest.fixture(scope="module")
 def undisturbed(lab: Lab) -> Command:
     command = lab.train("undisturbed")
