@@ -47,7 +47,7 @@ def _reach(address: str) -> None:
     if host and port.isdigit():
         try:
             socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:  # which a name of no letters is answered with
             raise refusal(address, _one_line(error)) from error
 
 

@@ -142,7 +142,7 @@ def _connected(address: str) -> Any:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((str(parts.hostname), port), ANSWER_SECONDS).close()
-    except OSError as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise _wrong(address, _reason(error)) from error
     try:
         import aiohttp  # noqa: F401 (which the extra brings)

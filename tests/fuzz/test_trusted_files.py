@@ -32,6 +32,7 @@ from pipeline.nights import records
 from pipeline.nights.records import Night
 from pipeline.profiles import profiler
 from pipeline.registry.bundle import Bundle, digest_of
+from pipeline.runtime import files
 from pipeline.runtime.lease import lease
 from pipeline.scoring.day_folder import DayFolder
 from pipeline.training import checkpoint, initialize, kept, published, results
@@ -121,7 +122,9 @@ def of_profile(folder: Path) -> Trusted:
 def of_encoded_days(folder: Path) -> Trusted:
     data, manifest = of_log(folder.parent / "logs")
     known = vocabulary.build(SPEC_READ, vocabulary.count(click_rows(), SPEC_READ))
-    home = store.complete(str(folder.parent / "home"), known.num_ids, [StoredPart("train", DAY, 0, 8, 2)])
+    part = StoredPart("train", DAY, 0, 8, 2)
+    files.write_bytes(f"{folder.parent}/home/{part.path}", b"what encoding has made")
+    home = store.complete(str(folder.parent / "home"), known.num_ids, [part])
     EncodedDays(str(folder / "days"), data, 0).keep(home, manifest, known)
 
     def read(copy: Path) -> Any:

@@ -22,6 +22,12 @@ def test_the_address_of_another_server_of_ray_is_refused_with_what_it_is_for(whe
     assert "nightjar submit" in refused.value.remedy
 
 
+@pytest.mark.parametrize("where", [".:6379", "a..b:6379", "127.0.0.1:99999"])
+def test_a_host_or_a_port_that_there_cannot_be_is_refused(where):
+    with pytest.raises(Refusal, match="found"):
+        address.require(where)
+
+
 def test_a_cluster_of_the_command_s_own_is_asked_for_nothing():
     address.require(address.LOCAL)
 

@@ -46,6 +46,12 @@ def refusal_of(address: str) -> Refusal:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("address", ["http://.", "http://a..b:8265"])
+def test_a_host_of_a_job_server_that_there_cannot_be_is_refused(address):
+    with pytest.raises(Refusal, match="found"):
+        JobServer(address)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "found"),
     [
