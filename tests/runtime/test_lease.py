@@ -378,6 +378,7 @@ def from_elsewhere(folder: Path, expires_in: float) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_the_lease_of_a_host_that_was_lost_is_waited_for_until_it_expires(tmp_path):
     from_elsewhere(tmp_path / "lease", expires_in=0.6)
     told: list[Busy] = []
@@ -388,6 +389,7 @@ def test_the_lease_of_a_host_that_was_lost_is_waited_for_until_it_expires(tmp_pa
     assert [busy.host for busy in told] == ["elsewhere"]
 
 
+@pytest.mark.slow
 def test_a_holder_that_renews_its_lease_is_not_waited_for(tmp_path):
     file = from_elsewhere(tmp_path / "lease", expires_in=60)
     renewed = json.loads(file.read_text())
