@@ -6,7 +6,7 @@ from typing import Any
 import box
 import pyarrow.parquet as pq
 import pytest
-from trained_in_box import EVERY_STEPS, GATE, STAGES, Command, Lab
+from trained_in_box import BATCH, EVERY_STEPS, GATE, NUM_DAYS, ROWS, STAGES, Command, Lab
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900), pytest.mark.filterwarnings("default")]
 
@@ -67,6 +67,15 @@ def test_any_node_may_be_lost_while_rows_are_encoded_and_in_each_stage(lab, undi
         print(f"{machine.name} killed {command.saved()}, replaced in {time.monotonic() - killed:.1f} s")
     assert_ended_as(undisturbed, command)
     print({stage["name"]: command.repeated_steps(stage["name"]) for stage in STAGES}, command.text)
+
+
+def test_a_checkpoint_is_made_by_the_clock_where_none_is_due_by_the_steps_and_changes_no_bit(lab, undisturbed):
+    command = lab.train("by-clock", checkpoint={"every_steps": 100_000, "every_seconds": 1})
+    command.wait_for(lambda: command.saved()[1] > 0, "a checkpoint")
+    name, step = command.saved()
+    [epochs] = [stage["epochs"] for stage in STAGES if stage["name"] == name]
+    assert step < epochs * ROWS * (NUM_DAYS - 1) / BATCH, "that of its end"
+    assert_ended_as(undisturbed, command)
 
 
 def test_ranks_leave_a_node_that_is_about_to_go_after_a_checkpoint_and_no_failure_is_counted(lab, undisturbed):
