@@ -68,7 +68,7 @@ def hanging_up() -> Iterator[tuple[str, list[str]]]:
             while True:
                 connection, _ = listener.accept()
                 with connection:
-                    requests.append(connection.recv(4096).decode().partition("\r\n")[0])
+                    requests.append(connection.recv(4096).decode("latin-1").partition("\r\n")[0])
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         hearing = threading.Thread(target=hear, args=(listener,), daemon=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import box
+import whole_ray
 import yaml
 from click_logs import SPEC, write_random_log
 from mlflow import MlflowClient
@@ -109,15 +110,9 @@ class Lab:
         for node in self.nodes:
             if not (node.disk / "tmp/ray.log").exists():
                 self.ray.add(node.name, 2)
-        wait = (
-            "import ray, sys, time; ray.init(logging_level='ERROR', log_to_driver=False)\n"
-            "def alive(): return sorted(node['NodeManagerAddress'] for node in ray.nodes() if node['Alive'])\n"
-            "while alive() != sys.argv[1:] or ray.available_resources().get('CPU') != ray.cluster_resources()['CPU']:\n"
-            "    time.sleep(0.2)"
-        )
-        addresses = sorted(machine.address for machine in (self.ray.head, *self.nodes))
+        addresses = [machine.address for machine in (self.ray.head, *self.nodes)]
         env = {**self.ray.env, "RAY_ADDRESS": self.ray.address}
-        done = self.ray.head.run("python", "-c", wait, *addresses, env=env, timeout=SECONDS)
+        done = self.ray.head.run("python", whole_ray.__file__, *addresses, env=env, timeout=SECONDS)
         assert done.exit_code == 0, done.stderr
 
     @property

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,8 @@ QUIET = {
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 PATIENT = {RETRIES: "3"}  # with a server that is away for a moment; MLflow's own patience is about four minutes
 IMPATIENT = {RETRIES: "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+ANSWER_SECONDS = 5.0  # for a connection to one
 WRONG_HOST = "Invalid Host header"
 CREDENTIALS = (
     "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what the server lets in, "
@@ -51,6 +54,7 @@ def reach(config: MLflowConfig, work_uri: str) -> tuple[str, str]:
     if path is not None:
         database.make(path)
     with _answering(config, uri):
+        _ask_database(uri)
         client = open_client(uri)
         experiment = client.get_experiment_by_name(config.experiment)
         if experiment is None:
@@ -73,8 +77,26 @@ def find(config: MLflowConfig, work_uri: str) -> tuple[str, str | None] | None:
     if path is not None and database.state_of(path) != "whole":
         return None
     with _answering(config, uri):
+        _ask_database(uri)
         experiment = open_client(uri).get_experiment_by_name(config.experiment)
         return uri, None if experiment is None else str(experiment.experiment_id)
+
+
+def _ask_database(uri: str) -> None:
+    """Raise what a database server answers to one attempt: MLflow makes ten, in almost two minutes, with no word."""
+    kind = uri.partition(":")[0].partition("+")[0]
+    if kind not in DATABASE_PORTS:
+        return
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(uri)
+    try:
+        if engine.url.host:
+            address = engine.url.host, engine.url.port or DATABASE_PORTS[kind]
+            socket.create_connection(address, ANSWER_SECONDS).close()
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 def _create_experiment(client: "Client", name: str, artifacts: str | None) -> str:

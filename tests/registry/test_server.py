@@ -51,6 +51,14 @@ def test_a_server_that_does_not_answer_is_asked_twice_and_refused(tmp_path):
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
+def test_a_database_server_that_does_not_answer_is_asked_once_and_refused(tmp_path):
+    with pytest.raises(Refusal, match="refused"):
+        server.reach(MLflowConfig(tracking_uri="postgresql+psycopg2://127.0.0.1:9/mlflow"), str(tmp_path))
+    with hanging_up() as (uri, connections), pytest.raises(Refusal, match="closed the connection"):
+        server.reach(MLflowConfig(tracking_uri=uri.replace("http", "postgresql+psycopg2")), str(tmp_path))
+    assert len(connections) <= 3, "MLflow's own patience is ten attempts in almost two minutes"
+
+
 @pytest.mark.parametrize(
     ("status", "text", "remedy"),
     [
