@@ -20,6 +20,7 @@ from command import Done
 
 BIN = Path(sys.executable).parent
 SECONDS_OF_START = 90.0
+NUM_PORTS = 150  # of a node of Ray's, its workers' included
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
 # The first process of a namespace takes in the orphans of all others, and must go on.
 WAITS = 'echo up; while :; do sleep 3600 & wait "$!"; done'
@@ -117,6 +118,7 @@ class Box:
         self.shared = shared
         self._first = first
         self._machines: dict[str, tuple[Machine, subprocess.Popen[str]]] = {}
+        self._ports = iter(range(20000, 32768 - NUM_PORTS, NUM_PORTS))  # below those that Linux gives out by itself
 
     def machine(self, name: str) -> Machine:
         """The machine of that name, started where there is none or where it was killed: its /tmp is then empty."""
@@ -135,6 +137,10 @@ class Box:
     def close(self) -> None:
         for machine, _ in self._machines.values():
             machine.kill()
+
+    def next_ports(self) -> int:
+        """The first of NUM_PORTS ports that nothing in the box has listened on."""
+        return next(self._ports)
 
     @cached_property
     def driver(self) -> Machine:
@@ -200,7 +206,7 @@ class RayCluster:
     def add(self, name: str, num_cpus: float, *options: str, env: Mapping[str, str] | None = None) -> Machine:
         """Start a node on the machine of that name, with an environment of its own beside the cluster's."""
         machine = self.box.machine(name)
-        _start_ray(machine, ["--address", self.address, *options], num_cpus, {**self.env, **(env or {})})
+        _start_ray(self.box, machine, ["--address", self.address, *options], num_cpus, {**self.env, **(env or {})})
         return machine
 
 
@@ -220,24 +226,30 @@ def ray_cluster(
     cluster = RayCluster(box, head, (), env)
     dashboard = ["--include-dashboard=true", f"--dashboard-host={head.address}", "--dashboard-port=18265"]
     options = ["--head", "--port=16379", *(dashboard if has_dashboard else ["--include-dashboard=false"])]
-    _start_ray(head, options, head_cpus, env)
+    _start_ray(box, head, options, head_cpus, env)
     nodes = tuple(cluster.add(f"node-{index}", cpus) for index, cpus in enumerate(num_cpus, 1))
     return RayCluster(box, head, nodes, env)
 
 
-def _start_ray(machine: Machine, options: Sequence[str], num_cpus: float, env: Mapping[str, str]) -> None:
-    """`ray start` there, its output in the machine's /tmp/ray.log; returns when the node says that it runs."""
-    base = 20000 + 1000 * (machine.number % 12)  # below the ports that Linux gives out by itself
+def _start_ray(box: Box, machine: Machine, options: Sequence[str], num_cpus: float, env: Mapping[str, str]) -> None:
+    """`ray start` there, its output in the machine's /tmp/ray.log; returns when the node says that it runs.
+
+    Its ports are new ones. Ray takes a lost node for alive for some seconds: one that is started at its address and
+    ports would answer for it meanwhile, and hold for ever what was meant to be held by the other.
+    """
+    base = box.next_ports()
     names = (
         *("node-manager-port", "object-manager-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port"),
         *("metrics-export-port", "runtime-env-agent-port"),
     )
     ports = [f"--{name}={base + place}" for place, name in enumerate(names)]
+    workers = [f"--min-worker-port={base + len(names)}", f"--max-worker-port={base + NUM_PORTS - 1}"]
     log = machine.disk / "tmp" / "ray.log"
     process = machine.popen(
         *("ray", "start", "--block", f"--node-ip-address={machine.address}", f"--num-cpus={num_cpus:g}"),
-        *(f"--min-worker-port={base + 100}", f"--max-worker-port={base + 999}", "--object-store-memory=200000000"),
+        "--object-store-memory=200000000",
         *ports,
+        *workers,
         *options,
         env=env,
         log=log,
