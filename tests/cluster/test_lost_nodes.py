@@ -44,7 +44,7 @@ def test_the_loss_of_the_node_with_both_ranks_in_the_first_of_three_stages_costs
     [holder] = lab.running()
     lab.replace(holder)
     assert_ended_as(undisturbed, command)
-    assert "attempt 2: 2 ranks go on from the last checkpoint" in command.text
+    assert "a worker was lost, attempt 2 of 2: 2 ranks go on from the last checkpoint" in command.text
     assert "attempt 3" not in command.text
 
 
@@ -85,7 +85,7 @@ def test_ranks_leave_a_node_that_is_about_to_go_after_a_checkpoint_and_no_failur
     [holder] = lab.running()
     began = time.monotonic()
     lab.drain(holder)
-    command.wait_for(lambda: "attempt 2: 2 ranks go on" in command.text, "they move")
+    command.wait_for(lambda: "the ranks move: 2 ranks go on" in command.text, "they move")
     seconds = time.monotonic() - began
     assert command.saved()[1] > 0, "none was due by the steps"
     lab.replace(holder)

@@ -28,11 +28,12 @@ class Note:
 class Board:
     """The last point of each stage's curve, in the order the stages began; notes; which ranks wait for rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_failures: int) -> None:
+        self._max_failures = max_failures
         self._points: dict[str, Point] = {}
         self._notes: list[Note] = []
         self._waiting: dict[int, float] = {}
-        self._attempts: list[int] = []
+        self._num_ranks = self._num_losses = 0
 
     def post(self, point: Point) -> None:
         self._points[point.stage] = point
@@ -40,14 +41,18 @@ class Board:
     def say(self, title: str, words: str) -> None:
         self._notes.append(Note(title, words))
 
-    def begin(self, num_ranks: int) -> None:
-        """So many ranks begin, in the place of those before."""
+    def begin(self, num_ranks: int, is_after_loss: bool) -> None:
+        """So many ranks begin, in the place of those before, if there were any: of lost ones or of those that move."""
         self._waiting.clear()
-        self._attempts.append(num_ranks)
-        if len(self._attempts) > 1:
-            was = f", {self._attempts[-2]} before" if self._attempts[-2] != num_ranks else ""
+        before, self._num_ranks = self._num_ranks, num_ranks
+        self._num_losses += is_after_loss
+        if before:
+            attempt = f"attempt {self._num_losses + 1} of {self._max_failures + 1}"
             who = "1 rank goes" if num_ranks == 1 else f"{num_ranks} ranks go"
-            self.say(f"attempt {len(self._attempts)}", f"{who} on from the last checkpoint{was}")
+            self.say(
+                f"a worker was lost, {attempt}" if is_after_loss else "the ranks move",
+                f"{who} on from the last checkpoint{f', {before} before' if before != num_ranks else ''}",
+            )
 
     def wait_for_rows(self, rank: int) -> None:
         self._waiting[rank] = time.monotonic()
@@ -79,10 +84,10 @@ class Posting:
             self.board.post.remote(point)
 
 
-def open_board() -> ActorHandle:
+def open_board(max_failures: int) -> ActorHandle:
     """On this node, whose loss would end the command in any case: no other node's takes it away."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0)(Board).options(scheduling_strategy=here).remote()
+    return ray.remote(num_cpus=0)(Board).options(scheduling_strategy=here).remote(max_failures)
 
 
 @contextmanager

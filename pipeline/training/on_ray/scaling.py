@@ -47,6 +47,7 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
         super().__init__(config)
         self._need, self._counts, self._board = need, sorted(counts), board
         self._patience_seconds = patience_seconds
+        self._has_begun = False
         self._waiting_since: float | None = None
         self._last_look = self._last_growth = 0.0
         self._next_saying = SAY_SECONDS
@@ -60,7 +61,7 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
         nodes = load.of_cluster().nodes
         count = placement.num_ranks(nodes, self._need, self._counts)
         if count == self._counts[-1] or (count and waited >= SETTLE_SECONDS):
-            return self._begin(count)
+            return self._begin(count, self._has_begun)
         if waited >= min(SAY_SECONDS, self._patience_seconds):
             self._say_or_give_up("no room for the ranks", waited, f"{placement.in_words(nodes)}; wanted: {self._need}")
         return NoopDecision()
@@ -112,9 +113,10 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
             self._board.say.remote(f"{what} for {self._next_saying:.0f} s", where)
             self._next_saying += SAY_AGAIN_SECONDS
 
-    def _begin(self, count: int) -> ScalingDecision:
+    def _begin(self, count: int, is_after_loss: bool = False) -> ScalingDecision:
         self._waiting_since, self._next_saying = None, SAY_SECONDS
-        self._board.begin.remote(count)
+        self._board.begin.remote(count, is_after_loss)
+        self._has_begun = True
         return self._get_resize_decision(count)
 
 

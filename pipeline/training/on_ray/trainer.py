@@ -70,7 +70,7 @@ def _fit_here(job: Job, show: Report) -> dict[str, str]:
 def _fit_by_ray(job: Job, show: Report, say: Say) -> dict[str, str]:
     os.environ.setdefault(*POLL_SECONDS)
     snapshot.drop_damaged(job.run_uri)
-    board = open_board()
+    board = open_board(job.config.checkpoint.max_failures)
     try:
         with watched(board, show, say):
             failures: dict[str, str] | None = None
