@@ -122,8 +122,7 @@ class _Run:
         except Moved:  # all ranks leave here, and wait for nothing that their threads still prepare
             raise
         except BaseException:
-            # The ranks prepare together, and none may leave the others waiting.
-            deque(prepared, maxlen=0)
+            prepared.finish()  # the ranks prepare together, and none may leave the others waiting
             raise
         deque(prepared, maxlen=0)
 

@@ -112,6 +112,26 @@ def test_closing_after_an_exception_or_the_end_does_nothing(others):
     assert set(threads()) <= others
 
 
+@pytest.mark.parametrize("taken", [0, 1, 5])
+@pytest.mark.parametrize("ahead_by", [0, DEPTH + 1])
+def test_finish_ends_the_thread_after_as_many_items_wherever_it_is(others, taken, ahead_by):
+    made: list[int] = []
+    ahead = Ahead(noted(count(), made), DEPTH)
+    assert [next(ahead) for _ in range(taken)] == list(range(taken))
+    wait_until(lambda: len(made) >= taken + ahead_by)
+    ahead.finish()
+    assert len(made) == taken + DEPTH + 1
+    assert set(threads()) <= others
+    assert list(ahead) == []
+
+
+def test_finish_ends_with_the_items_where_they_are_fewer(others):
+    ahead = Ahead([None, 1], DEPTH)
+    assert next(ahead) is None
+    ahead.finish()
+    assert set(threads()) <= others
+
+
 def test_the_producer_is_closed_with_its_thread():
     is_closed = Event()
 

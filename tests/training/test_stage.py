@@ -1,6 +1,16 @@
+from collections.abc import Iterator
+from datetime import date
+
 import pytest
 
-from pipeline.training.rank import batch_starts
+from pipeline.data.rows import Rows
+from pipeline.data.store import Store, StoredPart, complete, write_part
+from pipeline.training.rank import Rank, batch_starts
+from pipeline.training.stage import Checkpoints, train_stage
+from pipeline.training.step import Diverged
+from schemas.stage import StageConfig
+
+NUM_EPOCHS = 1000
 
 
 @pytest.mark.parametrize(
@@ -10,3 +20,36 @@ from pipeline.training.rank import batch_starts
 )
 def test_an_epoch_has_a_step_for_each_batch_of_more_than_one_row(rows, batch_size, steps):
     assert len(batch_starts(rows, batch_size)) == steps
+
+
+@pytest.fixture
+def store(rows, tmp_path) -> Store:
+    part = StoredPart("train", date(2026, 11, 1), 0, len(rows), int(rows.labels.sum()))
+    write_part(str(tmp_path), part, rows)
+    return complete(str(tmp_path), 40, [part])
+
+
+@pytest.mark.parametrize("learning_rate", [1e30, 0.1], ids=["diverges", "is-interrupted"])
+def test_a_stage_that_ends_early_does_not_read_the_rows_that_it_had_left(config, rows, store, tmp_path, learning_rate):
+    num_epochs = 0
+
+    def windows(window_rows: int) -> Iterator[Rows]:
+        nonlocal num_epochs
+        num_epochs += 1
+        yield rows
+
+    def report(_: object) -> None:
+        raise KeyboardInterrupt
+
+    stage = StageConfig(
+        name="fm",
+        model="fm",
+        epochs=NUM_EPOCHS,
+        batch_size=16,
+        embedding={"learning_rate": learning_rate},
+        schedule={"type": "constant"},
+    )
+    rank = Rank(config, store, str(tmp_path / "run"))
+    with pytest.raises((Diverged, KeyboardInterrupt)):
+        train_stage(rank, stage, None, windows, report, Checkpoints(1))
+    assert num_epochs < NUM_EPOCHS / 32
