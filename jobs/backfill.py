@@ -6,11 +6,11 @@ import typer
 
 from jobs import errors
 from jobs.event_lines import EventLines, Form
-from jobs.nightly import day_of
 from jobs.options import ConfigPath, Log, Overrides
 from jobs.places import as_typed, load_config
 from jobs.status import print_nights
 from schemas.errors import Busy, Failure
+from schemas.night import day_of
 
 
 def backfill(

@@ -1,6 +1,5 @@
 """`nightjar nightly`: one night, from the day's log to the champion that serves in the morning."""
 
-import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,8 @@ from jobs.console import ProgressView, result_console
 from jobs.event_lines import Form
 from jobs.options import AsJson, ConfigPath, Log, Overrides
 from jobs.places import load_config
-from schemas.errors import Failure, Refusal
+from schemas.errors import Failure
+from schemas.night import day_of
 
 if TYPE_CHECKING:
     from pipeline.nights.records import Night
@@ -49,15 +49,6 @@ def nightly(
         print(night.to_json().replace("\n", ""))
     if night.failures:
         raise Failure(f"training stopped: {'; '.join(night.failures.values())}; the other stages went on")
-
-
-def day_of(text: str) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError as error:
-        raise Refusal(
-            found=repr(text), expected="a day, YYYY-MM-DD, or auto", where="--date", remedy="write the day so"
-        ) from error
 
 
 def print_night(night: "Night", console: Console) -> None:

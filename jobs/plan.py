@@ -1,8 +1,9 @@
 """`nightjar plan`: what tonight would do, without doing it."""
 
-from jobs.nightly import NightDate, day_of
+from jobs.nightly import NightDate
 from jobs.options import ConfigPath, Overrides
 from jobs.places import load_config
+from schemas.night import day_of
 
 
 def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -> None:

@@ -1,17 +1,13 @@
 """`nightjar submit`: any verb with a config, run on a Ray cluster as one job."""
 
-import datetime
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.nightly import day_of
 from schemas.config import TrainConfig
 from schemas.errors import INTERRUPTED, Refusal
 from schemas.loading import load
@@ -27,8 +23,6 @@ Address = Annotated[
     str | None,
     typer.Option("--address", help="Ray's dashboard, http://head:8265; none: $RAY_API_SERVER_ADDRESS, $RAY_ADDRESS."),
 ]
-OF_INPUT = {"train", "nightly", "backfill"}
-"""Verbs of which a second call on the same input does nothing: what succeeded once is their result."""
 PLACES = {"out": absolute, "model": absolute_model}
 SWEEP = "sweep.yaml"
 
@@ -50,16 +44,16 @@ def submit(
     Example: `nightjar submit --address http://head:8265 --wait -- nightly --config night.yaml`
     """
     work = _work_of(ctx, verb[0], verb[1:])
-    from pipeline.submission import job_server, naming, placing
+    from pipeline.submission import job_server, naming, placing, subject
     from pipeline.submission.work import require_no_secrets, require_portable
 
     require_no_secrets(work)
     if not shared_paths:
         require_portable(work)
     server = job_server.JobServer(job_server.chosen_address(address))
-    work, night, log = _of_log(work)
+    work, night, log = subject.of_log(work)
     name = naming.name_of(work, night, log)
-    placed = placing.place(server, work, name, is_answered=work.verb in OF_INPUT)
+    placed = placing.place(server, work, name, is_answered=work.verb in subject.OF_INPUT)
     options = f" --address {shlex.quote(redacted(address))}" if address else ""
     _tell(work, server, placed.submission_id, placed.how, options)
     if placed.how == "done":
@@ -109,58 +103,6 @@ def _words(command: Any, typed: dict[str, Any]) -> list[str]:
         for one in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
             words += [option.opts[0], one]
     return words
-
-
-def _of_log(work: "Work") -> tuple["Work", datetime.date | None, str]:
-    """The work with its night's day pinned; the newest day that it is about, and the state of the days it reads."""
-    from pipeline.submission import log_state
-
-    if work.verb not in OF_INPUT:
-        return work, None, ""
-    data, options = work.config.data, _options(work.arguments)
-    days = log_state.days_of(data)
-    if work.verb == "nightly":
-        return _pinned(work, days)
-    if work.verb == "backfill":
-        last = day_of(options["--to"])
-        read = [day for day in days or () if day_of(options["--from"]) <= day <= last]
-        return work, last, log_state.state_of(data, read)
-    if days is None:
-        return work, None, ""
-    from pipeline.data import split
-
-    resolved = split.resolve(days, data)
-    read = sorted({*resolved.train_days, *resolved.test_days})
-    return work, max(read), log_state.state_of(data, read)
-
-
-def _pinned(work: "Work", days: "Sequence[datetime.date] | None") -> tuple["Work", datetime.date, str]:
-    from pipeline.data import split
-    from pipeline.nights.complete import held_out_with, newest_complete
-    from pipeline.submission import log_state
-
-    data, night = work.config.data, work.config.night
-    named = _options(work.arguments).get("--date", "auto")
-    if named == "auto" and days is None:
-        raise Refusal(
-            found="a log that cannot be read from here",
-            expected="the day of the night, or a log whose newest complete day can be seen",
-            where=redacted(data.logs_uri),
-            remedy="give --date YYYY-MM-DD",
-        )
-    day = newest_complete(days or (), data, night) if named == "auto" else day_of(named)
-    if days is not None:
-        split.require([day], days, data.logs_uri)
-    others = list(work.arguments)
-    if "--date" in others:
-        at = others.index("--date")
-        del others[at : at + 2]
-    read = held_out_with(day, days, night) if days else []
-    return replace(work, arguments=("--date", str(day), *others)), day, log_state.state_of(data, read)
-
-
-def _options(arguments: Sequence[str]) -> dict[str, str]:
-    return {name: value for name, value in pairwise(arguments) if name.startswith("--")}
 
 
 def _tell(work: "Work", server: "JobServer", submission_id: str, how: str, options: str) -> None:

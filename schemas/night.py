@@ -1,9 +1,11 @@
 """NightConfig: what a night does beyond a retrain, and by which rules it keeps or moves the champion."""
 
+from datetime import date
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from schemas.errors import Refusal
 from schemas.features import FROZEN
 from schemas.stage import Share, TransferConfig
 
@@ -181,3 +183,13 @@ class NightConfig(BaseModel):
     gate: GateConfig = GateConfig()
     quality: QualityConfig = QualityConfig()
     eviction: EvictionConfig = EvictionConfig()
+
+
+def day_of(text: str) -> date:
+    """The day that somebody has typed. Raises Refusal."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise Refusal(
+            found=repr(text), expected="a day, YYYY-MM-DD, or auto", where="--date", remedy="write the day so"
+        ) from error

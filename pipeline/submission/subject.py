@@ -1,0 +1,61 @@
+"""What a submitted command is about: its night, pinned before it travels, and the state of the days that it reads."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from itertools import pairwise
+
+from pipeline.data import split
+from pipeline.nights.complete import held_out_with, newest_complete
+from pipeline.submission import log_state
+from pipeline.submission.work import Work
+from schemas.errors import Refusal
+from schemas.night import day_of
+from schemas.redaction import redacted
+
+OF_INPUT = {"train", "nightly", "backfill"}
+"""Verbs of which a second call on the same input does nothing: what succeeded once is their result."""
+
+
+def of_log(work: Work) -> tuple[Work, date | None, str]:
+    """The work with its night's day pinned; the newest day that it is about, and the state of the days it reads."""
+    if work.verb not in OF_INPUT:
+        return work, None, ""
+    data, options = work.config.data, _options(work.arguments)
+    days = log_state.days_of(data)
+    if work.verb == "nightly":
+        return _pinned(work, days)
+    if work.verb == "backfill":
+        last = day_of(options["--to"])
+        read = [day for day in days or () if day_of(options["--from"]) <= day <= last]
+        return work, last, log_state.state_of(data, read)
+    if days is None:
+        return work, None, ""
+    resolved = split.resolve(days, data)
+    read = sorted({*resolved.train_days, *resolved.test_days})
+    return work, max(read), log_state.state_of(data, read)
+
+
+def _pinned(work: Work, days: Sequence[date] | None) -> tuple[Work, date, str]:
+    data, night = work.config.data, work.config.night
+    named = _options(work.arguments).get("--date", "auto")
+    if named == "auto" and days is None:
+        raise Refusal(
+            found="a log that cannot be read from here",
+            expected="the day of the night, or a log whose newest complete day can be seen",
+            where=redacted(data.logs_uri),
+            remedy="give --date YYYY-MM-DD",
+        )
+    day = newest_complete(days or (), data, night) if named == "auto" else day_of(named)
+    if days is not None:
+        split.require([day], days, data.logs_uri)
+    others = list(work.arguments)
+    if "--date" in others:
+        at = others.index("--date")
+        del others[at : at + 2]
+    read = held_out_with(day, days, night) if days else []
+    return replace(work, arguments=("--date", str(day), *others)), day, log_state.state_of(data, read)
+
+
+def _options(arguments: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, value in pairwise(arguments) if name.startswith("--")}
