@@ -201,6 +201,21 @@ def test_a_head_of_another_ray_is_refused_with_both_versions(team: Team) -> None
     assert "2.60.0" in message["found"]
 
 
+def test_a_node_whose_clock_is_wrong_is_told_by_the_doctor_with_its_name(team: Team) -> None:
+    wrong = team.cluster.box.shared / "wrong"
+    wrong.mkdir()
+    (wrong / "sitecustomize.py").write_text("import time\nright = time.time\ntime.time = lambda: right() + 60\n")
+    team.cluster.add("late", 1, env={**KEYS, "PYTHONPATH": str(wrong)})
+    command = ("nightjar", "doctor", "--config", f"{team.folder}/nightly.yaml", "--set", "cluster.num_workers=1")
+    done = team.cluster.head.run(*command, "--json", env=team.env)
+    assert done.exit_code == 2, done.stderr
+    [refusal] = json.loads(done.stdout.splitlines()[-1])["refusals"]
+    assert refusal["found"].startswith("late (")
+    assert refusal["found"].endswith("s")
+    assert 55 < float(refusal["found"].split()[-2]) < 65
+    assert refusal["expected"].startswith("clocks within")
+
+
 def test_a_node_of_another_version_is_refused_with_its_name(team: Team) -> None:
     """The last test: the node stays."""
     other = copy_sources(team.cluster.box.shared / "other")
