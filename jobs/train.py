@@ -57,12 +57,15 @@ def print_summary(summary: "Summary", console: Console) -> None:
     held_out = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
     table = Table(title=f"Held-out rows of {held_out}", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("model")
-    for heading, _ in COLUMNS.values():
+    validated = {"validation_ne": ("validation NE", "{:.4f}")}
+    is_validated = any("validation_ne" in results for results in summary.stages.values())
+    columns = COLUMNS | (validated if is_validated else {})
+    for heading, _ in columns.values():
         table.add_column(heading, justify="right")
     table.add_column("best possible NE", justify="right")
     best_possible = "unknown" if summary.best_possible_ne is None else f"{summary.best_possible_ne:.4f}"
     for stage, results in summary.stages.items():
-        cells = [form.format(results[key]) if key in results else "undefined" for key, (_, form) in COLUMNS.items()]
+        cells = [form.format(results[key]) if key in results else "undefined" for key, (_, form) in columns.items()]
         style = "bold" if stage == summary.best_stage else None
         table.add_row(stage, *cells, best_possible, style=style)
     console.print(table)

@@ -165,8 +165,11 @@ class TrainConfig(BaseModel):
     def _what_is_judged_by_validation_rows_has_some(self) -> Self:
         wanting = [f"stage {stage.name!r} with early_stop" for stage in self.stages if stage.early_stop]
         wanting += [f"calibration {self.calibration!r}"] if self.calibration != "none" else []
-        if wanting and not self.data.validation_share:
-            raise ValueError(f"{wanting[0]} needs validation rows: set data.validation_share, for example to 0.05")
+        if wanting and not self.data.has_validation:
+            raise ValueError(
+                f"{wanting[0]} needs validation rows: set data.split.validation_dates, or data.validation_share, for "
+                "example to 0.05"
+            )
         return self
 
     @property

@@ -20,13 +20,27 @@ class DateSplit(BaseModel):
     model_config = FROZEN
     by: Literal["date"] = "date"
     test_dates: tuple[datetime.date, ...] = Field(default=(), description="Held-out days; none given: the newest.")
+    validation_dates: tuple[datetime.date, ...] = Field(
+        default=(),
+        description="Days between those that are trained on and the held-out ones, for early stopping, calibration and "
+        "sweeps to go by in the place of `data.validation_share`.",
+    )
     train_from: datetime.date | None = Field(default=None, description="First training day; none: the oldest.")
-    train_to: datetime.date | None = Field(default=None, description="Last training day; none: before the held-out.")
+    train_to: datetime.date | None = Field(default=None, description="Last training day; none: before the others.")
 
     @model_validator(mode="after")
     def _training_precedes_the_held_out_days(self) -> Self:
         if self.train_to and self.test_dates and self.train_to >= min(self.test_dates):
             raise ValueError(f"train_to {self.train_to} is not before the first held-out day {min(self.test_dates)}")
+        if self.train_to and self.validation_dates and self.train_to >= min(self.validation_dates):
+            raise ValueError(
+                f"validation day {min(self.validation_dates)} is among the training days, which end at {self.train_to}"
+            )
+        if self.validation_dates and self.test_dates and max(self.validation_dates) >= min(self.test_dates):
+            raise ValueError(
+                f"validation day {max(self.validation_dates)} is not before the first held-out day "
+                f"{min(self.test_dates)}"
+            )
         if self.train_from and self.train_to and self.train_from > self.train_to:
             raise ValueError(f"train_from {self.train_from} is after train_to {self.train_to}")
         return self
@@ -85,6 +99,23 @@ class DataConfig(BaseModel):
         description="What is done about a column of the log that is neither read nor `ignored`. warn: say so, on the "
         "night's page and in the run too, and leave it aside; results stay as they are.",
     )
+
+    @model_validator(mode="after")
+    def _validation_rows_are_days_or_a_share(self) -> Self:
+        if self.validation_share and self._validation_dates:
+            raise ValueError(
+                "split.validation_dates and validation_share both name validation rows: choose one of them"
+            )
+        return self
+
+    @property
+    def _validation_dates(self) -> tuple[datetime.date, ...]:
+        return self.split.validation_dates if isinstance(self.split, DateSplit) else ()
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether some rows are neither trained on nor held out for the verdict."""
+        return bool(self.validation_share or self._validation_dates)
 
     @model_validator(mode="after")
     def _the_split_goes_by_a_column_that_is_read(self) -> Self:

@@ -128,12 +128,12 @@ def check(sweep: SweepConfig, config: TrainConfig, where: str) -> None:
             where=f"{where}: stage",
             remedy="name the stage of the config whose NE is to fall",
         )
-    if not config.data.validation_share:
+    if not config.data.has_validation:
         raise Refusal(
             found="no validation rows",
             expected="rows to judge the trials by that are neither trained on nor held out for the verdict",
-            where="data.validation_share",
-            remedy="set it in the config, or by --set data.validation_share=0.05",
+            where="data.split.validation_dates, data.validation_share",
+            remedy="set one of them in the config, or by --set data.validation_share=0.05",
         )
     first = lineage(config, sweep.stage)[0]
     if first.init_from is not None:

@@ -55,7 +55,7 @@ def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> 
         counts = [COUNTS_SCHEMA.empty_table()]
         for table, where in read_part(part, spec.columns):
             sound = quality.sound_rows(table, spec, where, data.max_bad_share)
-            training = sound.filter(pa.array(~split.is_held_out(sound, part.day)))
+            training = sound.filter(pa.array(split.is_learned(sound, part.day)))
             counts.append(vocabulary.count(training, spec))
         return vocabulary.merge(pa.concat_tables(counts))
 
@@ -79,8 +79,8 @@ def encode_rows(
 ) -> list[StoredPart]:
     """Encode every part, shuffle it, write it to the store. Rows that break the contract are as in `count_values`.
 
-    Of the training rows `validation_share` become the validation split; of the rest, `negative_share` of those without
-    a click are kept.
+    The split's validation days become the validation split, or of the training rows `validation_share`; of the rest,
+    `negative_share` of those without a click are kept.
     """
     encoder = Encoder(vocab)
 
@@ -166,7 +166,7 @@ def encode_part(
     place = [seed, part.day.toordinal(), part.index]
     train, test = (_shuffled(Rows.concatenate(rows), place) for rows in (training, held_out))
     to_validation, to_drop = np.random.default_rng([*place, 1]).random((2, len(train)))
-    is_validation = to_validation < data.validation_share
+    is_validation = (to_validation < data.validation_share) | (part.day in split.validation_days)
     is_dropped = (to_drop >= data.negative_share) & (train.labels == 0)
     return {
         "train": train.take(np.flatnonzero(~is_validation & ~is_dropped)),

@@ -21,12 +21,22 @@ class ResolvedSplit:
     test_days: tuple[date, ...]
     by_key: RandomSplit | None = None
     """Which rows of these days are held out; None: all of the `test_days`."""
+    validation_days: tuple[date, ...] = ()
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """All that are read, in order."""
+        return tuple(sorted({*self.train_days, *self.validation_days, *self.test_days}))
 
     def is_held_out(self, table: pa.Table, day: date) -> NDArray[np.bool_]:
         """Mask over the rows of one day."""
         if self.by_key:
             return _is_drawn(table, self.by_key)
         return np.full(table.num_rows, day in self.test_days)
+
+    def is_learned(self, table: pa.Table, day: date) -> NDArray[np.bool_]:
+        """Mask over the rows of one day that a model may learn from, be it by training or by a share of validation."""
+        return np.zeros(table.num_rows, np.bool_) if day in self.validation_days else ~self.is_held_out(table, day)
 
 
 def resolve(days: Sequence[date], data: DataConfig) -> ResolvedSplit:
@@ -35,17 +45,26 @@ def resolve(days: Sequence[date], data: DataConfig) -> ResolvedSplit:
     if isinstance(split, RandomSplit):
         return ResolvedSplit(tuple(days), tuple(days), split)
     test_days = tuple(sorted(split.test_dates)) or (max(days),)
-    require(test_days, days, where)
+    validation_days = tuple(sorted(split.validation_dates))
+    require([*validation_days, *test_days], days, where)
+    if validation_days and validation_days[-1] >= test_days[0]:
+        raise Refusal(
+            found=f"validation day {validation_days[-1]}, and {test_days[0]} is held out, the log's newest",
+            expected="validation days before the held-out ones",
+            where="data.split.validation_dates",
+            remedy="name earlier days, or set data.split.test_dates to later ones",
+        )
+    until = (*validation_days, *test_days)[0]
     first, last = split.train_from or min(days), split.train_to or max(days)
-    train_days = tuple(day for day in days if first <= day <= last and day < test_days[0])
+    train_days = tuple(day for day in days if first <= day <= last and day < until)
     if not train_days:
         raise Refusal(
-            found=f"no training day from {first} to before {test_days[0]}; the log has {min(days)} to {max(days)}",
-            expected="at least one day before the held-out ones",
+            found=f"no training day from {first} to before {until}; the log has {min(days)} to {max(days)}",
+            expected="at least one day before those of validation and the held-out ones",
             where=where,
-            remedy="set data.split.train_from and data.split.test_dates to days that the log has",
+            remedy="set data.split.train_from, validation_dates and test_dates to days that the log has",
         )
-    return ResolvedSplit(train_days, test_days)
+    return ResolvedSplit(train_days, test_days, validation_days=validation_days)
 
 
 def to_judge(days: Sequence[date], data: DataConfig) -> ResolvedSplit:

@@ -17,6 +17,7 @@ BIN_BITS = 14
 NUM_BINS = 1 << BIN_BITS
 MAX_LOGIT = 16.0
 BINS_PER_LOGIT = NUM_BINS / (2 * MAX_LOGIT)
+VALIDATION = "validation_"  # before a metric's name: over the validation rows, and not the held-out ones
 
 # int64 where rows count one each, float64 where they carry weights.
 Counts = NDArray[Any]

@@ -52,6 +52,13 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
             where="data.split.by",
             remedy="leave data.split away, or train with `nightjar train`",
         )
+    if data.split.validation_dates:
+        raise Refusal(
+            found=f"validation days, {', '.join(map(str, data.split.validation_dates))}",
+            expected="none: the days of a night move on with it",
+            where="data.split.validation_dates",
+            remedy="set data.validation_share instead, or train with `nightjar train`",
+        )
     day = day or newest_complete(days, data, night)
     split.require([day], days, data.logs_uri)
     if not is_complete(day, data, night):

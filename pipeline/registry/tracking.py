@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from pipeline.evaluation.metrics import VALIDATION
 from pipeline.registry import server
 from pipeline.registry.database import WHERE
 from pipeline.registry.ending import ending
@@ -181,7 +182,7 @@ class Retrain:
         self.log_text("manifest.json", manifest_json)
 
     def _log_final(self, run_id: str, results: Mapping[str, float]) -> None:
-        self._log(run_id, {f"{'total' if name in TOTALS else 'test'}/{name}": value for name, value in results.items()})
+        self._log(run_id, {_metric_of(name): value for name, value in results.items()})
 
     def _log(self, run_id: str, named: Mapping[str, float]) -> None:
         from mlflow.entities import Metric
@@ -234,6 +235,13 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
                 yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+
+
+def _metric_of(result: str) -> str:
+    """What a stage's final figure goes by in MLflow, where the part before the / is its section."""
+    if result.startswith(VALIDATION):
+        return f"validation/final_{result.removeprefix(VALIDATION)}"
+    return f"{'total' if result in TOTALS else 'test'}/{result}"
 
 
 def _user() -> str:

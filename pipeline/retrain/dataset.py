@@ -84,8 +84,7 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
     show(Event("check the log", 0, 1))
     days = logs.days_of(data.logs_uri, data.features)
     resolved = split.resolve(days, data)
-    wanted = sorted({*resolved.train_days, *resolved.test_days})
-    manifest = logs.find(data.logs_uri, wanted, data.features, unknown_columns=data.unknown_columns)
+    manifest = logs.find(data.logs_uri, resolved.days, data.features, unknown_columns=data.unknown_columns)
     note = f"{manifest.num_rows:,} rows, {len(manifest.days)} days"
     show(Event("check the log", 1, 1, "; ".join(filter(None, [note, in_words(manifest.left_aside)]))))
     return Inputs(manifest, resolved, identity_of(config, manifest))
@@ -143,7 +142,9 @@ def _encode(
     manifest = inputs.manifest.of_days([day for day in inputs.manifest.days if day not in old])
     parts = passes.encode_rows(manifest, vocab, config.data, inputs.split, config.seed, uri)
     encoded = store.complete(uri, vocab.num_ids, [*reused, *parts], vocab.fingerprint)
-    note = f"{encoded.num_rows('train'):,} to train, {encoded.num_rows('test'):,} held out"
+    of_validation = encoded.num_rows("validation")
+    validated = f", {of_validation:,} to validate" if of_validation else ""
+    note = f"{encoded.num_rows('train'):,} to train{validated}, {encoded.num_rows('test'):,} held out"
     show(Event("encode rows", 1, 1, note + f"; {len(old)} days as they were" * bool(old)))
     return encoded
 
@@ -151,7 +152,7 @@ def _encode(
 def _check_classes(encoded: Store, data: DataConfig, test_days: Sequence[date]) -> None:
     quality.check_classes(encoded.num_rows("train"), encoded.num_positives("train"), "training", data.logs_uri)
     held_out = f"{data.logs_uri}, {', '.join(map(str, test_days[:3]))}{' ...' if len(test_days) > 3 else ''}"
-    if data.validation_share:
+    if data.has_validation:
         num_rows, num_positives = encoded.num_rows("validation"), encoded.num_positives("validation")
         quality.check_classes(num_rows, num_positives, "validation", data.logs_uri)
     if test_days:

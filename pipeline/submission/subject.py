@@ -32,8 +32,7 @@ def of_log(work: Work) -> tuple[Work, date | None, str]:
     if days is None:
         return work, None, ""
     resolved = split.resolve(days, data)
-    read = sorted({*resolved.train_days, *resolved.test_days})
-    return work, max(read), log_state.state_of(data, read)
+    return work, max(resolved.days), log_state.state_of(data, resolved.days)
 
 
 def _pinned(work: Work, days: Sequence[date] | None) -> tuple[Work, date, str]:

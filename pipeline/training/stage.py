@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from pipeline.data.background import Ahead
 from pipeline.data.batch import Batch
 from pipeline.data.rows import Rows
+from pipeline.data.store import SplitName
 from pipeline.data.windows import WINDOW_ROWS
 from pipeline.embedding.sharding import place
 from pipeline.evaluation import calibration
 from pipeline.evaluation.calibration import Calibration
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.metrics import VALIDATION, Sums
 from pipeline.runtime import trusted
 from pipeline.runtime.progress import Point, Report
 from pipeline.training import checkpoint, collectives, initialize, loop, pretrain_layers, published
@@ -152,18 +153,11 @@ def _batches(rank: Rank, stage: StageConfig, windows: Windows, done_steps: int) 
 def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
     """Every rank's part, then _SUCCESS; a barrier for all."""
     layer = _calibrate(rank, judge)
-    sums, of_group, is_finite = Sums.zero(), {}, True
-    for number, rows, logits in judge.windows("test"):
-        if not np.isfinite(logits).all():
-            is_finite = False
-            continue
-        of_group[str(number)] = layer.apply(logits) if layer else logits
-        sums += Sums.of(of_group[str(number)], rows.labels, rows.row_weights, rows.groups)
-    judge.require_finite(is_finite)
-    sums = collectives.add_up(sums)
+    sums, of_group = _judged(judge, "test", layer)
     progress = state.progress
     progress.results = {
         **sums.metrics().as_dict(),
+        **_validated(rank, judge, layer),
         "rows_seen": float(progress.rows_seen),
         "rows_per_second": progress.rows_seen / max(progress.seconds, 1e-9),
         "seconds": progress.seconds,
@@ -177,6 +171,27 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
     written = collectives.gather([own])  # for which the ranks wait on each other
     if rank.index == 0:
         published.publish(uri, {name: size for of_rank in written for name, size in of_rank.items()})
+
+
+def _judged(judge: Judge, split: SplitName, layer: Calibration | None) -> tuple[Sums, dict[str, NDArray[np.float32]]]:
+    """All ranks' sums over the split; window -> logits of this rank's, as the model gives them when it serves."""
+    sums, of_group, is_finite = Sums.zero(), {}, True
+    for number, rows, logits in judge.windows(split):
+        if not np.isfinite(logits).all():
+            is_finite = False
+            continue
+        of_group[str(number)] = layer.apply(logits) if layer else logits
+        sums += Sums.of(of_group[str(number)], rows.labels, rows.row_weights, rows.groups)
+    judge.require_finite(is_finite)
+    return collectives.add_up(sums), of_group
+
+
+def _validated(rank: Rank, judge: Judge, layer: Calibration | None) -> dict[str, float]:
+    """Final figures on the validation rows, where there are some."""
+    if not rank.store.num_rows("validation"):
+        return {}
+    figures = _judged(judge, "validation", layer)[0].metrics().as_dict()
+    return {f"{VALIDATION}{name}": value for name, value in figures.items()}
 
 
 def has_a_part(rank: Rank, state: StageState) -> bool:

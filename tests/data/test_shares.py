@@ -139,6 +139,16 @@ def test_the_days_that_are_held_out_keep_all_their_rows(parts, encoder):
     assert {name: len(rows) for name, rows in of_split.items()} == {"train": 0, "validation": 0, "test": 2000}
 
 
+def test_the_days_of_validation_keep_all_their_rows_and_give_none_to_train_on(parts, encoder):
+    split = ResolvedSplit((DAYS[0],), (date(2026, 12, 1),), validation_days=(DAYS[1],))
+    of_validation = next(part for part in parts if part.day == DAYS[1])
+    of_split = encoded(of_validation, encoder, split=split, negative_share=0.1)
+    assert {name: len(rows) for name, rows in of_split.items()} == {"train": 0, "validation": 2000, "test": 0}
+    trained_on = next(part for part in parts if part.day == DAYS[0])
+    of_split = encoded(trained_on, encoder, split=split)
+    assert {name: len(rows) for name, rows in of_split.items()} == {"train": 2000, "validation": 0, "test": 0}
+
+
 def test_the_same_seed_draws_the_same_rows_and_another_one_others(parts, encoder, tmp_path):
     one, again, other = (
         encoded(parts[0], encoder, seed=seed, validation_share=0.3, negative_share=0.5) for seed in (SEED, SEED, 6)

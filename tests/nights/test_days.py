@@ -101,6 +101,13 @@ def test_a_random_split_is_refused(logs):
     assert (refused.found, refused.where) == ("a random split", "data.split.by")
 
 
+def test_validation_days_are_refused_of_a_night_whose_days_move_on(logs):
+    data = {"logs_uri": str(logs), "features": SPEC, "split": {"validation_dates": [str(DAYS[3])]}}
+    refused = refusal_of(config_of(logs, data=data), None)
+    assert (refused.found, refused.where) == (f"validation days, {DAYS[3]}", "data.split.validation_dates")
+    assert "data.validation_share" in refused.remedy
+
+
 def test_a_half_written_file_of_the_window_is_refused(own_logs):
     file = own_logs / f"date={DAYS[3]}" / "part-0.parquet"
     file.write_bytes(file.read_bytes()[:-40])

@@ -4,7 +4,8 @@ from datetime import date
 import pytest
 
 from pipeline.data.rows import Rows
-from pipeline.data.store import Store, StoredPart, complete, write_part
+from pipeline.data.store import SplitName, Store, StoredPart, complete, write_part
+from pipeline.training import results
 from pipeline.training.rank import Rank, batch_starts
 from pipeline.training.stage import Checkpoints, train_stage
 from pipeline.training.step import Diverged
@@ -24,9 +25,12 @@ def test_an_epoch_has_a_step_for_each_batch_of_more_than_one_row(rows, batch_siz
 
 @pytest.fixture
 def store(rows, tmp_path) -> Store:
-    part = StoredPart("train", date(2026, 11, 1), 0, len(rows), int(rows.labels.sum()))
-    write_part(str(tmp_path), part, rows)
-    return complete(str(tmp_path), 40, [part])
+    """The same rows to train on, to validate on and held out."""
+    splits: tuple[SplitName, ...] = ("train", "validation", "test")
+    parts = [StoredPart(split, date(2026, 11, 1), 0, len(rows), int(rows.labels.sum())) for split in splits]
+    for part in parts:
+        write_part(str(tmp_path), part, rows)
+    return complete(str(tmp_path), 40, parts)
 
 
 @pytest.mark.parametrize("learning_rate", [1e30, 0.1], ids=["diverges", "is-interrupted"])
@@ -53,3 +57,14 @@ def test_a_stage_that_ends_early_does_not_read_the_rows_that_it_had_left(config,
     with pytest.raises((Diverged, KeyboardInterrupt)):
         train_stage(rank, stage, None, windows, report, Checkpoints(1))
     assert num_epochs < NUM_EPOCHS / 32
+
+
+@pytest.mark.parametrize("method", ["none", "platt"])
+def test_a_stage_is_judged_by_validation_rows_as_by_held_out_ones(config, rows, store, tmp_path, method):
+    data = config.data.model_copy(update={"validation_share": 0.5})
+    rank = Rank(config.model_copy(update={"data": data, "calibration": method}), store, str(tmp_path / "run"))
+    train_stage(rank, config.stages[0], None, lambda window_rows: iter([rows]), lambda point: None, Checkpoints(1000))
+    found = results.progress(rank.run_uri, "fm").results
+    names = [name.removeprefix("validation_") for name in found if name.startswith("validation_")]
+    assert {"ne", "auc", "log_loss", "rows"} <= set(names)
+    assert {name: found[f"validation_{name}"] for name in names} == {name: found[name] for name in names}
