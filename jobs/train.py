@@ -3,9 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +21,7 @@ from schemas.errors import Failure
 from schemas.redaction import HIDDEN, redacted
 
 if TYPE_CHECKING:
-    from pipeline.retrain.run import Summary
+    from pipeline.retrain.summary import Summary
 
 COLUMNS = {
     "rows_seen": ("rows seen", "{:,.0f}"),
@@ -31,7 +33,23 @@ COLUMNS = {
 }
 
 
-def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False, log: Log = Form.TEXT) -> None:
+class Registered(StrEnum):
+    """Which stages become versions of the registered model."""
+
+    BEST = "best"
+    ALL = "all"
+    NONE = "none"
+
+
+def train(
+    config: ConfigPath,
+    register: Annotated[
+        Registered, typer.Option("--register", help="Stages to register: the best one, all, or none.")
+    ] = Registered.BEST,
+    set_: Overrides = None,
+    as_json: AsJson = False,
+    log: Log = Form.TEXT,
+) -> None:
     """Train every stage of the plan, evaluate on the held-out rows, register the best model.
 
     It becomes `champion` if its normalized entropy (NE) is below the champion's on the same rows.
@@ -42,7 +60,7 @@ def train(config: ConfigPath, set_: Overrides = None, as_json: AsJson = False, l
     from pipeline.retrain.run import retrain
 
     with ProgressView(log) as show:
-        summary = retrain(loaded, show)
+        summary = retrain(loaded, show, register.value)
     print_summary(summary, result_console(stderr=as_json))
     if as_json:
         print(json.dumps(asdict(summary)))
@@ -71,7 +89,10 @@ def print_summary(summary: "Summary", console: Console) -> None:
     console.print(table)
     for words in summary.lifts:
         console.print(words, highlight=False)
-    console.print(f"{summary.model_uri} ({summary.best_stage}) is {summary.alias}: {summary.verdict}", highlight=False)
+    for stage, uri in summary.registered.items():
+        console.print(f"{uri} is {stage}", highlight=False)
+    best = f"{summary.model_uri} ({summary.best_stage}) is {summary.alias}" if summary.model_uri else summary.best_stage
+    console.print(f"{best}: {summary.verdict}", highlight=False)
     if summary.differs:
         words = f"trained before under other settings, which change no result: {', '.join(summary.differs)}"
         console.print(f"{words}; a finished retrain is not repeated for them", highlight=False)
@@ -79,12 +100,14 @@ def print_summary(summary: "Summary", console: Console) -> None:
 
 def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:
     """The next two commands, as they can be typed here, but for the secrets of their overrides."""
-    model = f"models:/{config.mlflow.registered_model}@{summary.alias}"
-    out = f"{config.work_uri}/scores" if is_a_job() else "data/scores"
-    options = ["--model", model, "--date", summary.held_out_days[-1], "--out", out]
-    print("\nNext, look at the runs; then write a day's click probabilities:\n")
+    then = "; then write a day's click probabilities" if summary.model_uri else ""
+    print(f"\nNext, look at the runs{then}:\n")
     print(f"  {program()} ui --work {typed(config.work_uri)}")
-    print(f"  {as_typed('score', config_path, overrides, *options)}")
+    if summary.model_uri:
+        model = f"models:/{config.mlflow.registered_model}@{summary.alias}"
+        out = f"{config.work_uri}/scores" if is_a_job() else "data/scores"
+        options = ["--model", model, "--date", summary.held_out_days[-1], "--out", out]
+        print(f"  {as_typed('score', config_path, overrides, *options)}")
     if is_a_job():
         print(
             f"\nwith the config that was submitted in the place of {SUBMITTED}; the runs are in {summary.tracking_uri}"

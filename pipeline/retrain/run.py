@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-
-from pydantic import TypeAdapter
+from dataclasses import asdict, dataclass, replace
 
 from pipeline.data.store import Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tags import UNKNOWN_COLUMNS
+from pipeline.registry.tags import UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
 from pipeline.retrain import disk, leftovers, on_nodes, promotion, warm_start
@@ -25,6 +23,7 @@ from pipeline.retrain.dataset import (
 )
 from pipeline.retrain.disk import DiskNeed
 from pipeline.retrain.promotion import Decision, Opponent
+from pipeline.retrain.summary import UNREGISTERED, Register, Summary, parse_summary
 from pipeline.runtime import cluster, trusted
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import RATE, Event, Point, Report, Show
@@ -35,30 +34,6 @@ from pipeline.training.on_ray.worker import Job
 from schemas.config import TrainConfig
 from schemas.redaction import redacted
 from schemas.stage import StageConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a retrain came to. `stages` holds final figures; the best possible NE is known of synthetic logs."""
-
-    run_id: str
-    identity: str
-    tracking_uri: str
-    held_out_days: tuple[str, ...]
-    stages: dict[str, dict[str, float]]
-    best_stage: str
-    best_possible_ne: float | None
-    model_uri: str
-    alias: str
-    verdict: str
-    lifts: tuple[str, ...] = ()
-    """What pretraining bought, a sentence for each stage that has a control."""
-    failures: dict[str, str] = field(default_factory=dict)
-    """Stages that could not be trained, and why."""
-    cluster: dict[str, str] = field(default_factory=dict)
-    """The settings that change no result, as it was trained; none of a retrain of an earlier version."""
-    differs: tuple[str, ...] = ()
-    """Those of them that are asked for otherwise by who got this finished retrain: `key: then -> now`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +74,10 @@ class Trained:
         return of_name[min(self.results, key=lambda name: self.results[name]["ne"])]
 
 
-def retrain(config: TrainConfig, show: Show) -> Summary:
+def retrain(config: TrainConfig, show: Show, register: Register = "best") -> Summary:
     """Train every stage of the plan, register the best one and, if the gate says so, make it champion.
+
+    All others may be registered too, or none at all, as for trials of settings, of which the registry need not know.
 
     Raises Refusal for what the user must change, before any training starts or a run is recorded. The same config, log
     and code again return the finished retrain, or take up an unfinished one.
@@ -108,8 +85,8 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     prepared = prepare(config, find_inputs(config, show), connect(config.mlflow, config.work_uri))
     tracking, identity = prepared.tracking, prepared.inputs.identity
     saved = f"{prepared.run_uri}/{leftovers.SUMMARY}"
-    finished = trusted.kept(saved, _parse_summary) if tracking.find_finished(identity) else None
-    if finished:
+    finished = trusted.kept(saved, parse_summary) if tracking.find_finished(identity) else None
+    if finished and finished.answers(register):
         show(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
         return replace(finished, differs=differing(finished.cluster, settings_of_cluster(config)))
     best_possible = best_possible_ne(config.data.logs_uri, prepared.inputs)  # refused, if at all, before it costs
@@ -119,16 +96,21 @@ def retrain(config: TrainConfig, show: Show) -> Summary:
     with promotion.lease_of(config, f"train {name}", show) as lease, cluster.connected(config.cluster, needs):
         trainer.check_placement(config.cluster, show)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
-            summary = replace(_train_and_decide(prepared, run, show, lease), best_possible_ne=best_possible)
+            opponent = None if register == "none" else Opponent.find(config, prepared.inputs, tracking, [identity])
+            trained = _trained(prepared, run, show)
+            if opponent is None:
+                run.describe(UNREGISTERED)
+                summary = _summary(trained, run, register)
+            else:
+                others = _register_others(trained, run) if register == "all" else {}
+                decision = _decide(trained, opponent, run, show, lease)
+                summary = replace(_summary(trained, run, register, decision), registered=others)
+            summary = replace(summary, best_possible_ne=best_possible)
     trusted.write(saved, asdict(summary))
     if config.retention.runs is not None:
         with suppress(Exception):  # the retrain is finished: what stays of it goes by `nightjar prune`
             leftovers.drop(prepared.run_uri)
     return summary
-
-
-def _parse_summary(content: bytes) -> Summary:
-    return TypeAdapter(Summary).validate_python(trusted.unsealed(content))
 
 
 def prepare(config: TrainConfig, inputs: Inputs, tracking: Tracking) -> Prepared:
@@ -183,22 +165,41 @@ def record_best(trained: Trained, run: Retrain) -> None:
     )
 
 
-def _train_and_decide(prepared: Prepared, run: Retrain, show: Show, lease: Lease) -> Summary:
-    config, inputs = prepared.config, prepared.inputs
-    if inputs.manifest.unknown_columns:
-        run.set_tag(UNKNOWN_COLUMNS, unknown_in_words(inputs.manifest.unknown_columns))
-    opponent = Opponent.find(config, inputs, prepared.tracking, [inputs.identity])
+def _trained(prepared: Prepared, run: Retrain, show: Show) -> Trained:
+    unknown = prepared.inputs.manifest.unknown_columns
+    if unknown:
+        run.set_tag(UNKNOWN_COLUMNS, unknown_in_words(unknown))
     trained = train(prepared, run, show)
     record_best(trained, run)
+    return trained
+
+
+def _register_others(trained: Trained, run: Retrain) -> dict[str, str]:
+    """Versions of all stages but the best one and the controls."""
+    found = {}
+    for stage in trained.prepared.config.stages:
+        if stage.name in trained.results and stage.name != trained.best.name:
+            candidate = replace(candidate_of(trained), stage=stage)
+            version = promotion.register(candidate, run, f"{trained.prepared.inputs.identity}-{stage.name}").version
+            versions.set_tags(
+                run.tracking, version, {VERDICT: f"of the retrain whose best stage was {trained.best.name}"}
+            )
+            found[stage.name] = version.uri
+    return found
+
+
+def _decide(trained: Trained, opponent: Opponent, run: Retrain, show: Show, lease: Lease) -> Decision:
+    """Register the best stage, and let it serve where it is fit and no worse than the opponent."""
+    config, inputs = trained.prepared.config, trained.prepared.inputs
     show(Event("register", 0, 1))
     registered = promotion.register(candidate_of(trained), run, inputs.identity)
-    decision = promotion.decide(registered, opponent, config, prepared.tracking)
+    decision = promotion.decide(registered, opponent, config, run.tracking)
     if decision.verdict.promote:
         lease.check()
-        versions.promote(prepared.tracking, decision.version)
+        versions.promote(run.tracking, decision.version)
     run.describe(decision.verdict.reason)
     show(Event("register", 1, 1, f"{decision.version.uri} is {decision.alias}"))
-    return _summary(trained, decision, run)
+    return decision
 
 
 def candidate_of(trained: Trained) -> promotion.Candidate:
@@ -207,7 +208,7 @@ def candidate_of(trained: Trained) -> promotion.Candidate:
     return promotion.Candidate(prepared.config, prepared.inputs, trained.store, trained.best, prepared.run_uri)
 
 
-def _summary(trained: Trained, decision: Decision, run: Retrain) -> Summary:
+def _summary(trained: Trained, run: Retrain, register: Register, decision: Decision | None = None) -> Summary:
     prepared = trained.prepared
     return Summary(
         run_id=run.run_id,
@@ -217,12 +218,13 @@ def _summary(trained: Trained, decision: Decision, run: Retrain) -> Summary:
         stages=trained.results,
         best_stage=trained.best.name,
         best_possible_ne=None,
-        model_uri=decision.version.uri,
-        alias=decision.alias,
-        verdict=decision.verdict.reason,
+        model_uri=decision.version.uri if decision else None,
+        alias=decision.alias if decision else None,
+        verdict=decision.verdict.reason if decision else UNREGISTERED,
         lifts=trained.lifts,
         failures=trained.failures,
         cluster=settings_of_cluster(prepared.config),
+        register=register,
     )
 
 

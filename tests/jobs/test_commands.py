@@ -219,6 +219,28 @@ def test_a_worse_candidate_does_not_become_champion(folder, trained):
     assert str(client.get_model_version_by_alias("ctr", "champion").version) == "1"
 
 
+def test_a_trial_of_settings_registers_nothing_and_all_its_stages_when_that_is_asked_for(folder, trained):
+    def versions() -> set[str]:
+        return {str(version.version) for version in client.search_model_versions("name = 'trial'")}
+
+    client = MlflowClient(f"sqlite:///{folder}/.nightjar/mlflow.db")
+    trial = ("train", "--config", "train.yaml", "--json", *HERE, "--set", "mlflow.registered_model=trial")
+    trial += ("--set", "stages.fm.embedding.learning_rate=0.05", "--register")
+    tried = last_object(nightjar(*trial, "none", cwd=folder))
+    assert (tried["model_uri"], tried["alias"], versions()) == (None, None, set())
+    assert set(tried["stages"]) == {"fm", "fnn"}
+    assert last_object(nightjar(*trial, "none", cwd=folder)) == tried
+    whole = last_object(nightjar(*trial, "all", cwd=folder))
+    assert {name: figures["ne"] for name, figures in whole["stages"].items()} == {
+        name: figures["ne"] for name, figures in tried["stages"].items()
+    }
+    assert (whole["run_id"], whole["alias"]) == (tried["run_id"], "champion")
+    others = whole["registered"]
+    assert [*others] == [name for name in ("fm", "fnn") if name != whole["best_stage"]]
+    assert {uri.rpartition("/")[2] for uri in (whole["model_uri"], *others.values())} == versions() == {"1", "2"}
+    assert last_object(nightjar(*trial, "best", cwd=folder)) == whole
+
+
 def test_a_diverging_stage_fails_the_run_and_says_which(folder, trained):
     wild = ("--set", "stages.fm.embedding.learning_rate=1e30", *HERE)
     done = nightjar("train", "--config", "train.yaml", *wild, cwd=folder)

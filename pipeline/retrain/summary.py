@@ -1,0 +1,51 @@
+"""What a retrain came to, as it is told and kept in its run's folder."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from pipeline.runtime import trusted
+
+Register = Literal["none", "best", "all"]
+"""Which stages become versions of the registered model."""
+MORE: tuple[Register, ...] = ("none", "best", "all")
+UNREGISTERED = "nothing was registered, as was asked for"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a retrain came to. `stages` holds final figures; the best possible NE is known of synthetic logs.
+
+    `model_uri` and `alias` are the best stage's; None where nothing was registered.
+    """
+
+    run_id: str
+    identity: str
+    tracking_uri: str
+    held_out_days: tuple[str, ...]
+    stages: dict[str, dict[str, float]]
+    best_stage: str
+    best_possible_ne: float | None
+    model_uri: str | None
+    alias: str | None
+    verdict: str
+    lifts: tuple[str, ...] = ()
+    """What pretraining bought, a sentence for each stage that has a control."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Stages that could not be trained, and why."""
+    cluster: dict[str, str] = field(default_factory=dict)
+    """The settings that change no result, as it was trained; none of a retrain of an earlier version."""
+    differs: tuple[str, ...] = ()
+    """Those of them that are asked for otherwise by who got this finished retrain: `key: then -> now`."""
+    register: Register = "best"
+    registered: dict[str, str] = field(default_factory=dict)
+    """Stage -> its version, of those that were registered beside the best one."""
+
+    def answers(self, register: Register) -> bool:
+        """Whether all is registered that is to be."""
+        return MORE.index(self.register) >= MORE.index(register)
+
+
+def parse_summary(content: bytes) -> Summary:
+    return TypeAdapter(Summary).validate_python(trusted.unsealed(content))
