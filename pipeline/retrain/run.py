@@ -230,7 +230,9 @@ def _summary(trained: Trained, run: Retrain, register: Register, decision: Decis
 
 def _points_to(show: Show) -> Report:
     def show_point(point: Point) -> None:
-        show(Event(f"train {point.stage}", point.step, point.num_steps, f"{point.metrics[RATE]:,.0f} rows/s"))
+        is_last = point.step == point.num_steps
+        rate = point.mean_rate if is_last else point.metrics[RATE]
+        show(Event(f"train {point.stage}", point.step, point.num_steps, f"{rate:,.0f} rows/s"))
 
     return show_point
 

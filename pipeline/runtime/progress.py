@@ -16,7 +16,7 @@ class Event:
 
 Show = Callable[[Event], None]
 RATE = "perf/rows_per_second"
-"""The metric of a point that tells how fast its stage goes."""
+"""The metric of a point that tells how fast its stage goes, all ranks together, since the last point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Point:
     step: int
     num_steps: int
     metrics: Mapping[str, float]
+    mean_rate: float = 0.0
+    """Rows a second since the stage began, of a point that has a RATE."""
 
 
 Report = Callable[[Point], None]

@@ -3,6 +3,7 @@
 from math import log
 
 from pipeline.runtime.progress import RATE, Point, Report
+from pipeline.training.checkpoint import Progress
 from pipeline.training.loop import Step
 
 CURVE_POINTS = 50
@@ -16,10 +17,12 @@ class Curves:
         self._stage, self._num_steps, self._report = stage, num_steps, report
         self._steps: list[Step] = []
 
-    def add(self, step: Step, number: int) -> None:
+    def add(self, step: Step, progress: Progress) -> None:
+        """A step that the stage's progress has taken in."""
         self._steps.append(step)
-        if number % self._every == 0 or number == self._num_steps:
-            self._report(Point(self._stage, number, self._num_steps, _metrics(self._steps)))
+        if progress.step % self._every == 0 or progress.step == self._num_steps:
+            mean_rate = progress.rows_seen / max(progress.seconds, 1e-9)
+            self._report(Point(self._stage, progress.step, self._num_steps, _metrics(self._steps), mean_rate))
             self._steps = []
 
 
@@ -30,7 +33,7 @@ def _metrics(steps: list[Step]) -> dict[str, float]:
     seconds = max(sum(step.seconds for step in steps), 1e-9)
     metrics = {
         "train/learning_rate_factor": steps[-1].learning_rate_factor,
-        RATE: sum(step.losses.num_rows for step in steps) / seconds,
+        RATE: sum(step.num_rows for step in steps) / seconds,
         "perf/data_wait": sum(step.wait_seconds for step in steps) / seconds,
     }
     if weight > 0:

@@ -22,6 +22,8 @@ class Step:
     """What one step of one rank did."""
 
     losses: Losses
+    num_rows: int
+    """Of all ranks."""
     learning_rate_factor: float
     seconds: float
     wait_seconds: float
@@ -54,10 +56,11 @@ def train(
             generator.manual_seed(int(np.random.SeedSequence([*dropout_seed, progress.step]).generate_state(1)[0]))
         losses = step.take(item, factor)
         progress.step += 1
-        progress.rows_seen += losses.num_rows * step.num_ranks
+        num_rows = losses.num_rows * step.num_ranks
+        progress.rows_seen += num_rows
         seconds = time.perf_counter() - last
         progress.seconds += seconds
-        yield Step(losses, factor, seconds, waited)
+        yield Step(losses, num_rows, factor, seconds, waited)
         last = time.perf_counter()
     step.finish()
     for group, rate in zip(state.optimizer.param_groups, base_rates, strict=True):

@@ -116,7 +116,7 @@ class _Run:
         try:
             for done in loop.train(state, self.step, prepared, stage, num_steps, (rank.config.seed, rank.index)):
                 if rank.index == 0:
-                    curves.add(done, progress.step)
+                    curves.add(done, progress)
                 if progress.step < num_steps and self.checkpoints.are_due(progress.step):
                     require_finite(state, stage)
                     self.checkpoints.save(state, self.watch)
