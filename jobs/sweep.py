@@ -82,21 +82,27 @@ def print_summary(summary: "Summary", out: str, console: Console) -> None:
         table.add_column(key.removeprefix(f"stages.{summary.stage}."), justify="right")
     table.add_column("looks", justify="right")
     table.add_column("best NE", justify="right")
+    table.add_column("AUC", justify="right")
     for outcome in sorted(summary.outcomes, key=_rank):
         values = [_cell(outcome.values[key]) for key in keys]
         looks = f"{len(outcome.looks)} of {outcome.num_looks}" if outcome.num_looks else "none"
-        ne = "failed" if outcome.failure else "none" if outcome.best_ne is None else f"{outcome.best_ne:#.4g}"
+        best = outcome.best
+        ne = f"{best.ne:#.4g}" if best else "failed" if outcome.failure else "none"
+        auc = f"{best.auc:.4f}" if best else ""
         style = "bold" if outcome.number == summary.best_trial else None
-        table.add_row(str(outcome.number), *values, looks, ne, style=style)
+        table.add_row(str(outcome.number), *values, looks, ne, auc, style=style)
     console.print(table)
     for outcome in summary.outcomes:
         if outcome.failure:
             console.print(f"trial {outcome.number} failed: {outcome.failure}", highlight=False)
+    for key, bound in summary.at_bounds.items():
+        words = f"the best {key} lies at the bound {bound:g} of what was drawn: draw beyond it as well"
+        console.print(words, highlight=False)
     console.print(f"{out} is trial {summary.best_trial}, of validation NE {summary.best_ne:.4f}", highlight=False)
 
 
 def _rank(outcome: "Outcome") -> tuple[bool, float]:
-    return (outcome.best_ne is None, outcome.best_ne or 0.0)
+    return (outcome.best is None, outcome.best.ne if outcome.best else 0.0)
 
 
 def _cell(value: object) -> str:

@@ -30,6 +30,7 @@ from schemas.stage import StageConfig
 
 SWEEPABLE = ("stages", "table")
 DIGITS = 4  # that a drawn number has: more would tell no two models apart, and a person has to read them
+AT_BOUND = 0.05
 REPEATS = 100  # draws in a row of what was drawn before, after which a space is taken to hold no more
 
 
@@ -68,6 +69,15 @@ class Values(BaseModel):
         if len(self.model_fields_set) != 1 or any(getattr(self, name) is None for name in self.model_fields_set):
             raise ValueError(f"exactly one of {', '.join(type(self).model_fields)}")
         return self
+
+    def bound_near(self, value: Any) -> float | None:
+        """The bound that a drawn value lies at, within a twentieth of the range as it is drawn; None: at neither."""
+        bounds = self.uniform or self.log_uniform or self.integer
+        if bounds is None:
+            return None
+        low, high, at = (log(one) if self.log_uniform else float(one) for one in (*bounds, value))
+        margin = AT_BOUND * (high - low)
+        return float(bounds[0]) if at <= low + margin else float(bounds[1]) if at >= high - margin else None
 
     def draw(self, generator: random.Random) -> Any:
         if self.choice is not None:

@@ -21,7 +21,8 @@ from schemas.sweep import SweepConfig, Trial
 if TYPE_CHECKING:
     from pipeline.registry.client import Client
 
-LOOK_NE, BEST_NE = "validation/ne", "validation/best_ne"
+LOOK_NE, LOOK_AUC = "validation/ne", "validation/auc"
+BEST_NE, BEST_AUC = "validation/best_ne", "validation/auc_at_best_ne"
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +47,11 @@ class SweepRuns:
     def client(self) -> "Client":
         return self.tracking.client
 
-    def log_look(self, number: int, ne: float, step: int) -> None:
-        self._log.add(str(number), {LOOK_NE: ne}, step)
+    def log_look(self, number: int, step: int, ne: float, auc: float) -> None:
+        self._log.add(str(number), {LOOK_NE: ne, LOOK_AUC: auc}, step)
 
-    def finish_trial(self, number: int, best_ne: float) -> None:
-        self._log.add(str(number), {BEST_NE: best_ne}, 0)
+    def finish_trial(self, number: int, best_ne: float, auc: float) -> None:
+        self._log.add(str(number), {BEST_NE: best_ne, BEST_AUC: auc}, 0)
         self._end_trial(number, "FINISHED")
 
     def fail_trial(self, number: int, why: str) -> None:

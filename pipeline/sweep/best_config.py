@@ -2,8 +2,17 @@
 
 import yaml
 
+from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.redaction import HIDDEN, redacted, redacted_tree
+
+
+def to_train(config: TrainConfig) -> TrainConfig:
+    """The config without a share of validation rows that nothing goes by but the sweep: they are trained on then."""
+    needs_validation = config.calibration != "none" or any(stage.early_stop for stage in config.stages)
+    if needs_validation or not config.data.validation_share:
+        return config
+    return derived(config, data=derived(config.data, validation_share=0.0))
 
 
 def as_yaml(config: TrainConfig, origin: str) -> str:

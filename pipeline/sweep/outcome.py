@@ -8,19 +8,28 @@ from schemas.errors import Failure
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """A look at the validation rows: after which step, and what was found."""
+
+    step: int
+    ne: float
+    auc: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a trial: step and NE at its looks, which are `num_looks` where nothing stops it, or a failure."""
+    """What became of a trial: its looks, which are `num_looks` where nothing stops it, or a failure."""
 
     number: int
     values: dict[str, Any]
     num_looks: int = 0
-    looks: tuple[tuple[int, float], ...] = ()
+    looks: tuple[Look, ...] = ()
     failure: str = ""
 
     @property
-    def best_ne(self) -> float | None:
-        """None where it failed, or was stopped before it looked."""
-        return None if self.failure else min((ne for _, ne in self.looks), default=None)
+    def best(self) -> Look | None:
+        """The look of the lowest NE; None where it failed, or was stopped before it looked."""
+        return None if self.failure else min(self.looks, key=lambda look: look.ne, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +44,13 @@ class Summary:
     best_ne: float
     outcomes: tuple[Outcome, ...]
     best_yaml: str
+    at_bounds: dict[str, float]
+    """Keys whose best value lies at a bound of what they were drawn from, with that bound."""
 
 
 def best_of(outcomes: Sequence[Outcome]) -> tuple[int, float]:
     """The number and the NE of the trial with the lowest one. Raises Failure where none came to a look."""
-    best_nes = {outcome.number: outcome.best_ne for outcome in outcomes if outcome.best_ne is not None}
+    best_nes = {outcome.number: outcome.best.ne for outcome in outcomes if outcome.best}
     if best_nes:
         best = min(best_nes, key=lambda number: best_nes[number])
         return best, best_nes[best]

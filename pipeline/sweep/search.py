@@ -14,7 +14,7 @@ from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
 from pipeline.runtime import cluster, files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
 from pipeline.sweep import outcome, tuning
-from pipeline.sweep.best_config import as_yaml
+from pipeline.sweep.best_config import as_yaml, to_train
 from pipeline.sweep.outcome import Summary
 from pipeline.sweep.standings import Standings
 from pipeline.sweep.task import Task
@@ -23,7 +23,7 @@ from schemas.checking import derived
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.errors import Refusal
 from schemas.redaction import redacted
-from schemas.sweep import SweepConfig, Trial, lineage
+from schemas.sweep import SweepConfig, Trial
 
 # The sources that decide what a sweep finds, beside those of a retrain.
 SEARCHING = ("schemas/sweep.py", "pipeline/sweep")
@@ -47,7 +47,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
         return finished
     with cluster.connected(config.cluster, [on_nodes.folder(config), on_nodes.log(inputs.manifest)]):
         store = encoded_store(config, inputs, show)
-        task = Task.of(settings.stage, trials, lineage(config, settings.stage)[-1].epochs, store, uri)
+        task = Task.of(settings.stage, trials, store, uri)
         _check_memory(settings, task)
         if len(trials) < settings.trials:
             note = f"{len(trials)} of {settings.trials} trials: the space holds no more values"
@@ -58,7 +58,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
             if waiting:
                 tuning.train_all(settings, standings, waiting, settings.seconds and began + settings.seconds)
             standings.run_out(waiting, f"not within the sweep's {settings.seconds or 0:g} seconds")
-            summary = _conclude(standings, tracking.uri, identity, command)
+            summary = _conclude(settings, standings, tracking.uri, identity, command)
     if len(standings.over) == len(trials):
         trusted.write(f"{uri}/summary.json", asdict(summary))
         for folder in ("outcomes", "shared", "trials", "tune"):
@@ -86,11 +86,14 @@ def _check_memory(settings: SweepConfig, task: Task) -> None:
         ) from refusal
 
 
-def _conclude(standings: Standings, tracking_uri: str, identity: str, command: str) -> Summary:
+def _conclude(settings: SweepConfig, standings: Standings, tracking_uri: str, identity: str, command: str) -> Summary:
     task, outcomes = standings.task, tuple(standings.outcomes[trial.number] for trial in standings.trials)
     best, ne = outcome.best_of(outcomes)
     origin = f"{command}: trial {best} of {len(outcomes)}, validation NE {ne:.6g}"
-    best_yaml = as_yaml(task.configs[best], origin)
+    config = next(trial.config for trial in standings.trials if trial.number == best)
+    assert config is not None
+    best_yaml = as_yaml(to_train(config), origin)
+    bounds = {key: settings.space[key].bound_near(value) for key, value in standings.outcomes[best].values.items()}
     standings.runs.conclude(best, ne, standings.outcomes[best].values, best_yaml)
     return Summary(
         run_id=standings.runs.run_id,
@@ -101,6 +104,7 @@ def _conclude(standings: Standings, tracking_uri: str, identity: str, command: s
         best_ne=ne,
         outcomes=outcomes,
         best_yaml=best_yaml,
+        at_bounds={key: bound for key, bound in bounds.items() if bound is not None},
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from pipeline.registry.sweep_runs import SweepRuns
 from pipeline.runtime import files, trusted
 from pipeline.runtime.progress import Event, Show
-from pipeline.sweep.outcome import Outcome
+from pipeline.sweep.outcome import Look, Outcome
 from pipeline.sweep.task import Task
 from schemas.sweep import Trial
 
@@ -34,13 +34,13 @@ class Standings:
     def start(self, number: int) -> None:
         self.show(Event(self._name(number), 0, self.outcomes[number].num_looks))
 
-    def look(self, number: int, step: int, ne: float) -> None:
+    def look(self, number: int, look: Look) -> None:
         outcome = self.outcomes[number]
-        looks = (*outcome.looks, (step, ne))
+        looks = (*outcome.looks, look)
         self.outcomes[number] = replace(outcome, looks=looks)
-        self.runs.log_look(number, ne, step)
+        self.runs.log_look(number, look.step, look.ne, look.auc)
         if len(looks) < outcome.num_looks:
-            self.show(Event(self._name(number), len(looks), outcome.num_looks, f"NE {ne:.4g}"))
+            self.show(Event(self._name(number), len(looks), outcome.num_looks, f"NE {look.ne:.4g}"))
 
     def fail(self, number: int, why: str) -> None:
         """Note why the trial is about to end without a result."""
@@ -76,8 +76,8 @@ class Standings:
             return
         self.outcomes[trial.number] = outcome
         self.over.add(trial.number)
-        for step, ne in outcome.looks:
-            self.runs.log_look(trial.number, ne, step)
+        for look in outcome.looks:
+            self.runs.log_look(trial.number, look.step, look.ne, look.auc)
         self._end(outcome)
 
     def _end(self, outcome: Outcome, why_without_looks: str = "") -> None:
@@ -86,13 +86,13 @@ class Standings:
         if outcome.failure:
             self.runs.fail_trial(outcome.number, outcome.failure)
             note = f"failed: {outcome.failure}"
-        elif outcome.best_ne is None:
+        elif outcome.best is None:
             self.runs.kill_trial(outcome.number, why_without_looks)
             note = why_without_looks
         else:
-            self.runs.finish_trial(outcome.number, outcome.best_ne)
+            self.runs.finish_trial(outcome.number, outcome.best.ne, outcome.best.auc)
             is_stopped = len(outcome.looks) < outcome.num_looks
-            note = f"NE {outcome.best_ne:.4g}" + f", stopped at look {done} of {outcome.num_looks}" * is_stopped
+            note = f"NE {outcome.best.ne:.4g}" + f", stopped at look {done} of {outcome.num_looks}" * is_stopped
         self.show(Event(self._name(outcome.number), done, done, note))
 
     def _name(self, number: int) -> str:

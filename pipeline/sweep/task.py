@@ -41,17 +41,22 @@ class Task:
         return ceil(rank.num_steps(stage) / every)
 
     @classmethod
-    def of(cls, stage: str, trials: Sequence[Trial], epochs: float, store: Store, uri: str) -> "Task":
-        """The task of the trials whose drawn config holds; `epochs` are those of the stage before anything is drawn."""
-        configs = {one.number: with_looks(one.config, stage, epochs / LOOKS) for one in trials if one.config}
+    def of(cls, stage: str, trials: Sequence[Trial], store: Store, uri: str) -> "Task":
+        """The task of the trials whose drawn config holds."""
+        configs = {one.number: with_looks(one.config, stage) for one in trials if one.config}
         return cls(stage, configs, store, uri, shared_stages(list(configs.values()), stage))
 
 
-def with_looks(config: TrainConfig, name: str, every_epochs: float) -> TrainConfig:
-    """The config whose stage looks at the validation rows: as it says itself, else so often, without ever stopping."""
-    if lineage(config, name)[-1].early_stop:
+def with_looks(config: TrainConfig, name: str) -> TrainConfig:
+    """The config whose stage looks at the validation rows: as it says itself, else LOOKS times, without ever stopping.
+
+    Trials are compared at the same look, and so after the same share of their schedules: at the same step one of more
+    epochs, whose learning rate has fallen less, would look worse than it is.
+    """
+    stage = lineage(config, name)[-1]
+    if stage.early_stop:
         return config
-    early_stop = EarlyStopConfig(every_epochs=every_epochs, patience=NEVER)
+    early_stop = EarlyStopConfig(every_epochs=stage.epochs / LOOKS, patience=NEVER)
     of_name = {stage.name: stage for stage in config.stages}
     of_name[owner(config, name)] = derived(of_name[owner(config, name)], early_stop=early_stop)
     return derived(config, stages=tuple(of_name.values()))

@@ -15,6 +15,7 @@ from ray.tune.schedulers import ASHAScheduler
 from pipeline.registry import server
 from pipeline.runtime import files
 from pipeline.runtime.progress import Event, Point, Show
+from pipeline.sweep.outcome import Look
 from pipeline.sweep.standings import Standings
 from pipeline.sweep.task import Task
 from pipeline.sweep.trial import run_trial, train
@@ -103,7 +104,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyp
         if "failure" in result:
             self.standings.fail(number, result["failure"])
         else:
-            self.standings.look(number, int(result["step"]), float(result["ne"]))
+            self.standings.look(number, Look(int(result["step"]), float(result["ne"]), float(result["auc"])))
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         try:

@@ -55,10 +55,10 @@ class Watch:
             found["held_out/ne"] = held_out.ne
             progress.curve.append([float(progress.rows_seen), held_out.ne])
         if progress.step in self._validation_steps():
-            ne = self.judge.sums("validation").metrics().ne
-            if ne is not None:
-                found["validation/ne"] = ne
-                self._weigh(ne)
+            validation = self.judge.sums("validation").metrics()
+            if validation.ne is not None and validation.auc is not None:
+                found |= {"validation/ne": validation.ne, "validation/auc": validation.auc}
+                self._weigh(validation.ne)
         return found
 
     def restore_best(self) -> None:

@@ -2,9 +2,10 @@
 
 import json
 
+import pytest
 from sweep_folder import RATE, settings_of, write_config
 
-from schemas.sweep import draw, draw_trials
+from schemas.sweep import Values, draw, draw_trials
 
 
 def test_draws_lie_within_their_bounds_and_no_two_trials_are_alike():
@@ -30,6 +31,22 @@ def test_more_trials_begin_with_the_fewer_and_another_seed_draws_others():
     assert draw(settings_of(space, trials=16))[:8] == eight
     assert draw(settings_of(dict(reversed(space.items())), trials=8)) == eight, "whatever the order of the keys"
     assert draw(settings_of(space, trials=8, seed=1)) != eight
+
+
+@pytest.mark.parametrize(
+    ("values", "value", "bound"),
+    [
+        ({"uniform": [0.0, 1.0]}, 0.97, 1.0),
+        ({"uniform": [0.0, 1.0]}, 0.9, None),
+        ({"log_uniform": [1e-4, 1.0]}, 1.4e-4, 1e-4),
+        ({"log_uniform": [1e-4, 1.0]}, 0.05, None),
+        ({"integer": [2, 8]}, 2, 2.0),
+        ({"integer": [2, 8]}, 3, None),
+        ({"choice": [[16], [64]]}, [64], None),
+    ],
+)
+def test_a_value_at_a_bound_of_what_it_was_drawn_from_is_told_from_one_within(values, value, bound):
+    assert Values.model_validate(values).bound_near(value) == bound
 
 
 def test_a_space_of_six_gives_six_trials_at_most():

@@ -1,12 +1,12 @@
 import pytest
 
-from pipeline.sweep.outcome import Outcome, best_of
+from pipeline.sweep.outcome import Look, Outcome, best_of
 from schemas.errors import Failure
 
 SLOW = Outcome(1, {}, 3)
-FAILED = Outcome(2, {}, 3, ((10, 0.5),), failure="it diverged")
-LATE = Outcome(3, {}, 3, ((10, 0.9), (20, 0.7), (30, 0.8)))
-EARLY = Outcome(4, {}, 3, ((10, 0.7),))
+FAILED = Outcome(2, {}, 3, (Look(10, 0.5, 0.7),), failure="it diverged")
+LATE = Outcome(3, {}, 3, (Look(10, 0.9, 0.6), Look(20, 0.7, 0.7), Look(30, 0.8, 0.8)))
+EARLY = Outcome(4, {}, 3, (Look(10, 0.7, 0.7),))
 
 
 def test_the_best_trial_had_the_lowest_ne_at_any_of_its_looks_and_of_two_the_first():

@@ -34,13 +34,16 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
     assert "stage 'fnn', step 1: the loss" in outcomes["1e30"]["failure"]
     assert "greater than 0" in outcomes["-1"]["failure"]
 
-    best_nes = {rate: min(ne for _, ne in outcomes[rate]["looks"]) for rate in ("0.002", "0.05")}
+    best_nes = {rate: min(look["ne"] for look in outcomes[rate]["looks"]) for rate in ("0.002", "0.05")}
     winner = min(best_nes, key=best_nes.__getitem__)
     assert found["best_ne"] == best_nes[winner]
     assert found["best_trial"] == outcomes[winner]["number"]
     best = load(TrainConfig, folder / "best.yaml")
     assert best.stages[1].optimizer.learning_rate == float(winner)
-    assert best.stages[0] == load(TrainConfig, folder / "train.yaml").stages[0]
+    given = load(TrainConfig, folder / "train.yaml")
+    assert best.stages[0] == given.stages[0]
+    assert best.stages[1].early_stop is None, "the sweep's looks are its own"
+    assert (given.data.validation_share, best.data.validation_share) == (0.2, 0.0), "all rows are trained on"
     first_line = (folder / "best.yaml").read_text().splitlines()[0]
     assert f"nightjar {' '.join(command)}: trial" in first_line
     assert f"validation NE {best_nes[winner]:.6g}" in first_line
@@ -58,10 +61,11 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
     for child in children:
         rate = child.data.params[DENSE_RATE]
         if rate in best_nes:
-            curve = client.get_metric_history(child.info.run_id, "validation/ne")
-            assert [[point.step, point.value] for point in sorted(curve, key=lambda point: point.step)] == outcomes[
-                rate
-            ]["looks"]
+            for name in ("ne", "auc"):
+                curve = client.get_metric_history(child.info.run_id, f"validation/{name}")
+                assert {point.step: point.value for point in curve} == {
+                    look["step"]: look[name] for look in outcomes[rate]["looks"]
+                }
             assert child.data.metrics["validation/best_ne"] == best_nes[rate]
 
     (sweep_folder,) = (folder / ".nightjar" / "sweeps").iterdir()

@@ -3,7 +3,7 @@
 import pytest
 from sweep_folder import RATE, settings_of
 
-from pipeline.sweep.task import NEVER, shared_stages, with_looks
+from pipeline.sweep.task import LOOKS, NEVER, shared_stages, with_looks
 from schemas import sweep as schema
 from schemas.config import TrainConfig
 from schemas.loading import load
@@ -12,10 +12,11 @@ from schemas.sweep import SweepConfig, draw_trials, lineage
 
 def test_a_stage_looks_as_its_config_says_or_else_without_ever_stopping(folder):
     config = load(TrainConfig, folder / "train.yaml")
-    watched = with_looks(config, "fnn", 0.25)
-    assert watched.stages[1].early_stop.model_dump() == {"every_epochs": 0.25, "patience": NEVER}
+    watched = with_looks(config, "fnn")
+    every = config.stages[1].epochs / LOOKS
+    assert watched.stages[1].early_stop.model_dump() == {"every_epochs": every, "patience": NEVER}
     assert (watched.stages[0], watched.stages[2]) == (config.stages[0], config.stages[2])
-    assert with_looks(watched, "fnn", 0.5) == watched
+    assert with_looks(watched, "fnn") == watched
 
 
 def test_a_control_is_swept_as_its_stage(folder):
@@ -24,7 +25,7 @@ def test_a_control_is_swept_as_its_stage(folder):
         {"stage": "fnn-control", "space": {"stages.fnn.control.embedding.learning_rate": {"uniform": [0.1, 1]}}}
     )
     schema.check(sweep, config, "sweep.yaml")
-    assert lineage(with_looks(config, "fnn-control", 0.25), "fnn-control")[0].early_stop is not None
+    assert lineage(with_looks(config, "fnn-control"), "fnn-control")[0].early_stop is not None
     assert [stage.name for stage in lineage(config, "fnn-control")] == ["fnn-control"]
 
 
