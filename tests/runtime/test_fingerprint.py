@@ -135,6 +135,7 @@ AROUND_A_RETRAIN = {
     ON_NODES,
     "pipeline.retrain.promotion",
     "pipeline.retrain.run",
+    "pipeline.retrain.summary",
 }
 
 
