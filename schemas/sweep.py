@@ -70,14 +70,25 @@ class Values(BaseModel):
             raise ValueError(f"exactly one of {', '.join(type(self).model_fields)}")
         return self
 
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """None of a choice."""
+        return self.uniform or self.log_uniform or self.integer
+
+    def place(self, value: Any) -> float:
+        """Where a drawn value lies, from 0 to 1, in the scale that it is drawn in."""
+        if self.choice is not None:
+            return self.choice.index(value) / max(1, len(self.choice) - 1)
+        assert self.bounds is not None
+        low, high, at = (log(one) if self.log_uniform else float(one) for one in (*self.bounds, value))
+        return (at - low) / (high - low)
+
     def bound_near(self, value: Any) -> float | None:
-        """The bound that a drawn value lies at, within a twentieth of the range as it is drawn; None: at neither."""
-        bounds = self.uniform or self.log_uniform or self.integer
-        if bounds is None:
+        """The bound that a drawn value lies at, within a twentieth of the scale; None: at neither."""
+        if self.bounds is None:
             return None
-        low, high, at = (log(one) if self.log_uniform else float(one) for one in (*bounds, value))
-        margin = AT_BOUND * (high - low)
-        return float(bounds[0]) if at <= low + margin else float(bounds[1]) if at >= high - margin else None
+        place = self.place(value)
+        return self.bounds[0] if place <= AT_BOUND else self.bounds[1] if place >= 1 - AT_BOUND else None
 
     def draw(self, generator: random.Random) -> Any:
         if self.choice is not None:

@@ -19,6 +19,8 @@ from schemas.redaction import redacted_tree
 from schemas.sweep import SweepConfig, Trial
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from pipeline.registry.client import Client
 
 LOOK_NE, LOOK_AUC = "validation/ne", "validation/auc"
@@ -72,6 +74,9 @@ class SweepRuns:
         client.log_batch(self.run_id, metrics=[Metric(BEST_NE, best_ne, start_ms, 0)], params=params)
         client.set_tag(self.run_id, BEST_TRIAL, str(best))
         client.log_text(self.run_id, config_yaml, "best.yaml")
+
+    def log_figure(self, name: str, figure: "Figure") -> None:
+        self.client.log_figure(self.run_id, figure, f"plots/{name}.png")
 
     def _begin(self, sweep: SweepConfig, config: TrainConfig, trials: Sequence[Trial]) -> None:
         client = self.client

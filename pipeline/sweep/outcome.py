@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pipeline.report.trials import Axis, plot_trials
 from schemas.errors import Failure
+from schemas.sweep import SweepConfig, Values
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +63,21 @@ def best_of(outcomes: Sequence[Outcome]) -> tuple[int, float]:
     if not failed:
         raise Failure("no trial came to a first look within the sweep's `seconds`")
     raise Failure(f"{len(failed)} of {len(outcomes)} trials failed, none succeeded; the first: {failed[0].failure}")
+
+
+def plot(settings: SweepConfig, outcomes: Sequence[Outcome]) -> "Figure":
+    """The trials that came to a look, of which there is one at least, as parallel coordinates."""
+    looked = [(outcome, outcome.best) for outcome in outcomes if outcome.best]
+    nes = [look.ne for _, look in looked]
+    own = f"stages.{settings.stage}."
+    axes = [
+        _axis(key.removeprefix(own), values, [outcome.values[key] for outcome, _ in looked])
+        for key, values in settings.space.items()
+    ]
+    return plot_trials(axes, nes, nes.index(min(nes)))
+
+
+def _axis(name: str, values: Values, drawn: Sequence[Any]) -> Axis:
+    ticks = values.choice or values.bounds or ()
+    shown = tuple((values.place(one), f"{one:g}" if isinstance(one, float) else str(one)) for one in ticks)
+    return Axis(name, tuple(values.place(one) for one in drawn), shown)

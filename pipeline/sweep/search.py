@@ -95,6 +95,7 @@ def _conclude(settings: SweepConfig, standings: Standings, tracking_uri: str, id
     best_yaml = as_yaml(to_train(config), origin)
     bounds = {key: settings.space[key].bound_near(value) for key, value in standings.outcomes[best].values.items()}
     standings.runs.conclude(best, ne, standings.outcomes[best].values, best_yaml)
+    standings.runs.log_figure("parallel_coordinates", outcome.plot(settings, outcomes))
     return Summary(
         run_id=standings.runs.run_id,
         identity=identity,

@@ -139,7 +139,16 @@ AROUND_A_RETRAIN = {
 }
 
 
-AROUND_A_SWEEP = {RUNTIME, LOCATIONS, REDACTION, *LOADING, "pipeline.profiles", "pipeline.registry", ON_NODES}
+AROUND_A_SWEEP = {
+    RUNTIME,
+    LOCATIONS,
+    REDACTION,
+    *LOADING,
+    "pipeline.profiles",
+    "pipeline.registry",
+    "pipeline.report",
+    ON_NODES,
+}
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
     assert parent.data.params[DENSE_RATE] == winner
     assert parent.data.metrics == {"validation/best_ne": found["best_ne"]}
     names = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
-    assert names == {"best.yaml", "config.yaml", "sweep.yaml"}
+    assert names == {"best.yaml", "config.yaml", "sweep.yaml", "plots"}
     children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     statuses = {child.data.params[DENSE_RATE]: child.info.status for child in children}
     assert statuses == {"0.002": "FINISHED", "0.05": "FINISHED", "-1": "FAILED", "1e30": "FAILED"}
