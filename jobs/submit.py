@@ -52,8 +52,8 @@ def submit(
         require_portable(work)
     server = job_server.JobServer(job_server.chosen_address(address))
     work, night, log = subject.of_log(work)
-    name = naming.name_of(work, night, log)
-    placed = placing.place(server, work, name, is_answered=work.verb in subject.OF_INPUT)
+    name = naming.name_of(work, night, log or "")
+    placed = placing.place(server, work, name, is_answered=subject.is_answered(work, log))
     options = f" --address {shlex.quote(redacted(address))}" if address else ""
     _tell(work, server, placed.submission_id, placed.how, options)
     if placed.how == "done":

@@ -21,7 +21,7 @@ OF_RAY = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
 
 
 def forwarded(config: TrainConfig, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Those that are set and mean something to this config; whether they hold a secret is not asked here."""
+    """Those that are set and that the config does not overrule; whether they hold a secret is not asked here."""
     found = {name: environment[name] for name in FORWARDED if environment.get(name)}
     if config.mlflow.tracking_uri is not None:
         found.pop(TRACKING, None)

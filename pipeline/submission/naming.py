@@ -1,8 +1,10 @@
 """What a job goes by: the same work has the same name, and each attempt at it the next number."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from pipeline.runtime import fingerprint
 from pipeline.submission.work import Work
@@ -37,8 +39,15 @@ class Name:
 
 def name_of(work: Work, night: date | None = None, log: str = "") -> Name:
     """`log` tells the state of the days that the work reads, where that can be seen from here."""
-    words = [*work.files.values(), *work.arguments, *(f"{name}={value}" for name, value in _told(work))]
+    words = [*work.files.values(), *_deciding(work.arguments), *(f"{name}={value}" for name, value in _told(work))]
     return Name(work.verb, night, fingerprint.digest(work.verb, log, fingerprint.of_sources(*CODE), *words))
+
+
+def _deciding(arguments: Sequence[str]) -> list[str]:
+    """Without the options that say how it is told: they decide nothing either."""
+    return [
+        word for before, word in pairwise(["", *arguments]) if word not in ("--json", "--log") and before != "--log"
+    ]
 
 
 def _told(work: Work) -> list[tuple[str, str]]:

@@ -17,8 +17,16 @@ OF_INPUT = {"train", "nightly", "backfill"}
 """Verbs of which a second call on the same input does nothing: what succeeded once is their result."""
 
 
-def of_log(work: Work) -> tuple[Work, date | None, str]:
-    """The work with its night's day pinned; the newest day that it is about, and the state of the days it reads."""
+def is_answered(work: Work, log: str | None) -> bool:
+    """Whether an earlier job of that name did this very work: its input is in the name, as far as it was seen."""
+    return work.verb in OF_INPUT and log is not None and not any(one.starts_from_model for one in work.config.stages)
+
+
+def of_log(work: Work) -> tuple[Work, date | None, str | None]:
+    """The work with its night's day pinned, the newest day that it is about, and the state of the days that it reads.
+
+    That is None of a log that cannot be read from here.
+    """
     if work.verb not in OF_INPUT:
         return work, None, ""
     data, options = work.config.data, _options(work.arguments)
@@ -28,14 +36,14 @@ def of_log(work: Work) -> tuple[Work, date | None, str]:
     if work.verb == "backfill":
         last = day_of(options["--to"])
         read = [day for day in days or () if day_of(options["--from"]) <= day <= last]
-        return work, last, log_state.state_of(data, read)
+        return work, last, None if days is None else log_state.state_of(data, read)
     if days is None:
-        return work, None, ""
+        return work, None, None
     resolved = split.resolve(days, data)
     return work, max(resolved.days), log_state.state_of(data, resolved.days)
 
 
-def _pinned(work: Work, days: Sequence[date] | None) -> tuple[Work, date, str]:
+def _pinned(work: Work, days: Sequence[date] | None) -> tuple[Work, date, str | None]:
     data, night = work.config.data, work.config.night
     named = _options(work.arguments).get("--date", "auto")
     if named == "auto" and days is None:
@@ -52,8 +60,8 @@ def _pinned(work: Work, days: Sequence[date] | None) -> tuple[Work, date, str]:
     if "--date" in others:
         at = others.index("--date")
         del others[at : at + 2]
-    read = held_out_with(day, days, night) if days else []
-    return replace(work, arguments=("--date", str(day), *others)), day, log_state.state_of(data, read)
+    log = None if days is None else log_state.state_of(data, held_out_with(day, days, night))
+    return replace(work, arguments=("--date", str(day), *others)), day, log
 
 
 def _options(arguments: Sequence[str]) -> dict[str, str]:

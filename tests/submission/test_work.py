@@ -136,6 +136,7 @@ def name(changes: Mapping[str, Any], *arguments: str, log: str = "", **environme
 def test_the_same_work_has_the_same_id_and_other_work_another():
     assert name({}).startswith("nightjar-nightly-2026-11-16-")
     assert name({}) == name({"cluster": {"address": "10.0.0.1:6379"}}) == name({}, NIGHTJAR_LOG="json")
+    assert name({}) == name({}, "--json") == name({}, "--log", "json"), "how it is told decides nothing"
     others = [name({"seed": 1}), name({}, "--again"), name({}, log="written anew"), name({}, AWS_REGION="eu-west-1")]
     assert len({name({}), *others}) == 5
 
