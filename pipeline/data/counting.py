@@ -69,7 +69,7 @@ def _shelves(values: pa.StringArray) -> np.ndarray:
         return np.zeros(len(values), np.uint8)
     ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
     byte = np.frombuffer(text, np.uint8)
-    last, before = byte[ends[1:] - 1], byte[ends[1:] - 2]
+    last, before = byte[ends[1:] - 1], byte[np.maximum(ends[1:] - 2, 0)]  # of a short one any, which is passed over
     is_short = (np.diff(ends) < 2) | values.is_null().to_numpy(zero_copy_only=False)
     shelves: np.ndarray = np.where(is_short, 0, (last + 7 * before.astype(np.uint16)) % NUM_SHELVES).astype(np.uint8)
     return shelves

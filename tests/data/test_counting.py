@@ -66,6 +66,11 @@ def test_parts_in_any_order_make_the_same_vocabulary(spec: FeatureSpec):
     assert vocabularies[0].values.equals(vocabularies[1].values)
 
 
+def test_values_of_a_byte_or_none_beside_one_another_are_counted():
+    parts = [counts([("f", "", 1), ("f", "x", 2)]), counts([("f", "x", 3)]), counts([("f", "", 1)])]
+    assert by_value(add_up(parts, COUNTS_SCHEMA)) == {("f", ""): 2, ("f", "x"): 5}
+
+
 def test_no_counts_at_all_add_up_to_none():
     assert add_up([], COUNTS_SCHEMA).schema == COUNTS_SCHEMA
     assert len(add_up([COUNTS_SCHEMA.empty_table()], COUNTS_SCHEMA)) == 0
