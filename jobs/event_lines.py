@@ -37,6 +37,8 @@ class Task:
     done: int
     total: int
     note: str
+    is_note: bool
+    """It was over when it was first heard of, and is said each time."""
 
     @property
     def is_over(self) -> bool:
@@ -87,11 +89,12 @@ class EventLines:
             if known and known.is_over and event.done < event.total:  # the next night's, or another pass
                 known = None
             began, began_with = (known.began, known.began_with) if known else (now, event.done)
-            task = Task(event.task, began, began_with, event.done, event.total, note)
+            is_note = known.is_note if known else event.done >= event.total
+            task = Task(event.task, began, began_with, event.done, event.total, note, is_note)
             self._tasks[event.task] = task  # the last one is the one that is at work
-            if self._beats_alone or (known and (known.is_over or not task.is_over)):
+            if self._beats_alone or (known and not is_note and (known.is_over or not task.is_over)):
                 return
-            self._tell("ended" if known else "said" if task.is_over else "began", task, now)
+            self._tell("said" if is_note else "ended" if known else "began", task, now)
 
     def beat(self) -> None:
         """Tell how far the task is that is at work, where it is time."""

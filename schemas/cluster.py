@@ -52,7 +52,8 @@ class ClusterConfig(BaseModel):
         default=180.0,
         description="How long the workers may find no room, or no CPU to read their rows, once training has begun, "
         "before the run fails. The cause is told after half a minute; where `num_workers` is a range, fewer go on "
-        "after a minute, or half of this.",
+        "after a minute without rows, or half of this. All of it takes five times as long where another job holds the "
+        "CPU, or the reader itself, which may only be slow.",
     )
     cpus_per_worker: PositiveFloat = Field(default=1.0, description="CPUs that Ray sets aside for each worker.")
     use_gpu: bool = Field(default=False, description="One GPU a worker, over nccl; else CPU, over gloo.")

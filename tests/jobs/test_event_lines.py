@@ -36,6 +36,17 @@ def test_a_task_is_told_as_it_begins_and_ends_and_not_between(clock, capsys):
     assert told(capsys) == ["train fm ...", "train fm done in 4.0 s  200 rows/s"]
 
 
+def test_what_is_said_once_and_happens_again_is_said_again(clock, capsys):
+    lines = EventLines(now=clock)
+    for seconds in (30, 30, 90):
+        lines(Event(f"no CPU to read rows for {seconds} s", 1, 1, "127.0.0.1 has 0 of 2 CPUs free"))
+    assert [line.partition(":")[0] for line in told(capsys)] == [
+        "no CPU to read rows for 30 s",
+        "no CPU to read rows for 30 s",
+        "no CPU to read rows for 90 s",
+    ]
+
+
 def test_every_thirty_seconds_without_a_line_one_says_how_far_it_is(clock, capsys):
     lines = EventLines(now=clock)
     lines(Event("train", 0, 1))

@@ -33,7 +33,8 @@ class Board:
         self._points: dict[str, Point] = {}
         self._notes: list[Note] = []
         self._waiting: dict[int, float] = {}
-        self._num_ranks = self._num_losses = 0
+        self._num_ranks = 0
+        self._failure: int | None = None
 
     def post(self, point: Point) -> None:
         self._points[point.stage] = point
@@ -41,16 +42,20 @@ class Board:
     def say(self, title: str, words: str) -> None:
         self._notes.append(Note(title, words))
 
-    def begin(self, num_ranks: int, is_after_loss: bool) -> None:
-        """So many ranks begin, in the place of those before, if there were any: of lost ones or of those that move."""
+    def lose(self, failure: int) -> None:
+        """A rank was lost or has failed, for the so manieth time: others begin soon in the place of all."""
+        self._failure = failure
+
+    def begin(self, num_ranks: int) -> None:
+        """So many ranks begin, in the place of those before, if there were any."""
         self._waiting.clear()
         before, self._num_ranks = self._num_ranks, num_ranks
-        self._num_losses += is_after_loss
+        failure, self._failure = self._failure, None
         if before:
-            attempt = f"attempt {self._num_losses + 1} of {self._max_failures + 1}"
+            attempt = f"attempt {failure + 1} of {self._max_failures + 1}" if failure else ""
             who = "1 rank goes" if num_ranks == 1 else f"{num_ranks} ranks go"
             self.say(
-                f"a worker was lost, {attempt}" if is_after_loss else "the ranks move",
+                f"a worker was lost, {attempt}" if attempt else "the ranks move",
                 f"{who} on from the last checkpoint{f', {before} before' if before != num_ranks else ''}",
             )
 

@@ -85,8 +85,6 @@ class RankCheckpoints(Checkpoints):
 
     def _is_room_elsewhere(self, num_going: int) -> bool:
         """For as many as sit on nodes that go, or for fewer where the run may do with fewer."""
-        need, nodes = Need.of(self._rank.config.cluster), load.of_cluster().nodes
-        wanted = self._rank.count if need.least == need.most else need.least
-        staying = self._rank.count - num_going + sum(placement.num_places(node, need) for node in nodes)
-        with_reader = placement.pack([node.emptied() for node in nodes], need).num_ranks
-        return min(staying, with_reader) >= wanted
+        config = self._rank.config
+        need, num_staying = Need.of(config.cluster), self._rank.count - num_going
+        return placement.num_ranks(load.of_cluster().nodes, need, config.numbers_of_ranks, num_staying) > 0

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 
 import ray
 from ray.actor import ActorHandle
-from ray.train import ScalingConfig
+from ray.exceptions import RayError
+from ray.train import FailureConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
+from ray.train.v2._internal.execution.failure_handling.failure_policy import FailureDecision
 from ray.train.v2._internal.execution.scaling_policy import (
     ElasticScalingPolicy,
     NoopDecision,
     ScalingDecision,
 )
 from ray.train.v2._internal.execution.worker_group import WorkerGroupPollStatus, WorkerGroupState
+from ray.train.v2.api.exceptions import TrainingFailedError
 
 from pipeline.runtime import load
 from pipeline.runtime.load import Load
@@ -47,7 +51,6 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
         super().__init__(config)
         self._need, self._counts, self._board = need, sorted(counts), board
         self._patience_seconds = patience_seconds
-        self._has_begun = False
         self._waiting_since: float | None = None
         self._last_look = self._last_growth = 0.0
         self._next_saying = SAY_SECONDS
@@ -58,10 +61,13 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
         now = time.monotonic()
         self._waiting_since = self._waiting_since or now
         waited = now - self._waiting_since
-        nodes = load.of_cluster().nodes
+        try:
+            nodes = load.of_cluster().nodes
+        except RayError:  # of a head that is slow for a moment: it is asked again
+            return NoopDecision()
         count = placement.num_ranks(nodes, self._need, self._counts)
         if count == self._counts[-1] or (count and waited >= SETTLE_SECONDS):
-            return self._begin(count, self._has_begun)
+            return self._begin(count)
         if waited >= min(SAY_SECONDS, self._patience_seconds):
             self._say_or_give_up("no room for the ranks", waited, f"{placement.in_words(nodes)}; wanted: {self._need}")
         return NoopDecision()
@@ -75,8 +81,11 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
             return NoopDecision()
         self._last_look = now
         count = worker_group_state.num_workers
-        current = load.of_cluster()
-        fewer = self._after_starving(count, current)
+        try:
+            current = load.of_cluster()
+            fewer = self._after_starving(count, current)
+        except RayError:
+            return NoopDecision()
         if fewer:
             return self._begin(fewer)
         if now - max(self._last_growth, worker_group_state.start_time) >= GROW_SECONDS:
@@ -90,40 +99,57 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
         """With how many ranks to go on, fewer than now, because no rows come for want of a CPU; 0: with these."""
         seconds = float(ray.get(self._board.seconds_without_rows.remote(), timeout=ANSWER_SECONDS))
         if not now.waiting or any(node.has({"CPU": self._need.reader_cpus}) for node in now.nodes):
+            self._next_saying = SAY_SECONDS
             return 0
         held = sum(node.total.get("CPU", 0.0) - node.free.get("CPU", 0.0) for node in now.nodes)
-        if held - count * self._need.rank["CPU"] >= self._need.reader_cpus:
-            seconds /= DOUBT  # by another job, or by a reader that is only slow
-        if seconds < min(SAY_SECONDS, self._patience_seconds / 2):
+        # Another job's, or of a reader that is only slow.
+        doubt = DOUBT if held - count * self._need.rank["CPU"] >= self._need.reader_cpus else 1.0
+        if seconds < doubt * min(SAY_SECONDS, self._patience_seconds / 2):
             return 0
         fewer = [one for one in self._counts if one < count]
-        if fewer and seconds >= min(FEWER_SECONDS, self._patience_seconds / 2):
+        if fewer and seconds >= doubt * min(FEWER_SECONDS, self._patience_seconds / 2):
             return fewer[-1]
-        self._say_or_give_up("no CPU to read rows", seconds, placement.in_words(now.nodes))
+        self._say_or_give_up("no CPU to read rows", seconds, placement.in_words(now.nodes), doubt)
         return 0
 
-    def _say_or_give_up(self, what: str, seconds: float, where: str) -> None:
-        if seconds >= self._patience_seconds:
+    def _say_or_give_up(self, what: str, seconds: float, where: str, doubt: float = 1.0) -> None:
+        if seconds >= doubt * self._patience_seconds:
             raise NoRoom(
                 f"{what} for {seconds:,.0f} s; {where}. Add a node, lower cluster.num_workers or "
                 "cluster.cpus_per_worker, or let it go on with fewer, by cluster.num_workers={min: 1, max: ...}; the "
                 "same command goes on from the last checkpoint"
             )
         if seconds >= self._next_saying:
-            self._board.say.remote(f"{what} for {self._next_saying:.0f} s", where)
-            self._next_saying += SAY_AGAIN_SECONDS
+            self._board.say.remote(f"{what} for {seconds:.0f} s", where)
+            self._next_saying = seconds + SAY_AGAIN_SECONDS
 
-    def _begin(self, count: int, is_after_loss: bool = False) -> ScalingDecision:
+    def _begin(self, count: int) -> ScalingDecision:
         self._waiting_since, self._next_saying = None, SAY_SECONDS
-        self._board.begin.remote(count, is_after_loss)
-        self._has_begun = True
+        self._board.begin.remote(count)
         return self._get_resize_decision(count)
 
 
+class Failures(DefaultFailurePolicy):  # type: ignore[misc]
+    """Ray's own policy, which tells the board of each failure that counts: not of ranks that moved in time."""
+
+    def __init__(self, config: FailureConfig, board: ActorHandle) -> None:
+        super().__init__(config)
+        self._board = board
+
+    def make_decision(self, training_failed_error: TrainingFailedError) -> FailureDecision:
+        before = self._worker_group_failures
+        decision = super().make_decision(training_failed_error)
+        if self._worker_group_failures > before:
+            self._board.lose.remote(self._worker_group_failures)
+        return decision
+
+
 class ScaledTrainer(TorchTrainer):  # type: ignore[misc]
-    """Ray's trainer with that policy in the place of its own, for which Ray has no argument."""
+    """Ray's trainer with these policies in the place of its own, for which Ray has no arguments."""
 
     scaling: Scaling
+    failures: Failures
 
     def _initialize_and_run_controller(self, **arguments: object) -> object:
-        return super()._initialize_and_run_controller(**{**arguments, "scaling_policy": self.scaling})
+        own = {"scaling_policy": self.scaling, "failure_policy": self.failures}
+        return super()._initialize_and_run_controller(**{**arguments, **own})

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import ray
 import ray.train
 from ray.actor import ActorHandle
 from ray.autoscaler.sdk import request_resources
+from ray.exceptions import RayError
 from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -24,7 +26,7 @@ from pipeline.training.memory import Node
 from pipeline.training.on_ray import placement, snapshot, worker
 from pipeline.training.on_ray.placement import Need
 from pipeline.training.on_ray.progress import Posting, Say, open_board, watched
-from pipeline.training.on_ray.scaling import NoRoom, ScaledTrainer, Scaling
+from pipeline.training.on_ray.scaling import Failures, NoRoom, ScaledTrainer, Scaling
 from pipeline.training.on_ray.worker import Job
 from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank
@@ -37,6 +39,7 @@ from schemas.stage import StageConfig
 POLL_SECONDS = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.25")
 SETTLE_SECONDS = 5.0
 LOOK_SECONDS = 0.5
+ANSWER_SECONDS = 30.0  # of nodes that are asked for their memory
 
 
 def fit(job: Job, show: Report, say: Say = lambda note: None) -> dict[str, str]:
@@ -92,6 +95,12 @@ def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
         use_gpu=config.cluster.use_gpu,
         resources_per_worker=dict(need.rank),
     )
+    failure_config = FailureConfig(
+        # The loss of a node that was to go is no failure: there may be as many as there are.
+        max_failures=config.checkpoint.max_failures,
+        controller_failure_limit=3,
+        max_preemption_failures=-1,
+    )
     trainer = ScaledTrainer(
         worker.run,
         train_loop_config={"job": replace(job, report=Posting(job.report, board)), "board": board},
@@ -100,10 +109,7 @@ def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
         run_config=RunConfig(
             name=run_name,
             storage_path=storage_uri,
-            # The loss of a node that was to go is no failure: there may be as many as there are.
-            failure_config=FailureConfig(
-                max_failures=config.checkpoint.max_failures, controller_failure_limit=3, max_preemption_failures=-1
-            ),
+            failure_config=failure_config,
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
         datasets={
@@ -114,6 +120,7 @@ def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
     )
     patience = config.cluster.starved_seconds
     trainer.scaling = Scaling(scaling_config, need, config.numbers_of_ranks, board, patience)
+    trainer.failures = Failures(failure_config, board)
     return trainer
 
 
@@ -124,20 +131,23 @@ def check_placement(config: ClusterConfig, show: Show) -> None:
     """
     need, began = Need.of(config), time.monotonic()
     asked = ""
-    while (placed := placement.pack(nodes := load.of_cluster().nodes, need)).why_not:
-        waited = time.monotonic() - began
-        # What an earlier job of this command held is free within seconds, if it is that.
-        settle = 0.0 if placement.pack([node.emptied() for node in nodes], need).why_not else SETTLE_SECONDS
-        if waited >= max(config.wait_seconds, settle):
-            if asked:
-                request_resources(bundles=[])
-            placement.check(nodes, need)
-        if config.wait_seconds and placed.why_not != asked:
-            if not asked:
-                request_resources(bundles=need.bundles)
-            asked = placed.why_not
-            show(Event("wait for the cluster", 0, 1, f"{asked}; for {config.wait_seconds - waited:,.0f} s at most"))
-        time.sleep(LOOK_SECONDS)
+    try:
+        while (placed := placement.pack(nodes := load.of_cluster().nodes, need)).why_not:
+            waited = time.monotonic() - began
+            # What an earlier job of this command held is free within seconds, if it is that.
+            settle = 0.0 if placement.pack([node.emptied() for node in nodes], need).why_not else SETTLE_SECONDS
+            if waited >= max(config.wait_seconds, settle):
+                placement.check(nodes, need)
+            if config.wait_seconds and placed.why_not != asked:
+                if not asked:
+                    request_resources(bundles=need.bundles)
+                asked = placed.why_not
+                seconds = config.wait_seconds - waited
+                show(Event("wait for the cluster", 0, 1, f"{asked}; for {seconds:,.0f} s at most"))
+            time.sleep(LOOK_SECONDS)
+    finally:
+        if asked:
+            request_resources(bundles=[])  # which would stand for as long as the cluster does
     if asked:
         show(Event("wait for the cluster", 1, 1, f"room for {placed.num_ranks} ranks"))
 
@@ -168,9 +178,18 @@ def _free_bytes(node: dict[str, Any]) -> int:
 
 
 def _with_total_bytes(nodes: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
+    """Of a node that does not answer it is what Ray gives out there."""
     ask = ray.remote(num_cpus=0)(memory.total_bytes)
     on_node = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-    return list(zip(nodes, ray.get([ask.options(scheduling_strategy=node).remote() for node in on_node]), strict=True))
+    asked = [ask.options(scheduling_strategy=node).remote() for node in on_node]
+    answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_SECONDS)
+    found = []
+    for node, answer in zip(nodes, asked, strict=True):
+        total = _free_bytes(node)
+        with suppress(RayError):
+            total = int(ray.get(answer)) if answer in answered else total
+        found.append((node, total))
+    return found
 
 
 def _reason(error: Exception) -> str:
