@@ -40,6 +40,10 @@ class Cluster:
     jobs: dict[str, Any] = field(default_factory=lambda: {"nightjar-night": TEMPLATE})
     tokens: set[str] = field(default_factory=set)
     may_create: bool = True
+    away: list[int] = field(default_factory=list)
+    """Answers in the place of the template."""
+    lost: list[int] = field(default_factory=list)
+    """Answers to a RayJob that was made nonetheless."""
 
     def answer(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
         name = path.removeprefix(PATH).removeprefix("/")
@@ -50,11 +54,11 @@ class Cluster:
             if name in self.jobs:
                 return 409, {"message": f"rayjobs.ray.io {name} already exists"}
             self.jobs[name] = body
-            return 201, body
+            return (self.lost.pop(0), {}) if self.lost else (201, body)
         if name not in self.jobs:
             return 404, {"message": f"rayjobs.ray.io {name} not found"}
         if name == "nightjar-night":
-            return 200, self.jobs[name]
+            return (self.away.pop(0), {}) if self.away else (200, self.jobs[name])
         status = self.statuses.pop(0)
         return (status, {}) if isinstance(status, int) else (200, {**self.jobs[name], "status": status})
 
@@ -155,6 +159,18 @@ def test_a_night_that_ended_without_a_code_of_the_command_fails(api, tmp_path, s
 def test_an_api_server_that_is_away_for_a_while_stops_no_night(api, tmp_path, capsys):
     assert run(api(503, 429, state("Running", "RUNNING"), 500, state("Complete", "SUCCEEDED")), tmp_path) == 0
     assert capsys.readouterr().out.count("the night goes on without being watched") == 3
+
+
+def test_an_api_server_that_is_away_when_the_night_is_due_is_asked_again_and_no_night_is_made_twice(
+    api, tmp_path, capsys
+):
+    cluster = api(state("Running", "RUNNING"), state("Complete", "SUCCEEDED"))
+    cluster.away, cluster.lost = [503, 429], [500]
+    assert run(cluster, tmp_path) == 0
+    out = capsys.readouterr().out
+    assert out.count("the night has not begun") == 3
+    assert f"{NAME} is under way\n" in out
+    assert set(cluster.jobs) == {"nightjar-night", NAME}
 
 
 def test_an_attempt_after_a_lost_head_is_told(api, tmp_path, capsys):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 OUTAGE_SECONDS = 1800.0  # of Kubernetes' API server, in which the night itself goes on
+AWAY = (OSError, http.client.HTTPException, ValueError)
 ENDED = {"Complete", "Failed"}
 TAIL_LINES = 20
 MINUTES = re.compile(r"-(\d{7,})$")  # a CronJob's Job ends in the minute that it was due, since 1970
@@ -101,9 +102,18 @@ def tonight(template: dict[str, Any], name: str, owner: dict[str, str]) -> dict[
     }
 
 
-def begin(jobs: RayJobs, of: str, name: str, owner: dict[str, str]) -> None:
-    template = jobs.get(of)
-    is_new = jobs.create(tonight(template, name, owner))
+def begin(jobs: RayJobs, of: str, name: str, owner: dict[str, str], every_seconds: float) -> None:
+    """Make the night, or find it made; asked again as long as the API server is away, for which it is never twice."""
+    began = time.monotonic()
+    while True:
+        try:
+            is_new = jobs.create(tonight(jobs.get(of), name, owner))
+            break
+        except AWAY as error:
+            if time.monotonic() - began > OUTAGE_SECONDS:
+                raise
+            print(f"{error}; the night has not begun", flush=True)
+        time.sleep(every_seconds)
     print(f"{name} {'begins' if is_new else 'is under way'}", flush=True)
 
 
@@ -114,7 +124,7 @@ def follow(jobs: RayJobs, name: str, every_seconds: float) -> dict[str, Any]:
         try:
             status = jobs.get(name).get("status", {})
             heard = time.monotonic()
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except AWAY as error:
             if time.monotonic() - heard > OUTAGE_SECONDS:
                 raise
             print(f"{error}; the night goes on without being watched", flush=True)
@@ -150,9 +160,9 @@ def main(arguments: list[str]) -> int:
     name = f"{options.prefix}-{due(job_name, datetime.datetime.now(datetime.UTC)):%Y%m%d-%H%M}"
     try:
         jobs = RayJobs(options.api, options.account)
-        begin(jobs, options.of, name, {"name": job_name, "uid": owner_uid})
+        begin(jobs, options.of, name, {"name": job_name, "uid": owner_uid}, options.every_seconds)
         status = follow(jobs, name, options.every_seconds)
-    except (OSError, http.client.HTTPException, Refused, ValueError) as error:
+    except (*AWAY, Refused) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     tail = (status.get("message") or "").splitlines()
