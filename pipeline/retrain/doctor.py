@@ -15,6 +15,7 @@ from pipeline.retrain import on_nodes
 from pipeline.runtime import credentials, load, nodes
 from pipeline.runtime.check import Check, Node, told, words
 from pipeline.runtime.nodes import Versions
+from pipeline.runtime.storage import SharedFolder
 from pipeline.training.on_ray import placement
 from pipeline.training.on_ray.placement import Need
 from schemas.config import TrainConfig
@@ -57,6 +58,8 @@ def examine(config: TrainConfig) -> Examination:
         if server.find(config.mlflow, config.work_uri) is not None:
             checks["MLflow"] = Reachable(config.mlflow, tracking_uri)
             checks["artifacts"] = ArtifactsKept(config.mlflow, tracking_uri)
+        elif path := server.database_of(tracking_uri):  # which the first training makes
+            checks["MLflow"] = SharedFolder("mlflow.tracking_uri", str(path.parent))
     except Refusal as refusal:
         refusals.append(refusal)
     return _of_nodes(config, tracking_uri, checks, refusals)

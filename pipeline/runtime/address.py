@@ -7,16 +7,19 @@ a token is missing or where this machine is none of the cluster's: a process of 
 import json
 import os
 import platform
+import select
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from schemas.errors import Refusal
 
 ANSWER_SECONDS = 5.0  # for a connection
-ASK_SECONDS = 10.0  # for all that follows
+START_SECONDS = 60.0  # for the process that asks to import Ray, on a machine as busy as it may be
+ASK_SECONDS = 10.0  # for what it asks
 LOCAL = "local"  # a cluster of the command's own, for as long as it runs
 WHERE = "cluster.address, or RAY_ADDRESS"
 REMEDY = "start the cluster or correct the address; without one, Ray runs on this machine alone"
@@ -32,13 +35,27 @@ def require(address: str) -> None:
         raise _of_another_kind(address)
     _reach(address)
     # -P: what lies in the user's folder, or beside the script, is imported by nobody.
-    command = [sys.executable, "-P", str(SCRIPT), address]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=ASK_SECONDS)  # noqa: S603 (ours)
-    except subprocess.TimeoutExpired as error:
-        raise refusal(address, *_silent()) from error
-    if amiss := trouble(asked):
+    asked = _ask([sys.executable, "-P", str(SCRIPT), address])
+    if amiss := trouble(asked) if asked else _silent():
         raise refusal(address, *amiss)
+
+
+def _ask(command: Sequence[str]) -> "subprocess.CompletedProcess[str] | None":
+    """The process when it has ended; None where it got no answer in its time, which runs from when it has begun."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as begun:
+        process = subprocess.Popen(  # noqa: S603 (ours)
+            [*command, str(writing)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=[writing]
+        )
+        os.close(writing)
+        select.select([begun], [], [], START_SECONDS)
+    try:
+        stdout, stderr = process.communicate(timeout=ASK_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return None
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 def _reach(address: str) -> None:

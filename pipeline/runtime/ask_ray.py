@@ -5,6 +5,7 @@ of Nightjar's is imported.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,4 +46,5 @@ def ask(address: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    os.close(int(sys.argv[2]))  # by which the asking process knows that Ray is imported
     sys.stdout.write(json.dumps(ask(sys.argv[1])))
