@@ -20,8 +20,9 @@ from pipeline.embedding.table import WHOLE, Shard, Table
 from pipeline.evaluation.metrics import Sums
 from pipeline.training import checkpoint, collectives, initialize, loop
 from pipeline.training.checkpoint import StageState
+from pipeline.training.losses import Diverged
 from pipeline.training.rank import Rank
-from pipeline.training.step import AutogradStep, Diverged
+from pipeline.training.step import AutogradStep
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
 

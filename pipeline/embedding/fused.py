@@ -1,179 +1,183 @@
-"""An exact minibatch step of a factorization machine on a CPU: three kernels, compiled by Numba.
+"""An exact minibatch step of a factorization machine on a CPU: kernels that Numba compiles.
 
 They are `FM` in closed form, the gradient of its loss and the table's row-wise Adagrad without a tensor in between. The
 torch path writes and reads a batch's rows several times over; these read a row to score with, and once more to update
 it. What they wait for is memory, so they ask for rows well before they need them.
 
+With e_f the sum of x v over the ids of cell f, s that of the e_f, and dz the derivative of the loss by the logit, the
+gradient of an id's row is the sum over its occurrences of x dz [1 | s - e_f] (Rendle 2010, eq. 4). Where the cell holds
+no other id, e_f is x v: the sum of x dz [1 | s], less that of x^2 dz times [0 | v], is the same. So few terms are to be
+added up: one a row of the batch, and one for each cell of several ids.
+
 Needs numba (`pip install 'nightjar[fused]'`); importing this module does.
 """
 
-from collections.abc import Callable
-from functools import cache
-from typing import NamedTuple
+from math import exp, log1p
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from numba import njit, uint32, uint64
-from numpy.typing import NDArray
-from torch import Tensor
+from numba import uint32, uint64
 
-from pipeline.embedding.lookup import IdGroups
-from pipeline.embedding.simd import REORDER, prefetch, vectors
+from pipeline.embedding.cells import Cells, Floats, Labels, start_of, term_of, weight_at
+from pipeline.embedding.radix import POSITION_BITS, Sorted
+from pipeline.embedding.simd import Rows, inlined, kernel, load, prefetch, rows_of, store, total, zeros
+from schemas.stage import EmbeddingConfig
 
 PREFETCH_POSITIONS = 48
-POSITION_BITS = 32
-
-Floats = NDArray[np.float32]
-Sorted = NDArray[np.uint64]
 
 
-@njit(nogil=True, cache=True)
-def sort(ids: NDArray[np.int32], num_ids: int) -> Sorted:
-    """[N] ids below num_ids -> [N] id * 2^32 + position, ascending: by a radix sort of two digits."""
-    digit_bits = 1
-    while (1 << (2 * digit_bits)) < num_ids:
-        digit_bits += 1
-    shift, mask = uint64(digit_bits), uint64((1 << digit_bits) - 1)
-    lows, highs = np.zeros(1 << digit_bits, np.uint32), np.zeros(1 << digit_bits, np.uint32)
-    num_positions = uint64(len(ids))
-    for position in range(num_positions):
-        value = uint64(ids[position])
-        lows[value & mask] += uint32(1)
-        highs[value >> shift] += uint32(1)
-    low, high = uint32(0), uint32(0)
-    for digit in range(1 << digit_bits):
-        lows[digit], low = low, low + lows[digit]
-        highs[digit], high = high, high + highs[digit]
-    by_low = np.empty(len(ids), np.uint64)
-    for position in range(num_positions):
-        value = uint64(ids[position])
-        place = lows[value & mask]
-        lows[value & mask] = place + uint32(1)
-        by_low[place] = (value << uint64(POSITION_BITS)) | uint64(position)
-    result = np.empty(len(ids), np.uint64)
-    for index in range(num_positions):
-        digit = by_low[index] >> (uint64(POSITION_BITS) + shift)
-        place = highs[digit]
-        highs[digit] = place + uint32(1)
-        result[place] = by_low[index]
-    return result
+class Model(NamedTuple):
+    """What an FM has beside its rows, and how its loss is taken."""
+
+    w0: float
+    scale: np.float32
+    """Times the stored rows."""
+    offset: float
+    """Added to the logits in the loss."""
+    rank_batch_size: int
+    """What the loss is divided by, before its gradient is taken."""
 
 
-@njit(nogil=True, cache=True)
-def group(
-    ordered: Sorted,
-    unique: NDArray[np.int64],
-    starts: NDArray[np.int32],
-    order: NDArray[np.int32],
-    index: NDArray[np.int32],
-) -> int:
-    """Write the fields of a `lookup.IdGroups`, and return the number of distinct ids, of which two have that many."""
-    num_distinct: int = uint64(0)
-    for place in range(uint64(len(ordered))):
-        value, position = ordered[place] >> uint64(POSITION_BITS), uint64(uint32(ordered[place]))
-        if num_distinct == 0 or unique[num_distinct - uint64(1)] != value:
-            unique[num_distinct], starts[num_distinct] = value, place
-            num_distinct += uint64(1)
-        order[place] = position
-        index[position] = num_distinct - uint64(1)
-    return num_distinct
+class Sums(NamedTuple):
+    """Over the rows of a batch."""
 
-
-def group_ids(ids_N: Tensor, num_ids: int) -> IdGroups:
-    """What `lookup.group_ids` makes, in a third of the time; of a CPU."""
-    num_positions = len(ids_N)
-    ordered = sort(ids_N.numpy(), num_ids)
-    unique, starts = np.empty(num_positions, np.int64), np.empty(num_positions, np.int32)
-    order, index = np.empty(num_positions, np.int32), np.empty(num_positions, np.int32)
-    num_distinct = group(ordered, unique, starts, order, index)
-    starts_U = torch.from_numpy(starts[:num_distinct])
-    counts_U = torch.diff(starts_U, append=starts_U.new_full((1,), num_positions)).long()
-    unique_U = torch.from_numpy(unique[:num_distinct])
-    return IdGroups(unique_U, torch.from_numpy(order), starts_U, torch.from_numpy(index), counts_U)
-
-
-class Gradient(NamedTuple):
-    """What the gradient of a batch's rows is made of."""
-
-    s_BK: Floats
-    """Sum over f of x v, as `score` writes it."""
-    dz_B: Floats
-    """The derivative of the loss by each logit."""
+    log_loss: float
+    weight: float
+    clicks: float
+    dz: float
 
 
 class Adagrad(NamedTuple):
-    """A step of row-wise Adagrad."""
+    """A step of row-wise Adagrad; see `Table.update`."""
 
-    learning_rate: float
-    epsilon: float
-    l2: float
+    learning_rate: np.float32
+    epsilon: np.float32
+    l2: np.float32
+    clip_ratio: np.float32
+    clip_floor: np.float32
+    """Infinite: gradients are not clipped."""
+    scale: np.float32
+    """Times the stored rows."""
+    decay: np.float32
+    """What weight decay multiplies all rows by: those that the step leaves alone, by their scale."""
+
+    @classmethod
+    def of(cls, config: EmbeddingConfig, learning_rate: float, scale: float, decay: float) -> "Adagrad":
+        ratio, floor = (config.clip.ratio, config.clip.floor) if config.clip else (0.0, np.inf)
+        return cls(*map(np.float32, (learning_rate, config.epsilon, config.l2, ratio, floor, scale, decay)))
 
 
-class Kernels(NamedTuple):
-    """For rows of one length 1 + K. `weights` are x_i of each position, or None where all are 1."""
-
-    score: Callable[[Floats, NDArray[np.int32], Floats | None, float, Floats, Floats], None]
-    """(rows_nD, ids_N, weights_N, w0, s_BK, logits_B) writes the last two: sum over f of x v, and the logits."""
-    update: Callable[[Floats, Floats, Sorted, Floats | None, Gradient, Adagrad], None]
-    """(rows_nD, accumulators_n, sorted_N, weights_N, gradient, adagrad)"""
+def score(rows: Rows, cells: Cells, labels: Labels, model: Model) -> tuple[Rows, Sums]:
+    """The terms of the gradient, [dz | dz s] and [dz | dz (s - e_f)], and what the batch adds up to."""
+    terms = rows_of(np.empty((cells.num_terms, rows.itemsize // 4), np.float32))
+    return terms, Sums(*_score(rows, cells, labels, model, terms))
 
 
-@cache
-def kernels(dimension: int) -> Kernels:
-    """Compiled at their first call, in seconds, and kept on disk."""
-    load, store, full, add, subtract, multiply, total = vectors(dimension)
-    num_floats = np.float32(1 + dimension)
-    half, one = np.float32(0.5), np.float32(1.0)
+@kernel
+def update(rows: Rows, accumulators: Floats, ordered: Sorted, cells: Cells, terms: Rows, rule: Adagrad) -> None:
+    """Step the rows that a batch names, `ordered` being its index_N with their positions."""
+    num_positions, place = uint64(len(ordered)), uint64(0)
+    while place < num_positions:
+        ahead = place + uint64(PREFETCH_POSITIONS)
+        if ahead < num_positions:
+            row_ahead = ordered[ahead] >> uint64(POSITION_BITS)
+            prefetch(rows, row_ahead)
+            prefetch(accumulators, row_ahead)
+        first, row = place, ordered[place] >> uint64(POSITION_BITS)
+        w, v = rule.scale * rows[row].w, rule.scale * load(rows, row)
+        place, grad_w, grad_v = _gradient(ordered, first, cells, terms, v)
+        _descend(rows, accumulators, row, (w, v), (grad_w, grad_v), place - first, rule)
 
-    @njit(nogil=True, cache=True, error_model="numpy", fastmath=set(REORDER))
-    def score(rows, ids, weights, w0, sums, logits):
-        num_positions, fields = uint64(len(ids)), uint64(len(ids) // max(1, len(logits)))
-        for example in range(uint64(len(logits))):
-            linear = np.float32(w0)
-            sum_v, sum_squares = full(np.float32(0.0)), full(np.float32(0.0))
-            for position in range(example * fields, (example + uint64(1)) * fields):
-                ahead = position + uint64(PREFETCH_POSITIONS)
-                if ahead < num_positions:
-                    prefetch(rows, ids[ahead])
-                row = uint64(ids[position])
-                x = one if weights is None else weights[position]
-                linear += x * rows[row, 0]
-                v = multiply(full(x), load(rows, row, 1))
-                sum_v, sum_squares = add(sum_v, v), add(sum_squares, multiply(v, v))
-            store(sums, example, 0, sum_v)
-            logits[example] = linear + half * total(subtract(multiply(sum_v, sum_v), sum_squares))
 
-    @njit(nogil=True, cache=True, error_model="numpy", fastmath=set(REORDER))
-    def update(rows, accumulators, ordered, weights, gradient, adagrad):
-        sums, dz = gradient.s_BK, gradient.dz_B
-        rate, epsilon, l2 = adagrad.learning_rate, adagrad.epsilon, adagrad.l2
-        num_positions, fields = uint64(len(ordered)), uint32(len(ordered) // max(1, len(dz)))
-        index = uint64(0)
-        while index < num_positions:
-            ahead = index + uint64(PREFETCH_POSITIONS)
-            if ahead < num_positions:
-                row_ahead = ordered[ahead] >> uint64(POSITION_BITS)
-                prefetch(rows, row_ahead)
-                prefetch(accumulators, row_ahead)
-            # Over the row's occurrences: the sums of dz x and dz x s, less that of dz x^2 times v, are its gradient.
-            row = ordered[index] >> uint64(POSITION_BITS)
-            grad_w, grad_v, sum_squares = np.float32(0.0), full(np.float32(0.0)), np.float32(0.0)
-            while index < num_positions and ordered[index] >> uint64(POSITION_BITS) == row:
-                position = uint32(ordered[index])
-                example = uint64(position // fields)
-                x = one if weights is None else weights[uint64(position)]
-                dz_x = dz[example] * x
-                grad_w += dz_x
-                sum_squares += dz_x * x
-                grad_v = add(grad_v, multiply(full(dz_x), load(sums, example, 0)))
-                index += uint64(1)
-            w, v = rows[row, 0], load(rows, row, 1)
-            grad_w += np.float32(l2) * w
-            grad_v = add(grad_v, multiply(full(np.float32(l2) - sum_squares), v))
-            accumulator = accumulators[row] + (grad_w * grad_w + total(multiply(grad_v, grad_v))) / num_floats
-            accumulators[row] = accumulator
-            step = np.float32(rate) / (np.sqrt(accumulator) + np.float32(epsilon))
-            rows[row, 0] = w - step * grad_w
-            store(rows, row, 1, subtract(v, multiply(full(step), grad_v)))
+@inlined
+def _gradient(ordered, place, cells, terms, v):
+    """Where the occurrences of the row end that begin at `place`, and its gradient."""
+    row = ordered[place] >> uint64(POSITION_BITS)
+    grad_w, grad_v, squares = np.float32(0.0), zeros(terms), np.float32(0.0)
+    while place < uint64(len(ordered)) and ordered[place] >> uint64(POSITION_BITS) == row:
+        position = uint32(ordered[place])
+        term, x = term_of(cells.terms_N, position, cells.num_fields), weight_at(cells.weights_N, uint64(position))
+        x_dz = x * terms[term].w
+        grad_w, grad_v = grad_w + x_dz, grad_v + x * load(terms, term)
+        if cells.terms_N is None or term < uint64(cells.num_rows):
+            squares += x * x_dz
+        place += uint64(1)
+    return place, grad_w, grad_v - squares * v
 
-    return Kernels(score, update)
+
+@inlined
+def _descend(rows, accumulators, row, values, gradient, count, rule):
+    w, v = values
+    grad_w, grad_v = gradient
+    if rule.clip_floor < np.float32(np.inf):
+        length = np.sqrt(grad_w * grad_w + total(grad_v * grad_v))
+        bound = np.float32(count) * max(rule.clip_ratio * np.sqrt(w * w + total(v * v)), rule.clip_floor)
+        if length > bound:
+            grad_w, grad_v = bound / length * grad_w, bound / length * grad_v
+    grad_w, grad_v = grad_w + rule.l2 * w, grad_v + rule.l2 * v
+    accumulator = accumulators[row] + (grad_w * grad_w + total(grad_v * grad_v)) / np.float32(rows.itemsize // 4)
+    accumulators[row] = accumulator
+    step = rule.learning_rate / (np.sqrt(accumulator) + rule.epsilon)
+    stored = np.float32(1.0) / (rule.scale * rule.decay)
+    rows[row].w = stored * (rule.decay * w - step * grad_w)
+    store(rows, row, stored * (rule.decay * v - step * grad_v))
+
+
+@kernel
+def _score(rows: Rows, cells: Cells, labels: Labels, model: Model, terms: Rows) -> tuple[Any, Any, Any, Any]:
+    sum_loss, sum_weights, sum_clicks, sum_dz = 0.0, 0.0, 0.0, 0.0
+    num_rows, num_terms, cell = uint64(cells.num_rows), uint64(cells.num_rows), uint64(0)
+    for row in range(num_rows):
+        linear, s, squares, first_term = np.float32(model.w0), zeros(rows), zeros(rows), num_terms
+        for _ in range(cells.num_fields):
+            length, w, e = _cell(rows, cells, cell, model.scale)
+            linear, s, squares = linear + w, s + e, squares + e * e
+            if length > uint64(1):
+                store(terms, num_terms, e)
+                num_terms += uint64(1)
+            cell += uint64(1)
+        label, weight = labels.labels_B[row], labels.row_weights_B[row]
+        loss, excess = _log_loss(linear + np.float32(0.5) * total(s * s - squares) + model.offset, label)
+        dz = np.float32(weight * excess / model.rank_batch_size)
+        terms[row].w = dz
+        store(terms, row, dz * s)
+        for term in range(first_term, num_terms):
+            terms[term].w = dz
+            store(terms, term, dz * (s - load(terms, term)))
+        sum_loss, sum_weights = sum_loss + weight * loss, sum_weights + weight
+        sum_clicks, sum_dz = sum_clicks + weight * label, sum_dz + float(dz)
+    return sum_loss, sum_weights, sum_clicks, sum_dz
+
+
+@inlined
+def _log_loss(logit, label):
+    """And its derivative, p - label."""
+    odds = exp(-abs(logit))
+    p = (1.0 if logit >= 0 else odds) / (1.0 + odds)
+    return max(logit, 0.0) - logit * label + log1p(odds), p - label
+
+
+@inlined
+def _cell(rows, cells, cell, scale):
+    """How many ids it holds, which mostly is one, and the sums of x w and x v over them."""
+    start, stop = (
+        start_of(cells.offsets_C, cell, cells.index_N),
+        start_of(cells.offsets_C, cell + uint64(1), cells.index_N),
+    )
+    if start == stop:
+        return uint64(0), np.float32(0.0), zeros(rows)
+    w, v = _row(rows, cells, start, scale)
+    for position in range(start + uint64(1), stop):
+        another_w, another_v = _row(rows, cells, position, scale)
+        w, v = w + another_w, v + another_v
+    return stop - start, w, v
+
+
+@inlined
+def _row(rows, cells, position, scale):
+    """X w and x v of an id."""
+    ahead = position + uint64(PREFETCH_POSITIONS)
+    if ahead < uint64(len(cells.index_N)):
+        prefetch(rows, uint64(cells.index_N[ahead]))
+    row, x = uint64(cells.index_N[position]), scale * weight_at(cells.weights_N, position)
+    return x * rows[row].w, x * load(rows, row)

@@ -47,9 +47,9 @@ def group_by_torch(ids_N: Tensor, num_ids: int) -> IdGroups:
 def grouping(is_fused: bool) -> Grouping:
     """The one compiled by Numba, where it is wanted and Numba installed."""
     if is_fused and find_spec("numba"):
-        from pipeline.embedding import fused
+        from pipeline.embedding import radix
 
-        return fused.group_ids
+        return radix.group_ids
     return group_by_torch
 
 

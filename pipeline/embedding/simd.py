@@ -1,19 +1,49 @@
-"""A few floats as one LLVM vector, for kernels compiled by Numba, which by itself keeps small arrays in memory.
+"""The v of a row [w | v] as one LLVM vector, for kernels compiled by Numba: by itself it keeps small arrays in memory.
+
+Rows are records with the fields w and v, so that the length of v is part of their type: a kernel is compiled for each.
+Kernels add, subtract and multiply such vectors by +, - and *, and multiply them by a float.
 
 Needs numba (`pip install 'nightjar[fused]'`); importing this module does.
 """
 
+import operator
 from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, models, overload, register_model
+from numpy.typing import NDArray
 
 # What a sum of floats may be changed to: another order, fused multiply and add; but nan stays nan.
 REORDER = ("reassoc", "contract", "nsz", "arcp")
+
+Rows = NDArray[np.void]
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled at its first call, in a second, for one length of v and one kind of cells, and kept on disk.
+
+    Numba compiles it again when its own file changes, not when another does of which it uses a part: `make clean`.
+    """
+    compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath=set(REORDER))(function)
+    result: Callable[..., Any] = compiled
+    return result
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of kernels, which are given its code."""
+    compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath=set(REORDER), forceinline=True)(function)
+    result: Callable[..., Any] = compiled
+    return result
+
+
+def rows_of(floats_nD: NDArray[np.float32]) -> Rows:
+    """[n, 1 + K] floats as n records, in the same memory."""
+    num_rows, num_floats = floats_nD.shape
+    return floats_nD.view([("w", np.float32), ("v", np.float32, (num_floats - 1,))]).reshape(num_rows)
 
 
 class Floats(types.Type):
@@ -27,71 +57,73 @@ class Floats(types.Type):
 @register_model(Floats)
 class _FloatsModel(models.PrimitiveModel):
     def __init__(self, manager: Any, floats: Floats) -> None:
-        super().__init__(manager, floats, ir.VectorType(ir.FloatType(), floats.length))
+        super().__init__(manager, floats, _vector(floats))
 
 
-class Vectors(NamedTuple):
-    """What kernels do with `length` floats at a time."""
-
-    load: Callable[..., Any]
-    """(array, row, column) -> the floats from there on."""
-    store: Callable[..., Any]
-    """(array, row, column, floats)"""
-    full: Callable[..., Any]
-    """(x) -> x, x, ..., x"""
-    add: Callable[..., Any]
-    subtract: Callable[..., Any]
-    multiply: Callable[..., Any]
-    total: Callable[..., Any]
-    """(floats) -> their sum"""
+# Numba's intrinsics are functions from argument types to a signature and a generator of LLVM code.
 
 
-@cache
-def vectors(length: int) -> Vectors:
-    """Numba's intrinsics are functions from argument types to a signature and a generator of LLVM code."""
-    floats = Floats(length)
-    vector = ir.VectorType(ir.FloatType(), length)
+@intrinsic
+def load(_: Any, rows: Any, row: Any) -> Any:
+    """(rows, row) -> the v of that row"""
+    floats = _v_of(rows)
 
-    @intrinsic
-    def load(_: Any, array: Any, row: Any, column: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            address = _address(context, builder, signature, args, 3)
-            loaded = builder.load(builder.bitcast(address, vector.as_pointer()))
-            loaded.align = 4
-            return loaded
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _address(context, builder, signature, args, rows.dtype.offset("v"))
+        loaded = builder.load(builder.bitcast(address, _vector(floats).as_pointer()))
+        loaded.align = 4
+        return loaded
 
-        return floats(array, types.unliteral(row), types.unliteral(column)), code
+    return floats(rows, types.unliteral(row)), code
 
-    @intrinsic
-    def store(_: Any, array: Any, row: Any, column: Any, values: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            address = _address(context, builder, signature, args, 3)
-            stored = builder.store(args[3], builder.bitcast(address, vector.as_pointer()))
-            stored.align = 4
-            return context.get_dummy_value()
 
-        return types.void(array, types.unliteral(row), types.unliteral(column), values), code
+@intrinsic
+def store(_: Any, rows: Any, row: Any, v: Any) -> Any:
+    """(rows, row, v)"""
 
-    @intrinsic
-    def full(_: Any, x: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            undefined = ir.Constant(vector, ir.Undefined)
-            first = builder.insert_element(undefined, args[0], ir.Constant(ir.IntType(32), 0))
-            lanes = ir.Constant(ir.VectorType(ir.IntType(32), length), [0] * length)
-            return builder.shuffle_vector(first, undefined, lanes)
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _address(context, builder, signature, args, rows.dtype.offset("v"))
+        stored = builder.store(args[2], builder.bitcast(address, _vector(v).as_pointer()))
+        stored.align = 4
+        return context.get_dummy_value()
 
-        return floats(types.float32), code
+    return types.void(rows, types.unliteral(row), v), code
 
-    @intrinsic
-    def total(_: Any, values: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            function = ir.FunctionType(ir.FloatType(), [ir.FloatType(), vector])
-            add_up = cgutils.get_or_insert_function(builder.module, function, f"llvm.vector.reduce.fadd.v{length}f32")
-            return builder.call(add_up, [ir.Constant(ir.FloatType(), 0.0), args[0]], fastmath=REORDER)
 
-        return types.float32(values), code
+@intrinsic
+def zeros(_: Any, rows: Any) -> Any:
+    """(rows) -> 0, 0, ..., 0, as long as their v"""
+    floats = _v_of(rows)
+    return floats(rows), lambda context, builder, signature, args: ir.Constant(_vector(floats), None)
 
-    return Vectors(load, store, full, _arithmetic("fadd"), _arithmetic("fsub"), _arithmetic("fmul"), total)
+
+@intrinsic
+def total(_: Any, v: Any) -> Any:
+    """(v) -> the sum of its floats"""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        function = ir.FunctionType(ir.FloatType(), [ir.FloatType(), _vector(v)])
+        add_up = cgutils.get_or_insert_function(builder.module, function, f"llvm.vector.reduce.fadd.v{v.length}f32")
+        return builder.call(add_up, [ir.Constant(ir.FloatType(), 0.0), args[0]], fastmath=REORDER)
+
+    return types.float32(v), code
+
+
+@intrinsic
+def prefetch(_: Any, array: Any, index: Any) -> Any:
+    """Ask for the first two cache lines of array[index]; nothing waits for them."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integer = ir.IntType(32)
+        address = _address(context, builder, signature, args, 0)
+        function = ir.FunctionType(ir.VoidType(), [address.type, integer, integer, integer])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", [address.type], function)
+        for line_bytes in (0, 64):
+            line = builder.gep(address, [ir.Constant(ir.IntType(64), line_bytes)])
+            builder.call(ask, [line, *(ir.Constant(integer, value) for value in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.unliteral(index)), code
 
 
 def _arithmetic(instruction: str) -> Callable[..., Any]:
@@ -107,29 +139,56 @@ def _arithmetic(instruction: str) -> Callable[..., Any]:
 
 
 @intrinsic
-def prefetch(_: Any, array: Any, row: Any) -> Any:
-    """Ask for the first two cache lines of array[row]; nothing waits for them."""
+def _times(_: Any, x: Any, v: Any) -> Any:
+    vector = _vector(v)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = builder.bitcast(_address(context, builder, signature, args, 2), ir.IntType(8).as_pointer())
-        integer = ir.IntType(32)
-        function = ir.FunctionType(ir.VoidType(), [address.type, integer, integer, integer])
-        ask = builder.module.declare_intrinsic("llvm.prefetch", [address.type], function)
-        for line_bytes in (0, 64):
-            line = builder.gep(address, [ir.Constant(ir.IntType(64), line_bytes)])
-            builder.call(ask, [line, *(ir.Constant(integer, value) for value in (0, 3, 1))])
-        return context.get_dummy_value()
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = builder.insert_element(undefined, args[0], ir.Constant(ir.IntType(32), 0))
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), v.length), [0] * v.length)
+        return builder.fmul(builder.shuffle_vector(first, undefined, lanes), args[1], flags=REORDER)
 
-    return types.void(array, types.unliteral(row)), code
+    return v(types.float32, v), code
 
 
-def _address(context: Any, builder: Any, signature: Any, args: Any, num_args: int) -> Any:
-    """The address of array[row, column], or of array[row]. No index is negative, and none is checked."""
-    array_type = signature.args[0]
-    indices = [
-        context.cast(builder, value, index_type, types.intp)
-        for value, index_type in zip(args[1:num_args], signature.args[1:num_args], strict=True)
-    ]
-    indices += [context.get_constant(types.intp, 0)] * (array_type.ndim - len(indices))
+_plus, _minus, _by = _arithmetic("fadd"), _arithmetic("fsub"), _arithmetic("fmul")
+
+
+@overload(operator.add, strict=False)
+def _add(one: Any, other: Any) -> Any:
+    return (lambda one, other: _plus(one, other)) if _are_floats(one, other) else None
+
+
+@overload(operator.sub, strict=False)
+def _subtract(one: Any, other: Any) -> Any:
+    return (lambda one, other: _minus(one, other)) if _are_floats(one, other) else None
+
+
+@overload(operator.mul, strict=False)
+def _multiply(one: Any, other: Any) -> Any:
+    if _are_floats(one, other):
+        return lambda one, other: _by(one, other)
+    if one == types.float32 and isinstance(other, Floats):
+        return lambda one, other: _times(one, other)
+    return None
+
+
+def _are_floats(one: Any, other: Any) -> bool:
+    return isinstance(one, Floats) and one == other
+
+
+def _v_of(rows: Any) -> Floats:
+    return Floats(*rows.dtype.typeof("v").shape)
+
+
+def _vector(floats: Floats) -> ir.VectorType:
+    return ir.VectorType(ir.FloatType(), floats.length)
+
+
+def _address(context: Any, builder: Any, signature: Any, args: Any, offset_bytes: int) -> Any:
+    """Of a byte of array[index], whose two are the first arguments. The index is not negative, nor checked."""
+    array_type, index_type = signature.args[:2]
     array = context.make_array(array_type)(context, builder, args[0])
-    return cgutils.get_item_pointer(context, builder, array_type, array, indices, wraparound=False)
+    index = context.cast(builder, args[1], index_type, types.intp)
+    item = cgutils.get_item_pointer(context, builder, array_type, array, [index], wraparound=False)
+    return builder.gep(builder.bitcast(item, ir.IntType(8).as_pointer()), [ir.Constant(ir.IntType(64), offset_bytes)])

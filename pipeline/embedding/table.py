@@ -119,8 +119,13 @@ class Table:
         if factor == self.scale == 1.0:
             _write(self.rows, groups, torch.addcmul(rows_UD, direction_UD, step_U[:, None]))
             return
+        changed_UD = torch.addcmul(rows_UD * factor, direction_UD, step_U[:, None])
+        _write(self.rows, groups, changed_UD.div_(self.scale * factor))
+        self.decay(factor)
+
+    def decay(self, factor: float) -> None:
+        """Multiply all rows by `factor`, at no cost."""
         self.scale *= factor
-        _write(self.rows, groups, torch.addcmul(rows_UD * factor, direction_UD, step_U[:, None]).div_(self.scale))
         if self.scale < LEAST_SCALE:
             self.settle()
 

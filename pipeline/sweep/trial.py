@@ -11,9 +11,9 @@ from pipeline.runtime import files
 from pipeline.runtime.progress import Point, Report
 from pipeline.sweep.task import Task
 from pipeline.training import local, memory, published
+from pipeline.training.losses import Diverged
 from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank
-from pipeline.training.step import Diverged
 from schemas.stage import StageConfig
 from schemas.sweep import lineage
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from pipeline.data.batch import Batch
 from pipeline.embedding.sharding import Placement
 from pipeline.training.checkpoint import StageState
+from pipeline.training.losses import Losses
 from pipeline.training.optimizers import learning_rate_factor
-from pipeline.training.step import Losses, TrainingStep
+from pipeline.training.step import TrainingStep
 from schemas.stage import StageConfig
 
 

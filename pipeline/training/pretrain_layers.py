@@ -13,8 +13,8 @@ from pipeline.models.deepfm import DeepFM
 from pipeline.models.fnn import FNN
 from pipeline.models.rbm import LayerFit
 from pipeline.training.checkpoint import StageState
+from pipeline.training.losses import Diverged
 from pipeline.training.rank import Rank
-from pipeline.training.step import Diverged
 from schemas.stage import RBMConfig
 
 BATCH_ROWS = 512

@@ -37,11 +37,6 @@ class Rank:
         return len(self.config.data.features.fields)
 
     @property
-    def has_bags(self) -> bool:
-        """Whether a cell may hold several ids."""
-        return any(field.kind == "multi_valued" for field in self.config.data.features.fields)
-
-    @property
     def shard(self) -> Shard:
         """The ids whose rows of the table are here."""
         is_sharded = self.config.table.placement == "row_sharded" and self.count > 1

@@ -1,11 +1,8 @@
 """What one step does to a stage's state: by autograd, or to an FM on a CPU by the fused kernels."""
 
-from dataclasses import dataclass
-from importlib.util import find_spec
 from math import log, nan
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,28 +10,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.data.batch import Batch
 from pipeline.embedding.lookup import Lookup
-from pipeline.embedding.sharding import Alone, Placement, Prepared
-from pipeline.embedding.table import check
+from pipeline.embedding.sharding import Placement, Prepared
 from pipeline.models.deepfm import DeepFM
 from pipeline.models.fnn import FNN
 from pipeline.training.checkpoint import StageState
+from pipeline.training.fused_step import FusedStep, is_fusible
+from pipeline.training.losses import Diverged, Losses
 from pipeline.training.precision import Precision, matmuls_in, resolve
 from pipeline.training.rank import Rank
 from schemas.stage import StageConfig
-
-
-class Diverged(ArithmeticError):
-    """The loss is no longer a number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """Sums over the rows of one rank's batch, as the step found the state."""
-
-    num_rows: int
-    log_loss: Tensor
-    weight: Tensor
-    clicks: Tensor
 
 
 class TrainingStep(Protocol):
@@ -122,7 +106,7 @@ class AutogradStep:
             self._asked = None
             event.synchronize()
             if not answer:
-                raise _diverged(self._stage, step, num_rows)
+                raise Diverged.at(step, self._stage, num_rows)
 
     def _require_finite(self, batch: Batch) -> None:
         """By the gradient of the bias, which is the sum of all logits' gradients, meaned over the ranks."""
@@ -130,7 +114,7 @@ class AutogradStep:
         assert gradient is not None
         if gradient.device.type == "cpu":
             if not torch.isfinite(gradient):
-                raise _diverged(self._stage, step, batch.num_rows)
+                raise Diverged.at(step, self._stage, batch.num_rows)
             return
         self.finish()
         answer = torch.empty((), dtype=torch.bool, pin_memory=True)
@@ -140,54 +124,6 @@ class AutogradStep:
         self._asked = (answer, event, step, batch.num_rows)
 
 
-class FusedStep:
-    """Trains an FM alone, on a CPU, whose cells hold one id each, by the kernels of `pipeline.embedding.fused`."""
-
-    num_ranks = 1
-
-    def __init__(self, state: StageState, stage: StageConfig, rank_batch_size: int, offset: float = 0.0) -> None:
-        from pipeline.embedding import fused
-
-        self._state, self._stage, self._rank_batch_size, self._offset = state, stage, rank_batch_size, offset
-        self._rows, self._accumulators = state.table.rows.numpy(), state.table.accumulators.numpy()
-        self._fused, self._kernels = fused, fused.kernels(self._rows.shape[1] - 1)
-
-    @property
-    def settings(self) -> dict[str, str]:
-        return {"kernel": "fused", "precision": "float32", "placement": Alone.__name__}
-
-    def prepare(self, batch: Batch) -> tuple[Batch, np.ndarray]:
-        check(batch.ids_N, len(self._rows))
-        assert batch.offsets_C is None, "cells hold one id each"
-        return batch, self._fused.sort(batch.ids_N.numpy(), len(self._rows))
-
-    def take(self, prepared: tuple[Batch, np.ndarray], factor: float) -> Losses:
-        batch, sorted_N = prepared
-        num_rows = batch.num_rows
-        x_N = None if batch.weights_N is None else batch.weights_N.numpy()
-        s_BK = np.empty((num_rows, self._rows.shape[1] - 1), np.float32)
-        logits_B, w0 = torch.empty(num_rows), self._state.model.w0
-        self._kernels.score(self._rows, batch.ids_N.numpy(), x_N, w0.item(), s_BK, logits_B.numpy())
-        logits_B += self._offset
-
-        weights_B = _weights(batch)
-        loss_sum = F.binary_cross_entropy_with_logits(logits_B, batch.labels_B, weights_B, reduction="sum")
-        if not torch.isfinite(loss_sum):
-            raise _diverged(self._stage, self._state.progress.step, num_rows)
-        dz_B = (logits_B.sigmoid() - batch.labels_B).mul_(weights_B).div_(self._rank_batch_size)
-        w0.grad = dz_B.sum()
-        self._state.optimizer.step()
-        self._state.optimizer.zero_grad()
-        config = self._stage.embedding
-        adagrad = self._fused.Adagrad(config.learning_rate * factor, config.epsilon, config.l2)
-        gradient = self._fused.Gradient(s_BK, dz_B.numpy())
-        self._kernels.update(self._rows, self._accumulators, sorted_N, x_N, gradient, adagrad)
-        return Losses(num_rows, loss_sum, weights_B.sum(), (batch.labels_B * weights_B).sum())
-
-    def finish(self) -> None:
-        """Every step has said so itself."""
-
-
 def build_step(rank: Rank, stage: StageConfig, state: StageState, placement: Placement) -> TrainingStep:
     """The fastest that this machine has for the stage.
 
@@ -195,30 +131,12 @@ def build_step(rank: Rank, stage: StageConfig, state: StageState, placement: Pla
     (He et al. 2014, section 6.3). The loss sees the logits plus log(1 / w), so that the model itself is the log's.
     """
     cluster, size, offset = rank.config.cluster, rank.batch_size(stage), -log(rank.config.data.negative_share)
-    if cluster.fused and is_fusible(state, placement, stage, rank.has_bags):
+    if cluster.fused and is_fusible(state, placement, stage):
         return FusedStep(state, stage, size, offset)
     if cluster.compile and isinstance(state.model, FNN | DeepFM):
         state.model.mlp.compile()
     precision = resolve(cluster.precision, state.table.rows.device)
     return AutogradStep(state, placement, stage, size, precision, offset)
-
-
-def is_fusible(state: StageState, placement: Placement, stage: StageConfig, has_bags: bool) -> bool:
-    """Whether FusedStep takes the same steps as AutogradStep would, on this machine.
-
-    `has_bags`: cells may hold several ids, or none.
-    """
-    return (
-        stage.model == "fm"
-        and placement.num_ranks == 1
-        and state.table.rows.device.type == "cpu"
-        and not has_bags
-        and stage.embedding.name == "adagrad"
-        and stage.embedding.clip is None
-        and stage.embedding.frozen_steps == 0
-        and stage.embedding.weight_decay == 0
-        and find_spec("numba") is not None
-    )
 
 
 def require_finite(state: StageState, stage: StageConfig) -> None:
@@ -229,11 +147,3 @@ def require_finite(state: StageState, stage: StageConfig) -> None:
 
 def _weights(batch: Batch) -> Tensor:
     return torch.ones_like(batch.labels_B) if batch.row_weights_B is None else batch.row_weights_B
-
-
-def _diverged(stage: StageConfig, step: int, num_rows: int) -> Diverged:
-    return Diverged(
-        f"stage {stage.name!r}, step {step}: the loss of this batch of {num_rows:,} rows a rank is no number; "
-        f"a lower learning rate than embedding.learning_rate={stage.embedding.learning_rate} and "
-        f"optimizer.learning_rate={stage.optimizer.learning_rate} is the usual remedy"
-    )

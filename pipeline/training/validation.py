@@ -15,8 +15,8 @@ from pipeline.embedding.sharding import Placement
 from pipeline.evaluation.metrics import Sums
 from pipeline.training import collectives, loop
 from pipeline.training.checkpoint import StageState
+from pipeline.training.losses import Diverged
 from pipeline.training.rank import Rank
-from pipeline.training.step import Diverged
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,8 +7,8 @@ from training_states import NUM_IDS, batches_of, logits_of, train_alone
 from pipeline.data.rows import Rows
 from pipeline.training import initialize
 from pipeline.training.checkpoint import StageState
+from pipeline.training.losses import Diverged
 from pipeline.training.rank import CPU
-from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
 

@@ -9,7 +9,7 @@ from pipeline.data.rows import Rows
 from pipeline.evaluation.metrics import Sums
 from pipeline.training import checkpoint, initialize, loop
 from pipeline.training.checkpoint import StageState
-from pipeline.training.step import Diverged
+from pipeline.training.losses import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
 

@@ -16,8 +16,8 @@ from pipeline.models import rbm
 from pipeline.models.rbm import LayerFit
 from pipeline.training import initialize, pretrain_layers
 from pipeline.training.checkpoint import StageState
+from pipeline.training.losses import Diverged
 from pipeline.training.rank import Rank
-from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import MLPConfig, RBMConfig, StageConfig
 

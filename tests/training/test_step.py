@@ -17,7 +17,7 @@ from pipeline.embedding.sharding import Alone
 from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.rank import Rank
-from pipeline.training.step import AutogradStep, FusedStep, TrainingStep, build_step, is_fusible
+from pipeline.training.step import AutogradStep, FusedStep, TrainingStep, build_step
 from schemas.config import TrainConfig
 from schemas.stage import ConstantSchedule, EmbeddingConfig, OptimizerConfig, StageConfig
 
@@ -142,8 +142,14 @@ def test_a_stage_that_is_resumed_among_its_frozen_steps_thaws_when_it_would_have
 
 
 @needs_numba
-def test_the_fused_step_does_not_step_in_where_rows_are_frozen(config):
-    stage = config.stages[0]
-    state = initialize.from_scratch(stage, config, NUM_IDS)
-    assert is_fusible(state, Alone(state.table), stage, has_bags=False)
-    assert not is_fusible(state, Alone(state.table), frozen(stage, 1), has_bags=False)
+@pytest.mark.parametrize("num_frozen", [0, 3])
+def test_fused_steps_leave_frozen_rows_alone_too(config, rows, num_frozen):
+    stage, states = frozen(config.stages[0], num_frozen), []
+    for is_fused in (False, True):
+        state = initialize.from_scratch(stage, config, NUM_IDS)
+        step = step_of(state, stage, config, is_fused)
+        list(loop.train(state, step, map(step.prepare, list(batches_of(rows))[:3]), stage, 10))
+        states.append(state)
+    assert states[1].table.accumulators.any() == (num_frozen == 0)
+    torch.testing.assert_close(states[1].table.rows, states[0].table.rows)
+    torch.testing.assert_close(states[1].model.w0, states[0].model.w0)

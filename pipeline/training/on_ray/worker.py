@@ -19,11 +19,11 @@ from pipeline.data.store import Store
 from pipeline.runtime import files, trusted
 from pipeline.runtime.progress import Report
 from pipeline.training import checkpoint, memory, published
+from pipeline.training.losses import Diverged
 from pipeline.training.on_ray import snapshot
 from pipeline.training.on_ray.saving import RankCheckpoints
 from pipeline.training.rank import Rank
 from pipeline.training.stage import Moved, train_stage
-from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
 
