@@ -20,6 +20,7 @@ from pipeline.embedding.table import WHOLE, Shard, Table
 from pipeline.evaluation.metrics import Sums
 from pipeline.training import checkpoint, collectives, initialize, loop
 from pipeline.training.checkpoint import StageState
+from pipeline.training.fused_step import fused_step, is_fusible
 from pipeline.training.losses import Diverged
 from pipeline.training.rank import Rank
 from pipeline.training.step import AutogradStep
@@ -59,7 +60,7 @@ def train_alone(state: StageState, batches: Iterable[Batch], stage: StageConfig,
 
 
 def rank_main(rank: int, port: int, cases: dict[str, tuple[TrainConfig, Rows]], out: Path) -> None:
-    """Train each case's second stage as one of NUM_RANKS, score with them, and save the rank's part in out/case."""
+    """Train each case's last stage as one of NUM_RANKS, score with them, and save the rank's part in out/case."""
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=NUM_RANKS)
     torch.set_num_threads(1)
@@ -75,12 +76,13 @@ def rank_main(rank: int, port: int, cases: dict[str, tuple[TrainConfig, Rows]], 
 
 
 def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, rows: Rows, folder: Path) -> None:
-    stage = config.stages[1]
+    stage = config.stages[-1]
     is_sharded = config.table.placement == "row_sharded"
     state = initialize.from_scratch(stage, config, NUM_IDS, shard=Shard(rank, NUM_RANKS) if is_sharded else WHOLE)
     placement = place(state.table, NUM_IDS, config.table, group)
     share = rows.take(np.flatnonzero((np.arange(len(rows)) // 8) % NUM_RANKS == rank))
-    step = AutogradStep(state, placement, stage, 8)
+    is_fused = is_fusible(state, stage)
+    step = fused_step(state, placement, stage, 8) if is_fused else AutogradStep(state, placement, stage, 8)
     list(loop.train(state, step, map(step.prepare, batches_of(share, 8)), stage, 10))
     own = rows if rank == 0 else rows.slice(0, 40)  # of rank 0's five batches rank 1 has two
     predictions = loop.predict(state, placement, batches_of(own, 32), rows.num_fields)

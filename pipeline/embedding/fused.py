@@ -17,10 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import uint32, uint64
+from numpy.typing import NDArray
+from torch import Tensor
 
-from pipeline.embedding.cells import Cells, Floats, Labels, start_of, term_of, weight_at
+from pipeline.embedding.cells import Cells, Floats, Ints, Labels, start_of, term_of, weight_at
+from pipeline.embedding.lookup import IdGroups
 from pipeline.embedding.radix import POSITION_BITS, Sorted
 from pipeline.embedding.simd import Rows, inlined, kernel, load, prefetch, rows_of, store, total, zeros
+from pipeline.embedding.table import Table
 from schemas.stage import EmbeddingConfig
 
 PREFETCH_POSITIONS = 48
@@ -67,6 +71,32 @@ class Adagrad(NamedTuple):
         return cls(*map(np.float32, (learning_rate, config.epsilon, config.l2, ratio, floor, scale, decay)))
 
 
+class Groups(NamedTuple):
+    """IdGroups, of rows."""
+
+    unique_U: NDArray[np.int64]
+    starts_U: Ints
+    order_N: Ints
+    counts_U: NDArray[np.int64]
+
+
+def update_by_sums(
+    table: Table, groups: IdGroups, gradients_RD: Tensor, share: float, config: EmbeddingConfig, rate: float
+) -> None:
+    """What `Table.update` does with the sums of gradients over the groups, times `share`; of Adagrad, on a CPU."""
+    parts = (groups.unique_U, groups.starts_U, groups.order_N, groups.counts_U)
+    decay = 1 - rate * config.weight_decay
+    collect(
+        rows_of(table.rows.numpy()),
+        table.accumulators.numpy(),
+        Groups(*(part.numpy() for part in parts)),
+        rows_of(gradients_RD.numpy()),
+        np.float32(share),
+        Adagrad.of(config, rate, table.scale, decay),
+    )
+    table.decay(decay)
+
+
 def score(rows: Rows, cells: Cells, labels: Labels, model: Model) -> tuple[Rows, Sums]:
     """The terms of the gradient, [dz | dz s] and [dz | dz (s - e_f)], and what the batch adds up to."""
     terms = rows_of(np.empty((cells.num_terms, rows.itemsize // 4), np.float32))
@@ -87,6 +117,38 @@ def update(rows: Rows, accumulators: Floats, ordered: Sorted, cells: Cells, term
         w, v = rule.scale * rows[row].w, rule.scale * load(rows, row)
         place, grad_w, grad_v = _gradient(ordered, first, cells, terms, v)
         _descend(rows, accumulators, row, (w, v), (grad_w, grad_v), place - first, rule)
+
+
+@kernel
+def differentiate(rows: Rows, ordered: Sorted, cells: Cells, terms: Rows, gradients: Rows) -> None:
+    """Write the gradients of the rows that a batch names, which are to be all that there are."""
+    place = uint64(0)
+    while place < uint64(len(ordered)):
+        row = ordered[place] >> uint64(POSITION_BITS)
+        place, grad_w, grad_v = _gradient(ordered, place, cells, terms, load(rows, row))
+        gradients[row].w = grad_w
+        store(gradients, row, grad_v)
+
+
+@kernel
+def collect(
+    rows: Rows, accumulators: Floats, groups: Groups, gradients: Rows, share: np.float32, rule: Adagrad
+) -> None:
+    """Step the rows of the groups, of each of which the gradient is `share` of the sum of its occurrences'."""
+    num_distinct = uint64(len(groups.unique_U))
+    for distinct in range(num_distinct):
+        ahead = distinct + uint64(PREFETCH_POSITIONS)
+        if ahead < num_distinct:
+            prefetch(rows, uint64(groups.unique_U[ahead]))
+            prefetch(accumulators, uint64(groups.unique_U[ahead]))
+        row, place = uint64(groups.unique_U[distinct]), uint64(groups.starts_U[distinct])
+        w, v = rule.scale * rows[row].w, rule.scale * load(rows, row)
+        grad_w, grad_v = np.float32(0.0), zeros(gradients)
+        while place < start_of(groups.starts_U, distinct + uint64(1), groups.order_N):
+            position = uint64(groups.order_N[place])
+            grad_w, grad_v = grad_w + share * gradients[position].w, grad_v + share * load(gradients, position)
+            place += uint64(1)
+        _descend(rows, accumulators, row, (w, v), (grad_w, grad_v), groups.counts_U[distinct], rule)
 
 
 @inlined

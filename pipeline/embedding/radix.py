@@ -79,3 +79,9 @@ def group_ids(ids_N: Tensor, num_ids: int) -> IdGroups:
     counts_U = torch.diff(starts_U, append=starts_U.new_full((1,), num_positions)).long()
     unique_U = torch.from_numpy(unique[:num_distinct])
     return IdGroups(unique_U, torch.from_numpy(order), starts_U, torch.from_numpy(index), counts_U)
+
+
+def by_place(groups: IdGroups) -> Sorted:
+    """As `sort` orders the groups' index_N, the places among the distinct ids."""
+    places_U = np.arange(len(groups.unique_U), dtype=np.uint64) << np.uint64(POSITION_BITS)
+    return places_U.repeat(groups.counts_U.numpy()) | groups.order_N.numpy().astype(np.uint64)

@@ -4,9 +4,8 @@
 `pull` and `push` are a step's two exchanges. N ranks over their shares of a batch do what one does over all of it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Protocol
 
 import torch
@@ -15,7 +14,8 @@ from torch import Tensor
 
 from pipeline.data.batch import Batch
 from pipeline.embedding import exchange
-from pipeline.embedding.lookup import IdGroups, Lookup, group_ids, group_ids_padded
+from pipeline.embedding.kernels import BY_TORCH, Kernels, kernels_of
+from pipeline.embedding.lookup import IdGroups, Lookup, group_ids_padded
 from pipeline.embedding.table import Shard, Table, check
 from schemas.config import TableConfig
 from schemas.stage import EmbeddingConfig
@@ -34,23 +34,6 @@ class Prepared:
     """Distinct ids to each rank."""
     received: tuple[int, ...] = ()
     """Distinct ids from each rank."""
-
-
-Grouping = Callable[[Tensor, int], IdGroups]
-"""(ids_N, a number that they are all below) -> their groups."""
-
-
-def group_by_torch(ids_N: Tensor, num_ids: int) -> IdGroups:
-    return group_ids(ids_N)
-
-
-def grouping(is_fused: bool) -> Grouping:
-    """The one compiled by Numba, where it is wanted and Numba installed."""
-    if is_fused and find_spec("numba"):
-        from pipeline.embedding import radix
-
-        return radix.group_ids
-    return group_by_torch
 
 
 class Placement(Protocol):
@@ -86,7 +69,7 @@ class _Whole:
     """A table all of whose rows are here: to look them up, no other rank is asked."""
 
     table: Table
-    group: Grouping = group_by_torch
+    kernels: Kernels = BY_TORCH
 
     def pull(self, prepared: Prepared) -> Tensor:
         return self.table.pull(prepared.groups.unique_U)
@@ -108,7 +91,7 @@ class Alone(_Whole):
         check(batch.ids_N, len(self.table.rows))
         device = self.table.rows.device
         if device.type == "cpu":
-            groups = self.group(batch.ids_N, len(self.table.rows))
+            groups = self.kernels.group(batch.ids_N, len(self.table.rows))
             return Prepared(batch, groups, groups)
         batch = batch.pin_memory().to(device)
         groups = group_ids_padded(batch.ids_N)
@@ -135,11 +118,11 @@ class Replicated(_Whole):
 
     def prepare(self, batch: Batch) -> Prepared:
         check(batch.ids_N, len(self.table.rows))
-        groups = self.group(batch.ids_N, len(self.table.rows))
+        groups = self.kernels.group(batch.ids_N, len(self.table.rows))
         received = exchange.gather_sizes(len(groups.unique_U), self.ranks)
-        own = torch.stack([groups.unique_U, groups.counts_U], dim=1)
+        own = torch.stack([groups.unique_U, groups.counts_U], dim=1).int()
         ids_and_counts = exchange.gather(own, received, self.ranks)
-        update = _groups_of_ranks(torch.cat(ids_and_counts), self.group, len(self.table.rows))
+        update = _groups_of_ranks(torch.cat(ids_and_counts), self.kernels, len(self.table.rows))
         device = self.table.rows.device
         return Prepared(batch.to(device), groups.to(device), update.to(device), received=received)
 
@@ -147,9 +130,7 @@ class Replicated(_Whole):
         self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
         grads = exchange.gather(grad_UD.to(self.wire), prepared.received)
-        mean_UD = prepared.update.sum_occurrences(torch.cat(grads).float()) / self.num_ranks
-        rows_UD = self.table.pull(prepared.update.unique_U)
-        self.table.update(prepared.update, rows_UD, mean_UD, config, rate, step)
+        self.kernels.update(self.table, prepared.update, torch.cat(grads).float(), config, rate, step)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -163,7 +144,7 @@ class RowSharded:
     """A group of gloo for prepare alone: collectives of two threads must not meet in one group."""
     wire: torch.dtype = torch.float32
     """What rows and gradients travel as between ranks."""
-    group: Grouping = group_by_torch
+    kernels: Kernels = BY_TORCH
 
     @property
     def num_ranks(self) -> int:
@@ -178,14 +159,14 @@ class RowSharded:
         # Numbered in the order of owners, so that what goes to one rank lies together.
         owners_N = batch.ids_N % self.num_ranks
         places_N = owners_N * self._rows_per_rank + batch.ids_N // self.num_ranks
-        groups = self.group(places_N, self._rows_per_rank * self.num_ranks)
+        groups = self.kernels.group(places_N, self._rows_per_rank * self.num_ranks)
         bounds = torch.arange(self.num_ranks + 1) * self._rows_per_rank
         sent = tuple(torch.searchsorted(groups.unique_U, bounds).diff().tolist())
         received = exchange.all_to_all_sizes(sent, self.ranks)
-        rows_and_counts = torch.stack([groups.unique_U % self._rows_per_rank, groups.counts_U], dim=1)
+        rows_and_counts = torch.stack([groups.unique_U % self._rows_per_rank, groups.counts_U], dim=1).int()
         asked = exchange.all_to_all(rows_and_counts, sent, received, self.ranks)
         device = self.table.rows.device
-        update = _groups_of_ranks(asked, self.group, len(self.table.rows))
+        update = _groups_of_ranks(asked, self.kernels, len(self.table.rows))
         return Prepared(batch.to(device), groups.to(device), update.to(device), sent, received)
 
     def pull(self, prepared: Prepared) -> Tensor:
@@ -211,9 +192,7 @@ class RowSharded:
         self, prepared: Prepared, rows_UD: Tensor, grad_UD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
         grads = exchange.all_to_all(grad_UD.to(self.wire), prepared.sent, prepared.received).float()
-        mean_VD = prepared.update.sum_occurrences(grads) / self.num_ranks
-        own_VD = self.table.pull(prepared.update.unique_U)
-        self.table.update(prepared.update, own_VD, mean_VD, config, rate, step)
+        self.kernels.update(self.table, prepared.update, grads, config, rate, step)
 
     def _pull(self, prepared: Prepared, wire: torch.dtype) -> Tensor:
         asked = self.table.pull(prepared.update.unique_U).to(wire)
@@ -226,16 +205,16 @@ def place(
     table: Table, num_ids: int, config: TableConfig, ranks: dist.ProcessGroup | None, is_fused: bool = True
 ) -> Placement:
     """The placement of a rank's table. `ranks`: all of them as a second group, for `prepare`; None: one."""
-    group, wire = grouping(is_fused), getattr(torch, config.wire)
+    kernels, wire = kernels_of(is_fused), getattr(torch, config.wire)
     if ranks is None or dist.get_world_size() == 1:
-        return Alone(table, group)
+        return Alone(table, kernels)
     if config.placement == "row_sharded":
-        return RowSharded(table=table, num_ids=num_ids, ranks=ranks, wire=wire, group=group)
-    return Replicated(table=table, ranks=ranks, wire=wire, group=group)
+        return RowSharded(table=table, num_ids=num_ids, ranks=ranks, wire=wire, kernels=kernels)
+    return Replicated(table=table, ranks=ranks, wire=wire, kernels=kernels)
 
 
-def _groups_of_ranks(ids_and_counts: Tensor, group: Grouping, num_ids: int) -> IdGroups:
+def _groups_of_ranks(ids_and_counts: Tensor, kernels: Kernels, num_ids: int) -> IdGroups:
     """The groups of ids from all ranks, whose counts are the occurrences in all ranks' batches."""
-    groups = group(ids_and_counts[:, 0].int(), num_ids)
-    counts_U = torch.zeros_like(groups.unique_U).index_add_(0, groups.index_N.long(), ids_and_counts[:, 1])
+    groups = kernels.group(ids_and_counts[:, 0].contiguous(), num_ids)
+    counts_U = torch.zeros_like(groups.unique_U).index_add_(0, groups.index_N, ids_and_counts[:, 1].long())
     return groups.counting(counts_U)

@@ -1,14 +1,15 @@
-"""An FM's step on a CPU, by the kernels of `pipeline.embedding.fused`."""
+"""An FM's step on CPUs, by the kernels of `pipeline.embedding.fused`."""
 
 from importlib.util import find_spec
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
 from pipeline.data.batch import Batch
-from pipeline.embedding.sharding import Alone, Placement
+from pipeline.embedding.sharding import Placement, Prepared
 from pipeline.embedding.table import check
 from pipeline.training.checkpoint import StageState
 from pipeline.training.losses import Diverged, Losses
@@ -16,7 +17,9 @@ from schemas.stage import StageConfig
 
 if TYPE_CHECKING:
     from pipeline.embedding.cells import Cells
+    from pipeline.embedding.fused import Sums
     from pipeline.embedding.radix import Sorted
+    from pipeline.embedding.simd import Rows
 
 
 class Ready(NamedTuple):
@@ -25,59 +28,101 @@ class Ready(NamedTuple):
     batch: Batch
     cells: "Cells"
     ordered_N: "Sorted"
+    prepared: Prepared | None = None
+    """What the placement gets the batch's rows by; None: they are the table's own."""
 
 
 class FusedStep:
-    """Trains an FM alone, by row-wise Adagrad; no step has a tensor as large as its batch."""
+    """Trains an FM alone, by row-wise Adagrad: reads the table's rows where they are, and updates them there."""
 
-    num_ranks = 1
-
-    def __init__(self, state: StageState, stage: StageConfig, rank_batch_size: int, offset: float = 0.0) -> None:
-        """`offset` is added to the logits in the loss: see build_step."""
+    def __init__(
+        self, state: StageState, placement: Placement, stage: StageConfig, rank_batch_size: int, offset: float = 0.0
+    ) -> None:
+        """`placement` is that of `state.table`; `offset` is added to the logits in the loss: see build_step."""
         from pipeline.embedding import cells, fused, radix, simd
 
-        self._state, self._stage, self._rank_batch_size, self._offset = state, stage, rank_batch_size, offset
-        self._cells, self._fused, self._sort = cells, fused, radix.sort
-        self._rows = simd.rows_of(state.table.rows.numpy())
-        self._accumulators = state.table.accumulators.numpy()
+        self._state, self._placement, self._stage = state, placement, stage
+        self._rank_batch_size, self._offset = rank_batch_size, offset
+        self._cells, self._fused, self._radix, self._simd = cells, fused, radix, simd
+
+    @property
+    def num_ranks(self) -> int:
+        return self._placement.num_ranks
 
     @property
     def settings(self) -> dict[str, str]:
-        return {"kernel": "fused", "precision": "float32", "placement": Alone.__name__}
+        return {"kernel": "fused", "precision": "float32", "placement": type(self._placement).__name__}
 
     def prepare(self, batch: Batch) -> Ready:
-        check(batch.ids_N, len(self._rows))
-        cells = self._cells.cells_of(batch, batch.ids_N)
-        return Ready(batch, cells, self._sort(cells.index_N, len(self._rows)))
+        num_ids = len(self._state.table.rows)
+        check(batch.ids_N, num_ids)
+        return Ready(batch, self._cells.cells_of(batch, batch.ids_N), self._radix.sort(batch.ids_N.numpy(), num_ids))
 
     def take(self, ready: Ready, factor: float) -> Losses:
-        batch, config, table = ready.batch, self._stage.embedding, self._state.table
-        w0, step = self._state.model.w0, self._state.progress.step
-        model = self._fused.Model(w0.item(), np.float32(table.scale), self._offset, self._rank_batch_size)
-        terms, sums = self._fused.score(self._rows, ready.cells, self._cells.labels_of(batch), model)
-        if not isfinite(sums.log_loss):
-            raise Diverged.at(step, self._stage, batch.num_rows)
-        w0.grad = torch.tensor(sums.dz)
-        self._state.optimizer.step()
-        self._state.optimizer.zero_grad()
+        table, config, step = self._state.table, self._stage.embedding, self._state.progress.step
+        rows = self._simd.rows_of(table.rows.numpy())
+        terms, sums = self._score(rows, ready, table.scale)
+        self._step_bias(torch.tensor(sums.dz if isfinite(sums.log_loss) else nan), ready.batch)
         if step >= config.frozen_steps:
             rate = config.learning_rate * factor
             decay = 1 - rate * config.weight_decay
             rule = self._fused.Adagrad.of(config, rate, table.scale, decay)
-            self._fused.update(self._rows, self._accumulators, ready.ordered_N, ready.cells, terms, rule)
+            self._fused.update(rows, table.accumulators.numpy(), ready.ordered_N, ready.cells, terms, rule)
             table.decay(decay)
-        return Losses(batch.num_rows, *map(torch.tensor, (sums.log_loss, sums.weight, sums.clicks)))
+        return _losses(ready.batch, sums)
 
     def finish(self) -> None:
         """Every step has said so itself."""
 
+    def _score(self, rows: "Rows", ready: Ready, scale: float) -> "tuple[Rows, Sums]":
+        w0 = self._state.model.w0.item()
+        model = self._fused.Model(w0, np.float32(scale), self._offset, self._rank_batch_size)
+        return self._fused.score(rows, ready.cells, self._cells.labels_of(ready.batch), model)
 
-def is_fusible(state: StageState, placement: Placement, stage: StageConfig) -> bool:
-    """Whether FusedStep takes the same steps as AutogradStep would, on this machine."""
-    return (
-        stage.model == "fm"
-        and placement.num_ranks == 1
-        and state.table.rows.device.type == "cpu"
-        and stage.embedding.name == "adagrad"
-        and find_spec("numba") is not None
-    )
+    def _step_bias(self, gradient: torch.Tensor, batch: Batch) -> None:
+        """And all that is dense. Raises Diverged, before anything is changed, for a gradient that is no number."""
+        if not torch.isfinite(gradient):
+            raise Diverged.at(self._state.progress.step, self._stage, batch.num_rows)
+        self._state.model.w0.grad = gradient
+        self._state.optimizer.step()
+        self._state.optimizer.zero_grad()
+
+
+class FusedStepOfRanks(FusedStep):
+    """Trains an FM with the other ranks, or by any rule: rows are pulled, and their gradients pushed."""
+
+    def prepare(self, batch: Batch) -> Ready:
+        prepared = self._placement.prepare(batch)
+        cells = self._cells.cells_of(batch, prepared.groups.index_N)
+        return Ready(batch, cells, self._radix.by_place(prepared.groups), prepared)
+
+    def take(self, ready: Ready, factor: float) -> Losses:
+        assert ready.prepared is not None
+        config, step = self._stage.embedding, self._state.progress.step
+        rows_UD = self._placement.pull(ready.prepared)
+        rows, grad_UD = self._simd.rows_of(rows_UD.numpy()), torch.empty_like(rows_UD)
+        terms, sums = self._score(rows, ready, scale=1.0)
+        gradient = torch.tensor(sums.dz if isfinite(sums.log_loss) else nan)
+        if self.num_ranks > 1:
+            dist.all_reduce(gradient)
+        self._step_bias(gradient / self.num_ranks, ready.batch)
+        if step >= config.frozen_steps:
+            self._fused.differentiate(rows, ready.ordered_N, ready.cells, terms, self._simd.rows_of(grad_UD.numpy()))
+            self._placement.push(ready.prepared, rows_UD, grad_UD, config, config.learning_rate * factor, step)
+        return _losses(ready.batch, sums)
+
+
+def fused_step(
+    state: StageState, placement: Placement, stage: StageConfig, rank_batch_size: int, offset: float = 0.0
+) -> FusedStep:
+    is_in_place = placement.num_ranks == 1 and stage.embedding.name == "adagrad"
+    return (FusedStep if is_in_place else FusedStepOfRanks)(state, placement, stage, rank_batch_size, offset)
+
+
+def is_fusible(state: StageState, stage: StageConfig) -> bool:
+    """Whether the kernels take the same steps as AutogradStep would, on this machine."""
+    return stage.model == "fm" and state.table.rows.device.type == "cpu" and find_spec("numba") is not None
+
+
+def _losses(batch: Batch, sums: "Sums") -> Losses:
+    return Losses(batch.num_rows, *map(torch.tensor, (sums.log_loss, sums.weight, sums.clicks)))

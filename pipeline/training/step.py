@@ -14,7 +14,7 @@ from pipeline.embedding.sharding import Placement, Prepared
 from pipeline.models.deepfm import DeepFM
 from pipeline.models.fnn import FNN
 from pipeline.training.checkpoint import StageState
-from pipeline.training.fused_step import FusedStep, is_fusible
+from pipeline.training.fused_step import fused_step, is_fusible
 from pipeline.training.losses import Diverged, Losses
 from pipeline.training.precision import Precision, matmuls_in, resolve
 from pipeline.training.rank import Rank
@@ -131,8 +131,8 @@ def build_step(rank: Rank, stage: StageConfig, state: StageState, placement: Pla
     (He et al. 2014, section 6.3). The loss sees the logits plus log(1 / w), so that the model itself is the log's.
     """
     cluster, size, offset = rank.config.cluster, rank.batch_size(stage), -log(rank.config.data.negative_share)
-    if cluster.fused and is_fusible(state, placement, stage):
-        return FusedStep(state, stage, size, offset)
+    if cluster.fused and is_fusible(state, stage):
+        return fused_step(state, placement, stage, size, offset)
     if cluster.compile and isinstance(state.model, FNN | DeepFM):
         state.model.mlp.compile()
     precision = resolve(cluster.precision, state.table.rows.device)

@@ -21,6 +21,10 @@ ROW_OPTIMIZERS: dict[str, dict[str, object]] = {
     "clip": {"learning_rate": 0.1, "clip": {"ratio": 0.01}},
 }
 PLACEMENTS = ["replicated", "row_sharded"]
+FM_ROW_OPTIMIZERS: dict[str, dict[str, object]] = {
+    "adam": {"name": "adam", "learning_rate": 0.01},
+    "clip-decay-l2": {"learning_rate": 0.1, "clip": {"ratio": 0.01}, "weight_decay": 0.5, "l2": 0.1},
+}
 
 
 def changed(config: TrainConfig, embedding: dict[str, object], **table: object) -> TrainConfig:
@@ -30,6 +34,24 @@ def changed(config: TrainConfig, embedding: dict[str, object], **table: object) 
     values["stages"][1]["embedding"] |= embedding
     values["table"] |= table
     return TrainConfig.model_validate(values)
+
+
+def of_fm(config: TrainConfig, embedding: dict[str, object], placement: str) -> TrainConfig:
+    values = config.model_dump()
+    values["stages"] = values["stages"][:1]
+    values["stages"][0]["embedding"] |= embedding
+    values["table"]["placement"] = placement
+    return TrainConfig.model_validate(values)
+
+
+def with_bags(rows: Rows) -> Rows:
+    """Every third cell has two ids, every fifth none; all have weights."""
+    lengths = np.ones(len(rows.ids), np.uint16)
+    lengths[::3], lengths[::5] = 2, 0
+    ids = np.random.default_rng(1).integers(0, NUM_IDS, lengths.sum()).astype(np.int32)
+    weights = np.random.default_rng(2).random(len(ids), np.float32)
+    lengths = lengths.reshape(len(rows), rows.num_fields)
+    return Rows(ids=ids, lengths=lengths, weights=weights, labels=rows.labels, num_fields=rows.num_fields)
 
 
 Ranks = tuple[dict[str, tuple[TrainConfig, Rows]], Path]
@@ -49,14 +71,17 @@ def ranks(config: TrainConfig, rows: Rows, tmp_path_factory: pytest.TempPathFact
         cases[f"{placement}-bfloat16"] = (changed(config, {}, placement=placement, wire="bfloat16"), rows)
         broken = Rows(ids=rows.ids, labels=labels, num_fields=rows.num_fields)
         cases[f"{placement}-nan"] = (changed(config, {}, placement=placement), broken)
+        cases[f"{placement}-fm-nan"] = (of_fm(config, {}, placement), broken)
+        for name, embedding in FM_ROW_OPTIMIZERS.items():
+            cases[f"{placement}-fm-{name}"] = (of_fm(config, embedding, placement), with_bags(rows))
     out = tmp_path_factory.mktemp("ranks")
     mp.spawn(rank_main, (free_port(), cases, out), nprocs=NUM_RANKS)
     return cases, out
 
 
 def trained_alone(config: TrainConfig, rows: Rows) -> StageState:
-    state = initialize.from_scratch(config.stages[1], config, NUM_IDS)
-    train_alone(state, batches_of(rows, 16), config.stages[1], 10)
+    state = initialize.from_scratch(config.stages[-1], config, NUM_IDS)
+    train_alone(state, batches_of(rows, 16), config.stages[-1], 10)
     state.table.settle()
     return state
 
@@ -98,6 +123,19 @@ def test_row_sharded_ranks_do_too_and_any_number_of_ranks_loads_their_checkpoint
         assert torch.equal(third.table.accumulators, whole.table.accumulators[index::3])
 
 
+@pytest.mark.parametrize("name", FM_ROW_OPTIMIZERS)
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_fused_ranks_give_what_one_process_gives_by_autograd_on_the_union_batch(ranks, placement, name):
+    cases, out = ranks
+    config, rows = cases[f"{placement}-fm-{name}"]
+    folder, alone = out / f"{placement}-fm-{name}", trained_alone(config, rows)
+    for part in ("state",) if placement == "row_sharded" else map(str, range(NUM_RANKS)):
+        state = initialize.from_scratch(config.stages[0], config, NUM_IDS)
+        checkpoint.restore(state, folder / part)
+        state.table.settle()
+        assert_close(state, alone)
+
+
 def test_row_sharded_ranks_score_to_the_bits_of_one_process_however_their_shares_end(ranks):
     cases, out = ranks
     (config, rows), folder = cases["row_sharded-bfloat16"], out / "row_sharded-bfloat16"
@@ -118,11 +156,12 @@ def test_rows_and_gradients_may_travel_as_bfloat16(ranks, placement):
     torch.testing.assert_close(state.table.rows, alone.table.rows, rtol=0.05, atol=0.02)
 
 
+@pytest.mark.parametrize(("case", "stage"), [("nan", "deepfm"), ("fm-nan", "fm")])
 @pytest.mark.parametrize("placement", PLACEMENTS)
-def test_all_ranks_stop_in_the_step_in_which_ones_loss_is_no_number(ranks, placement):
+def test_all_ranks_stop_in_the_step_in_which_ones_loss_is_no_number(ranks, placement, case, stage):
     _, out = ranks
     for rank in range(NUM_RANKS):
-        assert "stage 'deepfm', step 3:" in (out / f"{placement}-nan" / f"diverged-{rank}").read_text()
+        assert f"stage '{stage}', step 3:" in (out / f"{placement}-{case}" / f"diverged-{rank}").read_text()
 
 
 def test_a_table_that_no_rank_could_hold_is_trained_by_two(config, rows, tmp_path):

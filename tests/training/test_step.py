@@ -16,8 +16,9 @@ from pipeline.data.store import Store, StoredPart
 from pipeline.embedding.sharding import Alone
 from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
+from pipeline.training.fused_step import FusedStep
 from pipeline.training.rank import Rank
-from pipeline.training.step import AutogradStep, FusedStep, TrainingStep, build_step
+from pipeline.training.step import AutogradStep, TrainingStep, build_step
 from schemas.config import TrainConfig
 from schemas.stage import ConstantSchedule, EmbeddingConfig, OptimizerConfig, StageConfig
 

@@ -1,0 +1,52 @@
+"""What ranks do on a CPU before and after they exchange anything: group ids, and update rows by what was sent."""
+
+from importlib.util import find_spec
+
+import torch.distributed as dist
+from torch import Tensor
+
+from pipeline.embedding.lookup import IdGroups, group_ids
+from pipeline.embedding.table import Table
+from schemas.stage import EmbeddingConfig
+
+
+class Kernels:
+    """By torch's own operators."""
+
+    def group(self, ids_N: Tensor, num_ids: int) -> IdGroups:
+        """The ids are below num_ids."""
+        return group_ids(ids_N)
+
+    def update(
+        self, table: Table, groups: IdGroups, grads_RD: Tensor, config: EmbeddingConfig, rate: float, step: int
+    ) -> None:
+        """Update the rows of the groups by the sums over them of the ranks' gradients, meaned over the ranks."""
+        mean_UD = groups.sum_occurrences(grads_RD) / dist.get_world_size()
+        table.update(groups, table.pull(groups.unique_U), mean_UD, config, rate, step)
+
+
+BY_TORCH = Kernels()
+
+
+class CompiledKernels(Kernels):
+    """The same by Numba, but for Adam and on a GPU."""
+
+    def group(self, ids_N: Tensor, num_ids: int) -> IdGroups:
+        from pipeline.embedding import radix
+
+        return radix.group_ids(ids_N, num_ids)
+
+    def update(
+        self, table: Table, groups: IdGroups, grads_RD: Tensor, config: EmbeddingConfig, rate: float, step: int
+    ) -> None:
+        from pipeline.embedding import fused
+
+        if config.name == "adagrad" and table.rows.device.type == "cpu":
+            fused.update_by_sums(table, groups, grads_RD, 1 / dist.get_world_size(), config, rate)
+        else:
+            super().update(table, groups, grads_RD, config, rate, step)
+
+
+def kernels_of(is_fused: bool) -> Kernels:
+    """Those compiled by Numba, where they are wanted and it is installed."""
+    return CompiledKernels() if is_fused and find_spec("numba") else BY_TORCH
