@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 
@@ -91,11 +92,15 @@ class Rows:
         if self.lengths is None:
             shape = (len(self), self.num_fields)
             return lambda values: values.reshape(shape).take(order, axis=0).ravel()
-        old_starts = self._row_starts[order]
-        counts = self._row_starts[order + 1] - old_starts
-        new_starts = starts_of(counts, np.int64)
-        positions = np.arange(new_starts[-1]) + (old_starts - new_starts[:-1]).repeat(counts)
-        return lambda values: values.take(positions)
+        return lambda values: _take_stretches(values, self._row_starts, order)
+
+
+def _take_stretches(values: NDArray[Any], starts: NDArray[np.int64], order: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """values[starts[i]:starts[i + 1]] of each i of `order`: as Arrow's binary values, in half of numpy's time."""
+    buffers = [None, pa.py_buffer(starts * values.itemsize), pa.py_buffer(np.ascontiguousarray(values))]
+    taken = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts) - 1, buffers).take(pa.array(order))
+    data, num_bytes = taken.buffers()[2], np.frombuffer(taken.buffers()[1], np.int64)[len(order)]
+    return np.frombuffer(data, values.dtype, num_bytes // values.itemsize) if num_bytes else values[:0]
 
 
 def starts_of(lengths: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
