@@ -63,7 +63,9 @@ class ClusterConfig(BaseModel):
         "multiplies it. Parameters, the table and all scoring are float32.",
     )
     fused: bool = Field(
-        default=True, description="Train FM on a CPU by the fused kernels, where Numba is installed and they apply."
+        default=True,
+        description="Where Numba is installed, train FM on CPUs by kernels that it compiles, which also group ids and "
+        "update the rows that several workers share.",
     )
     compile: bool = Field(default=False, description="torch.compile the layers: a minute at the start, needs g++.")
 
