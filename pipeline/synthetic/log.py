@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.runtime import files
-from pipeline.synthetic.world import Array, World, sigmoid
+from pipeline.synthetic.chance import Array, sigmoid
+from pipeline.synthetic.world import World
 from schemas.errors import Refusal
 from schemas.features import FROZEN
 

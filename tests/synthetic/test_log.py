@@ -12,8 +12,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline.data.quality import check_rows
 from pipeline.synthetic import log
+from pipeline.synthetic.impressions import Impressions
 from pipeline.synthetic.log import Truth, generate
-from pipeline.synthetic.world import Impressions, World
+from pipeline.synthetic.world import World
 from schemas import click_log
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
