@@ -23,7 +23,7 @@ def draw_impressions(rng: np.random.Generator, population: Population, values: V
     user, item = draw(rng, users.popularity, num_rows), draw(rng, items.popularity, num_rows)
     noise, hidden = rng.standard_normal((5, num_rows)), rng.random((2, num_rows))
     views = np.floor(np.exp(1.5 + 1.3 * noise[0])) * (user < population.num_old_users)
-    ctr = sigmoid(-3.3 + 2.0 * users.w[user] + 0.3 * noise[1])
+    ctr = sigmoid(-3.3 + 2.0 * users.w[user] + population.preset.ctr_noise * noise[1])
     price = np.maximum(np.exp(2.5 + items.log_price[item] + 0.7 * noise[2]), 0.01)
     balance = 10.0 * noise[3] * np.exp(noise[4])
     return Impressions(
@@ -47,15 +47,15 @@ def draw_impressions(rng: np.random.Generator, population: Population, values: V
 
 def columns(rows: Impressions, population: Population, values: Values) -> dict[str, pa.Array]:
     """All columns but the row's name and its label."""
-    user, numbers = rows.ids["user_id"], rows.numbers
+    users, user, numbers = population.users, rows.ids["user_id"], rows.numbers
     names = {
         **VALUES,
-        "item_id": [f"item{n}" for n in range(len(population.items.popularity))],
+        "item_id": [f"item{n}" for n in population.items.number],
         "advertiser_id": [f"adv{n}" for n in range(len(values.shares["advertiser_id"]))],
     }
     return {
-        "user_id": pa.array(user + 1),
-        "interests": _lists(population.users.interests[user], population.users.num_interests[user]),
+        "user_id": pa.array(users.number[user] + 1),
+        "interests": _lists(users.interests[user], users.num_interests[user]),
         "hour": pa.array(rows.ids["hour"].astype(np.int8)),
         **{name: _texts(rows.ids[name], values) for name, values in names.items()},
         "num_past_views": pa.array(numbers["num_past_views"].astype(np.int32)),

@@ -90,7 +90,7 @@ def draw(folder: Path, rows_per_day: int) -> list[Path]:
     """Two days of rows, one of which the held-out day will be."""
     from pipeline.synthetic import log
 
-    log.generate(str(folder), DRAWN_DAYS, rows_per_day, seed=7)
+    log.generate(str(folder), DRAWN_DAYS, rows_per_day, seed=7, preset="apps")
     return sorted(folder.glob("date=*"))
 
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 CONFIG = Path(__file__).parents[2] / "jobs" / "configs" / "demo.yaml"
-DAYS, ROWS_PER_DAY = 8, 2000
+LOG = ("--days", "8", "--rows-per-day", "2000", "--preset", "apps")
 BARE_JOB = """
 import logging
 import ray
@@ -39,11 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         nightjar = [sys.executable, "-m", "jobs"]
-        subprocess.run(
-            [*nightjar, "generate", f"{folder}/logs", "--days", f"{DAYS}", "--rows-per-day", f"{ROWS_PER_DAY}"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        subprocess.run([*nightjar, "generate", f"{folder}/logs", *LOG], check=True, stdout=subprocess.DEVNULL)
         for i in range(repeats):
             sets = [f"data.logs_uri={folder}/logs", f"work_uri={folder}/work-{i}"]
             train = [*nightjar, "train", "--config", str(CONFIG), *(word for one in sets for word in ("--set", one))]

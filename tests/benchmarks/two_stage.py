@@ -182,7 +182,7 @@ def worlds(told: argparse.Namespace) -> Iterator[tuple[str, int, TrainConfig, Se
     folder = told.out.absolute()
     for size, seed in product(told.rows, told.seeds):
         logs, work = (f"{folder}/{kind}-{size}-{told.days}-{seed}" for kind in ("logs", "work"))
-        generate(logs, days=told.days, rows_per_day=size // (told.days - 1), seed=seed)
+        generate(logs, days=told.days, rows_per_day=size // (told.days - 1), seed=seed, preset="apps")
         sets = [f"data.logs_uri={logs}", f"work_uri={work}-{told.fm_epochs}", f"seed={seed}"]
         name = f"synthetic, {size / 1e6:g} M rows of {told.days - 1} day{'s' * (told.days > 2)}"
         name += f", FM for {told.fm_epochs:g} of a pass" * (told.fm_epochs != 1)

@@ -13,7 +13,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 from pipeline.data.quality import check_rows
 from pipeline.synthetic import log
 from pipeline.synthetic.impressions import Impressions
-from pipeline.synthetic.log import Truth, generate
+from pipeline.synthetic.log import generate
+from pipeline.synthetic.presets import PresetName
+from pipeline.synthetic.truth import Truth, auc
 from pipeline.synthetic.world import World
 from schemas import click_log
 from schemas.errors import Refusal
@@ -24,10 +26,15 @@ NUM_DAYS, ROWS, SEED = 3, 20_000, 7
 SPEC = load(FeatureSpec, Path(__file__).parents[2] / "jobs/configs/synthetic_features.yaml")
 
 
+@pytest.fixture(scope="module", params=["apps", pytest.param("ads", marks=pytest.mark.slow)])
+def preset(request: pytest.FixtureRequest) -> PresetName:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def log_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def log_dir(tmp_path_factory: pytest.TempPathFactory, preset: PresetName) -> Path:
     directory = tmp_path_factory.mktemp("synthetic") / "log"
-    generate(str(directory), NUM_DAYS, ROWS, SEED)
+    generate(str(directory), NUM_DAYS, ROWS, SEED, preset=preset)
     return directory
 
 
@@ -42,9 +49,9 @@ def days(log_dir: Path) -> list[pa.Table]:
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
+def world(preset: PresetName) -> World:
     """On the first day."""
-    world = World(ROWS, SEED)
+    world = World(ROWS, SEED, preset)
     world.begin_day(0)
     return world
 
@@ -132,7 +139,7 @@ def test_no_other_logits_score_better_in_expectation_over_the_labels(truth, firs
 
 def test_auc_by_hand():
     # (.9, .1), (.9, .5) and (.5, .1) are won, (.5, .5) is a tie: 3.5 of 4 pairs.
-    assert log.auc(np.array([0.9, 0.5]), np.array([0.1, 0.5])) == 0.875
+    assert auc(np.array([0.9, 0.5]), np.array([0.1, 0.5])) == 0.875
 
 
 def test_the_fm_part_is_the_sum_over_all_pairs_of_fields(world):
@@ -162,15 +169,15 @@ def test_the_net_mixes_three_fields_where_the_fm_mixes_two(world):
     assert abs(net) > 0.1
 
 
-def test_the_first_days_are_the_same_when_more_are_generated(tmp_path, truth, days):
-    more = generate(str(tmp_path), NUM_DAYS + 1, ROWS, SEED)
+def test_the_first_days_are_the_same_when_more_are_generated(tmp_path, preset, truth, days):
+    more = generate(str(tmp_path), NUM_DAYS + 1, ROWS, SEED, preset=preset)
     assert more.days[:NUM_DAYS] == truth.days
     for day, table in enumerate(days, start=1):
         assert read_day(tmp_path, day).equals(table)
 
 
-def test_another_seed_is_another_log(tmp_path, days):
-    generate(str(tmp_path), 1, ROWS, SEED + 1)
+def test_another_seed_is_another_log(tmp_path, preset, days):
+    generate(str(tmp_path), 1, ROWS, SEED + 1, preset=preset)
     assert not read_day(tmp_path, 1)["item_id"].equals(days[0]["item_id"])
 
 
@@ -202,8 +209,8 @@ def test_every_day_shows_new_users_and_items(days):
             seen |= today
 
 
-def test_who_is_new_today_has_no_past(days):
-    first_new = pc.max(days[0]["user_id"]).as_py() + 1
+def test_who_is_new_today_has_no_past(days, world):
+    first_new = world.population.users.number[-1] + 2  # the log calls the first of all 1
     newcomers = days[1].filter(pc.greater_equal(days[1]["user_id"], first_new))
     assert newcomers.num_rows > 0
     assert pc.max(newcomers["num_past_views"]).as_py() == 0
@@ -284,6 +291,7 @@ def test_truth_json_says_what_its_figures_are(log_dir):
         ({"rows_per_day": 201}, "200 rows a day"),
         ({"seed": 8}, "seed 7"),
         ({"first_date": date(2026, 11, 2)}, "from 2026-11-01"),
+        ({"preset": "apps"}, "preset ads"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -294,6 +302,20 @@ def test_other_arguments_are_refused_and_nothing_is_touched(tmp_path, changed, f
     with pytest.raises(Refusal) as refusal:
         generate(**(arguments | changed))
     assert found in refusal.value.found
+    assert contents(tmp_path) == before
+
+
+def test_a_log_of_before_there_were_presets_is_left_as_it_is_when_apps_is_asked_for(tmp_path):
+    generate(str(tmp_path), 2, 200, SEED, preset="apps")
+    told = json.loads((tmp_path / "truth.json").read_text())
+    del told["preset"]
+    for day in told["days"]:
+        del day["ids"]
+    (tmp_path / "truth.json").write_text(json.dumps(told))
+    before = contents(tmp_path)
+    assert len(generate(str(tmp_path), 2, 200, SEED, preset="apps").days) == 2
+    with pytest.raises(Refusal, match="preset apps"):
+        generate(str(tmp_path), 2, 200, SEED, preset="ads")
     assert contents(tmp_path) == before
 
 
