@@ -87,7 +87,7 @@ def print_summary(summary: "Summary", console: Console) -> None:
         style = "bold" if stage == summary.best_stage else None
         table.add_row(stage, *cells, best_possible, style=style)
     console.print(table)
-    for words in summary.lifts:
+    for words in (*summary.seen_before, *summary.lifts):
         console.print(words, highlight=False)
     for stage, uri in summary.registered.items():
         console.print(f"{uri} is {stage}", highlight=False)

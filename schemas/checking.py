@@ -10,7 +10,10 @@ from pydantic_core import ErrorDetails
 from schemas.errors import Refusal
 
 Config = TypeVar("Config", bound=BaseModel)
-RENAMED = {"rows": "embedding"}  # keys that configs had before
+RENAMED = {  # keys that configs had before
+    "rows": ("embedding", "rename it"),
+    "last_days": ("days", "for last_days: 7 write days: {last: 7}"),
+}
 BY_HAND = {"is_written_by_hand": True}
 """The context in which a config is checked that a person has written: names that are ours are refused."""
 
@@ -36,6 +39,9 @@ def derived(config: Config, **changes: Any) -> Config:
 
 
 def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: int, where: str) -> Refusal:
+    own = detail.get("ctx", {}).get("error")
+    if isinstance(own, Refusal):  # a validator's, in its own words
+        return Refusal(found=own.found, expected=own.expected, where=f"{where}: {own.where}", remedy=own.remedy)
     is_unknown = detail["type"] == "extra_forbidden"
     key, known = _place(config_class, detail["loc"][:-1] if is_unknown else detail["loc"])
     more = f" (and {num_errors - 1} more)" if num_errors > 1 else ""
@@ -69,8 +75,9 @@ def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: in
 
 
 def _instead_of(unknown: str, known: Sequence[str]) -> str:
-    if RENAMED.get(unknown) in known:
-        return f"the key is called {RENAMED[unknown]!r} now: rename it"
+    now, how = RENAMED.get(unknown, ("", ""))
+    if now in known:
+        return f"the key is called {now!r} now: {how}"
     close = get_close_matches(unknown, known, n=1)
     return f"did you mean {close[0]!r}?" if close else "remove the key"
 

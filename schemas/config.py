@@ -17,10 +17,11 @@ from schemas.cluster import WorkerRange as WorkerRange
 from schemas.data import DataConfig as DataConfig
 from schemas.data import DateSplit as DateSplit
 from schemas.data import RandomSplit as RandomSplit
+from schemas.days import Span, spans
 from schemas.features import FROZEN
 from schemas.locations import Location, StorageUri, absolute_tracking
 from schemas.night import NightConfig, RetentionConfig
-from schemas.stage import StageConfig, control_of
+from schemas.stage import StageConfig, control_of, lineages, resolved
 
 MODEL_NAME = r"\w([\w .,+=()-]*[\w,+=()-])?"
 MAX_NAME_BYTES = 200  # file systems have room for 255
@@ -123,6 +124,11 @@ class TrainConfig(BaseModel):
     night: NightConfig = NightConfig()
     retention: RetentionConfig = RetentionConfig()
 
+    @field_validator("stages")
+    @classmethod
+    def _stages_say_what_they_take_over(cls, stages: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
+        return resolved(stages)
+
     @model_validator(mode="after")
     def _stages_start_from_earlier_ones(self) -> Self:
         earlier: set[str] = set()
@@ -135,14 +141,8 @@ class TrainConfig(BaseModel):
                     f"earlier: {', '.join(sorted(earlier)) or 'none'}"
                 )
             earlier.add(stage.name)
-        of_name = {stage.name: stage for stage in self.stages}
-        for stage in self.stages:
-            origin = of_name.get(stage.init_from or "", stage)
-            if self.control and origin.last_days != stage.last_days:
-                raise ValueError(
-                    f"stage {stage.name!r} trains on last_days {stage.last_days}, {origin.name!r} on "
-                    f"{origin.last_days}: a control of equal rows needs both alike, or `control: false`"
-                )
+        if self.control:
+            self._require_days_that_a_control_can_have()
         names = [stage.name for stage in self.plan]
         for stage in self.plan:
             if names.count(stage.name) > 1:
@@ -152,6 +152,20 @@ class TrainConfig(BaseModel):
             if stage.control_of is not None and stage.control_of not in names:
                 raise ValueError(f"stage {stage.name!r} is the control of {stage.control_of!r}, which is no stage")
         return self
+
+    def _require_days_that_a_control_can_have(self) -> None:
+        of_name = {stage.name: stage for stage in self.stages}
+        for name, earlier in lineages(self.stages).items():
+            chain = [of_name[name], *(of_name[one] for one in earlier)]
+            parts = sorted((self.span_of(one) for one in chain), key=lambda span: span.newest)
+            is_of_one = len({one.days for one in chain}) == 1
+            is_of_all = len({one.epochs for one in chain}) == 1 and Span().is_of(parts)
+            if not is_of_one and not is_of_all:
+                raise ValueError(
+                    f"stage {name!r} and {', '.join(map(repr, earlier))}, from which it comes, with the same days, or "
+                    "with all days among them, as many passes over each: a control of as many rows needs that. Or "
+                    "`control: false`"
+                )
 
     @model_validator(mode="after")
     def _slices_are_columns(self) -> Self:
@@ -180,6 +194,10 @@ class TrainConfig(BaseModel):
         of_name = {stage.name: stage for stage in self.stages}
         pairs = [(stage, control_of(stage, of_name)) for stage in self.stages]
         return tuple(stage for pair in pairs for stage in pair if stage is not None)
+
+    def span_of(self, stage: StageConfig) -> Span:
+        """Which of the training days a stage of the plan learns from."""
+        return spans({one.name: one.days for one in (*self.stages, stage)})[stage.name]
 
     @model_validator(mode="after")
     def _batches_divide_among_the_workers(self) -> Self:

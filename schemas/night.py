@@ -3,11 +3,21 @@
 from datetime import date
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from schemas.errors import Refusal
 from schemas.features import FROZEN
-from schemas.stage import Share, TransferConfig
+from schemas.stage import Share
+from schemas.transfer import TransferConfig
 
 
 class GateConfig(BaseModel):
@@ -146,9 +156,15 @@ class NightConfig(BaseModel):
     window_days: PositiveInt = Field(
         default=7, description="Calendar days before the held-out ones whose rows are trained on."
     )
+    history_days: PositiveInt | None = Field(
+        default=None,
+        description="Calendar days before the window. In a cold start they are those of the stages that others start "
+        "from, as FM is, and the window is left to the others; where the log has none of them, the window is "
+        "everyone's. Stages with `days` of their own keep these, of history and window together. None: no history.",
+    )
     transfer: TransferConfig = Field(
         default=TransferConfig(w=True, w0=True, accumulators=1.0, dense=True),
-        description="What a warm start takes over of the champion.",
+        description="What a warm start takes over of the champion, whose days end before those that it goes on with.",
     )
     epochs: PositiveFloat | None = Field(
         default=None,
@@ -183,6 +199,11 @@ class NightConfig(BaseModel):
     gate: GateConfig = GateConfig()
     quality: QualityConfig = QualityConfig()
     eviction: EvictionConfig = EvictionConfig()
+
+    @field_validator("transfer")
+    @classmethod
+    def _the_champion_has_not_seen_the_new_days(cls, transfer: TransferConfig) -> TransferConfig:
+        return TransferConfig(**dict(transfer.resolved(has_seen_the_rows=False)))
 
 
 def day_of(text: str) -> date:

@@ -1,5 +1,6 @@
 """StageConfig: one model of a plan, how it is trained and where it starts from."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -13,8 +14,10 @@ from pydantic import (
 )
 
 from schemas.checking import BY_HAND, derived
+from schemas.days import StageDays, spans
 from schemas.features import FROZEN
 from schemas.locations import Location, absolute_model
+from schemas.transfer import TransferConfig as TransferConfig
 
 WARM, REFRESH = "warm", "refresh"  # stages that nights train beside those of the config
 ORIGIN = "origin-"  # a registered model among the stages of a run, and a digest of its URI
@@ -122,31 +125,6 @@ class EmbeddingConfig(BaseModel):
         return self
 
 
-class TransferConfig(BaseModel):
-    """What a stage takes over of the one that it starts from; what it does not, starts fresh.
-
-    The defaults are those of the study in tests/benchmarks/two_stage.md. DeepFM's FM part has w and w0 to itself and
-    shares v with its layers: without w and w0 it inherits the interactions alone. FNN's authors take over all three.
-    """
-
-    model_config = FROZEN
-    w: bool = Field(default=False, description="The first weight of each row, that of its id alone.")
-    v: bool = Field(default=True, description="The K others of each row, the id's vector.")
-    w0: bool = Field(default=False, description="The global bias.")
-    scale: PositiveFloat | Literal["fresh"] = Field(
-        default=1.0, description="Times w and v; `fresh`: what gives v the deviation of a fresh start."
-    )
-    accumulators: float = Field(
-        default=0.0,
-        ge=0,
-        description="Times the rows' Adagrad accumulators, each a learning rate of its own: 0 starts new ones, 1 keeps "
-        "them, so that what the earlier stage saw often moves little. Adam always starts new ones.",
-    )
-    dense: bool = Field(
-        default=False, description="The layers and biases too, as a model that goes on does; they must be alike."
-    )
-
-
 class RBMConfig(BaseModel):
     """Hidden layers pretrained one on another as restricted Boltzmann machines (Zhang et al. 2016)."""
 
@@ -219,7 +197,7 @@ class StageConfig(BaseModel):
     control: ControlConfig = Field(default=ControlConfig(), description="How its control differs from it.")
     mlp: MLPConfig = MLPConfig()
     epochs: PositiveFloat = Field(default=1.0, description="Passes over the training rows; 0.25: the oldest quarter.")
-    last_days: PositiveInt | None = Field(default=None, description="Train on the newest days alone; none: on all.")
+    days: StageDays = Field(default="all", description="Which of the training days it learns from: `all`, or a part.")
     batch_size: PositiveInt = Field(default=4096, description="Rows of one step, over all workers together.")
     embedding: EmbeddingConfig = EmbeddingConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -246,23 +224,58 @@ class StageConfig(BaseModel):
         return self.init_from is not None and (":" in self.init_from or "/" in self.init_from)
 
 
+def lineages(stages: Sequence[StageConfig]) -> dict[str, tuple[str, ...]]:
+    """Stage -> the earlier stages that it comes from, the one that it starts from first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for stage in stages:
+        origin = stage.init_from
+        found[stage.name] = (origin, *found[origin]) if origin in found else ()
+    return found
+
+
+def seen_by(stages: Sequence[StageConfig]) -> dict[str, tuple[str, ...]]:
+    """Stage -> those that it comes from which learn of days that it learns of as well: they know its rows' labels."""
+    own = spans({stage.name: stage.days for stage in stages})
+    return {
+        name: tuple(one for one in earlier if own[one].overlaps(own[name]))
+        for name, earlier in lineages(stages).items()
+    }
+
+
+def resolved(stages: Sequence[StageConfig]) -> tuple[StageConfig, ...]:
+    """The stages with all that they take over said, by their days. Raises Refusal for days that cannot be."""
+    seen, earlier = seen_by(stages), lineages(stages)
+    from_model = {stage.name for stage in stages if stage.starts_from_model}
+    return tuple(
+        stage.model_copy(
+            update={
+                "transfer": stage.transfer.resolved(
+                    has_seen_the_rows=bool(seen[stage.name])
+                    or not from_model.isdisjoint([stage.name, *earlier[stage.name]])
+                )
+            }
+        )
+        for stage in stages
+    )
+
+
 def control_of(stage: StageConfig, of_name: dict[str, StageConfig]) -> StageConfig | None:
     """The same net from random rows, over the rows that the stage and all those before it see; None for a first one.
 
-    What a registered model saw before this run does not count.
+    What a registered model saw before this run does not count. Where all have the same days, it sees those as often as
+    they do together; where each has its own, it sees the days of all.
     """
     if stage.init_from is None:
         return None
-    epochs, earlier = stage.epochs, stage.init_from
-    while earlier in of_name:
-        epochs += of_name[earlier].epochs
-        earlier = of_name[earlier].init_from or ""
+    earlier = [of_name[name] for name in lineages(tuple(of_name.values()))[stage.name]]
+    is_of_one = all(one.days == stage.days for one in earlier)
     return derived(
         stage,
         name=f"{stage.name}-control",
         model="dnn" if stage.model == "fnn" else stage.model,
         init_from=None,
-        epochs=epochs,
+        epochs=stage.epochs + sum(one.epochs for one in earlier) * is_of_one,
+        days=stage.days if is_of_one else "all",
         embedding=stage.control.embedding or derived(stage.embedding, frozen_steps=0),
         optimizer=stage.control.optimizer or stage.optimizer,
         control_of=stage.name,

@@ -25,10 +25,12 @@ ENCODING = (
     "schemas/cluster.py",
     "schemas/config.py",
     "schemas/data.py",
+    "schemas/days.py",
     "schemas/errors.py",
     "schemas/features.py",
     "schemas/night.py",
     "schemas/stage.py",
+    "schemas/transfer.py",
     "pipeline/data",
 )
 

@@ -23,6 +23,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.runtime import files, trusted
 from pipeline.runtime.trusted import Damaged
+from schemas.days import Span
 from schemas.errors import Failure
 from schemas.features import FeatureSpec
 
@@ -68,13 +69,10 @@ class Store:
         """In the order of days: training ends with the newest."""
         return sorted((part for part in self.parts if part.split == split), key=lambda part: (part.day, part.index))
 
-    def of_last_days(self, num_days: int | None) -> "Store":
-        """With the newest training days alone; validation and held-out rows are as they were. None: itself."""
-        if num_days is None:
-            return self
-        newest = sorted({part.day for part in self.of_split("train")})[-num_days:]
-        parts = (part for part in self.parts if part.split != "train" or part.day in newest)
-        return replace(self, parts=tuple(parts))
+    def of_span(self, span: Span) -> "Store":
+        """With these of the training days alone; validation and held-out rows are as they were."""
+        own = span.of(sorted({part.day for part in self.of_split("train")}))
+        return replace(self, parts=tuple(part for part in self.parts if part.split != "train" or part.day in own))
 
     def num_rows(self, split: SplitName) -> int:
         return sum(part.num_rows for part in self.of_split(split))

@@ -21,15 +21,17 @@ class Days:
     day: date
     window: tuple[date, ...]
     """May be trained on."""
+    history: tuple[date, ...]
+    """Before the window; a cold start's alone."""
     held_out: tuple[date, ...]
     trailing: tuple[date, ...]
     """The new ones are held against these."""
     earlier: tuple[date, ...]
     """And these against those: what a shift from day to day usually is."""
     missing: tuple[date, ...]
-    """Calendar days from the first of the window on that the log does not have."""
+    """Calendar days from the first of the history or window on that the log does not have."""
     manifest: Manifest
-    """The files of the window and of the held-out days."""
+    """The files of all but the trailing and earlier days."""
     config: TrainConfig
     """The user's, with the days that it asks for in place of its split."""
     key: str
@@ -65,22 +67,31 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
         raise incomplete(day, data, night)
     held_out = held_out_with(day, days, night)
     before = [one for one in days if one < held_out[0]]
-    window = [one for one in before if one >= held_out[0] - timedelta(night.window_days)]
+    begins = days_before(held_out[0], night.window_days)
+    window = [one for one in before if one >= begins]
     _require_window(window, held_out[0], config)
-    manifest = logs.find(data.logs_uri, [*window, *held_out], data.features, unknown_columns=data.unknown_columns)
-    dated = with_days(config, window, held_out)
+    history = [one for one in before if days_before(begins, night.history_days or 0) <= one < begins]
+    trained_on = [*history, *window]
+    manifest = logs.find(data.logs_uri, [*trained_on, *held_out], data.features, unknown_columns=data.unknown_columns)
+    dated = with_days(config, trained_on, held_out)
     number = night.quality.trailing_days
     return Days(
         day=day,
         window=tuple(window),
+        history=tuple(history),
         held_out=tuple(held_out),
         trailing=tuple(before[-number:]),
         earlier=tuple(before[-2 * number : -number]),
-        missing=_missing(days, window[0], day),
+        missing=_missing(days, trained_on[0], day),
         manifest=manifest,
         config=dated,
         key=identity_of(dated, manifest),
     )
+
+
+def days_before(day: date, num_days: int) -> date:
+    """The calendar day so many days earlier, or the first that there is."""
+    return date.fromordinal(max(1, day.toordinal() - num_days))
 
 
 def with_days(config: TrainConfig, train_days: Sequence[date], held_out: Sequence[date]) -> TrainConfig:

@@ -149,6 +149,7 @@ def _record(night: NightRun, progress: NightProgress, outcome: records.Outcome, 
         code=over.code(),
         cluster=settings_of_cluster(night.config),
         runs=tuple(one.prepared.run_uri.rpartition("/")[2] for one in trainings),
+        rates=trained.rates if trained else {},
     )
     page.publish(night.run, ended, progress, night.config, records.all_of(night.config))
     return ended

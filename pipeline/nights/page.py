@@ -95,6 +95,7 @@ def _notes(progress: NightProgress) -> tuple[str, ...]:
         rows = sum(results.get("rows_seen", 0.0) for results in trained.results.values())
         notes.append(f"Trained on {_span(days)}: {rows:,.0f} rows in all stages.")
         notes += [f"{why}." for why in trained.failures.values()]
+        notes += map(sentence, trained.seen_before)
         notes += [f"{words}." for words in trained.lifts]
     if tonight.days.missing:
         notes.append(

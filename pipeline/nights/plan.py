@@ -11,13 +11,14 @@ from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
-from pipeline.retrain import disk, warm_start
+from pipeline.retrain import disk, stage_days, warm_start
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.disk import DiskNeed
 from schemas.checking import derived
 from schemas.config import TrainConfig
+from schemas.days import SomeDays
 from schemas.errors import Refusal
-from schemas.stage import WARM, ControlConfig, StageConfig
+from schemas.stage import WARM, ControlConfig, StageConfig, lineages
 
 Start = Literal["warm", "cold", "both", "none"]
 
@@ -60,12 +61,14 @@ def plan(days: Days, tracking: Tracking | None) -> Tonight:
     bundle = model_uri.load_bundle(tracking, champion.uri) if tracking and champion else None
     _require_unseen(champion, bundle, days.held_out)
     start, why, new = _how_to_start(config, bundle, days.window)
-    train_days = tuple(new) if start == "warm" else days.window
+    train_days = tuple(new) if start == "warm" else (*days.history, *days.window)
     learned_before = bundle.contents.origin.training_days if bundle and start in ("warm", "both") else ()
     manifest = days.manifest.of_days([*train_days, *days.held_out])
+    own = _own_config(days, champion, bundle, start, new)
+    stage_days.require(own, train_days)
     return Tonight(
         days=days,
-        config=_own_config(days, champion, bundle, start, new),
+        config=own,
         inputs=Inputs(manifest, ResolvedSplit(train_days, days.held_out), days.key, learned_before),
         champion=champion,
         bundle=bundle,
@@ -137,7 +140,7 @@ def _own_config(
     """What a warm start trains is the champion's stage alone, or that one first."""
     config = days.config
     if start not in ("warm", "both"):
-        return config
+        return derived(config, stages=_over_history(config.stages, days))
     assert champion
     assert bundle
     stage = _stage_like(config, bundle)
@@ -150,8 +153,33 @@ def _own_config(
         control=ControlConfig(),
         control_of=None,
         epochs=config.night.epochs or stage.epochs,
-        last_days=len(new) if start == "both" else None,
+        days=SomeDays(last=len(new)) if start == "both" else "all",
     )
-    stages = (going_on, *config.stages) if start == "both" else (going_on,)
+    stages = (going_on, *_over_history(config.stages, days)) if start == "both" else (going_on,)
     dated = config if start == "both" else with_days(config, new, days.held_out)
     return derived(dated, stages=stages, control=False)
+
+
+def _over_history(stages: Sequence[StageConfig], days: Days) -> tuple[StageConfig, ...]:
+    """With the window for the stages that ask for all days, and what comes before it for the first of these stages.
+
+    First is what starts from nothing and others start from.
+    """
+    if not days.history:
+        return tuple(stages)
+    comes_from = lineages(stages)
+    first = {earlier[-1] for earlier in comes_from.values() if earlier}
+    window = SomeDays(last=len(days.window))
+    own = {
+        stage.name: derived(stage, days=window) if stage.days == "all" and stage.name not in first else stage
+        for stage in stages
+    }
+    for name in first:
+        later = tuple(one for one, earlier in comes_from.items() if name in earlier and _is_newest(own[one]))
+        if own[name].days == "all" and not own[name].init_from and later:
+            own[name] = derived(own[name], days=SomeDays(before=later))
+    return tuple(own.values())
+
+
+def _is_newest(stage: StageConfig) -> bool:
+    return stage.days != "all" and stage.days.last is not None

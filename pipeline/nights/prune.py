@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from errno import ENOSPC
 
 from pipeline.data import store
 from pipeline.nights import records, retention
+from pipeline.nights.days import days_before
+from pipeline.nights.records import Night
 from pipeline.nights.retention import STALE_SECONDS, Encoded, Holdings, Leaving, OfDay, Run
 from pipeline.registry import removal
 from pipeline.registry.tracking import Tracking
@@ -20,7 +22,7 @@ from schemas.config import TrainConfig
 
 DAY = "date="
 LISTINGS = "days"  # of pipeline.data.encoded_days, beside the stores
-WINDOW = "night.window_days"
+WINDOW, HISTORY, START = "night.window_days", "night.history_days", "night.start"
 
 
 @contextmanager
@@ -104,13 +106,18 @@ def _has_sweep_at_work(work: str) -> bool:
 
 def _first_needed(config: TrainConfig) -> date | None:
     """Of the next night of each model that has had one here: it trains on the days before those that it holds out."""
-    newest = records.newest_of_each_model(config)
-    if not newest:
-        return None
-    return min(
-        night.held_out_days[0] - timedelta(int(night.settings.get(WINDOW, config.night.window_days)))
-        for night in newest
+    first = (
+        days_before(night.held_out_days[0], _num_days(night, config)) for night in records.newest_of_each_model(config)
     )
+    return min(first, default=None)
+
+
+def _num_days(night: Night, config: TrainConfig) -> int:
+    """Of the window; and of the history, where a night takes it up from what the champion has encoded."""
+    own = config.night
+    settings = {WINDOW: str(own.window_days), HISTORY: str(own.history_days), START: own.start, **night.settings}
+    history = settings[HISTORY] if settings[START] == "both" else ""
+    return int(settings[WINDOW]) + (int(history) if history.isdecimal() else 0)
 
 
 def _runs(config: TrainConfig) -> Iterator[Run]:

@@ -53,6 +53,8 @@ class Night:
     """What it was trained with and changes nothing of what it came to."""
     runs: tuple[str, ...] = ()
     """Folders of runs/ that it has trained in."""
+    rates: dict[str, float] = field(default_factory=dict)
+    """Model -> rows a second of its steps, all ranks together; of several stages of a model, of the last."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str, indent=1)

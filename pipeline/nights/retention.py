@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
+from pipeline.nights.days import days_before
 from pipeline.registry.removal import Registered
 from pipeline.retrain.leftovers import Leftovers
 from schemas.night import RetentionConfig
@@ -102,16 +103,16 @@ def _name_of(run: Run) -> str:
     return f"runs/{run.leftovers.name}"
 
 
-def _stores(holdings: Holdings, days_before: int | None, now: float) -> Iterator[Leaving]:
-    if days_before is None:
+def _stores(holdings: Holdings, num_before: int | None, now: float) -> Iterator[Leaving]:
+    if num_before is None:
         return
     for store in holdings.stores:
         if not store.days and now - store.modified > STALE_SECONDS:
             yield Leaving("store", store.name, "nobody has completed it", store.num_bytes)
     if holdings.first_needed is None:
         return
-    first = holdings.first_needed - timedelta(days_before)
-    why = f"before {first}: the next night's window begins on {holdings.first_needed}, and {days_before} days stay"
+    first = days_before(holdings.first_needed, num_before)
+    why = f"before {first}: the next night's window begins on {holdings.first_needed}, and {num_before} days stay"
     # The lists of stores go before the stores: what a list names is there.
     for listing in holdings.listings:
         if listing.day < first:

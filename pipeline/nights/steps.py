@@ -152,7 +152,7 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
         init_from=decision.version.uri,
         transfer=config.night.transfer,
         epochs=config.night.epochs or decision.bundle.stage.epochs,
-        last_days=None,
+        days="all",
         early_stop=None,
         control_of=None,
     )

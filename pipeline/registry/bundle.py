@@ -42,7 +42,7 @@ from schemas.errors import Refusal
 from schemas.features import FROZEN, FeatureSpec
 from schemas.stage import StageConfig
 
-FORMAT_VERSION: Literal[2] = 2
+FORMAT_VERSION: Literal[3] = 3
 CONTENTS = "bundle.json"
 WEIGHTS = "weights.safetensors"
 FILES = ("vocabulary.json", "vocabulary.parquet", WEIGHTS)
@@ -72,7 +72,7 @@ class Contents(BaseModel):
     """bundle.json."""
 
     model_config = FROZEN
-    format_version: Literal[2]
+    format_version: Literal[3]
     features: FeatureSpec
     stage: StageConfig
     table: TableConfig
@@ -121,6 +121,8 @@ def read_contents(folder: Path, sha256: str | None = None) -> Contents:
         written = {}
     if written.get("format_version") == 1:
         written = _of_format_1(written)
+    if written.get("format_version") == 2:
+        written = _of_format_2(written)
     if written.get("format_version") != FORMAT_VERSION:
         raise Refusal(
             found=f"format_version {str(written.get('format_version'))[:20]}",
@@ -137,6 +139,15 @@ def _of_format_1(written: dict[str, Any]) -> dict[str, Any]:
     for part in (stage, stage.get("control") if isinstance(stage, dict) else None):
         if isinstance(part, dict) and "rows" in part:
             part["embedding"] = part.pop("rows")
+    return {**written, "format_version": 2}
+
+
+def _of_format_2(written: dict[str, Any]) -> dict[str, Any]:
+    """In which a stage had `last_days`, or null for all."""
+    stage = written.get("stage")
+    if isinstance(stage, dict) and "last_days" in stage:
+        last = stage.pop("last_days")
+        stage["days"] = "all" if last is None else {"last": last}
     return {**written, "format_version": FORMAT_VERSION}
 
 

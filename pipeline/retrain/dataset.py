@@ -14,11 +14,13 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles import profiler
+from pipeline.retrain import stage_days
 from pipeline.runtime import files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
 from schemas.config import DataConfig, TrainConfig
 from schemas.data import OF_NO_EFFECT
+from schemas.days import Span
 from schemas.stage import StageConfig
 
 # The sources that decide what a retrain comes to: how its rows are encoded, how its stages start and learn, what their
@@ -32,6 +34,7 @@ TRAINING = (
     "pipeline/registry/bundle.py",
     "pipeline/registry/weights.py",
     "pipeline/retrain/dataset.py",
+    "pipeline/retrain/stage_days.py",
     "pipeline/retrain/warm_start.py",
 )
 
@@ -72,9 +75,9 @@ class Inputs:
         """By which a model is judged: where nothing is held out, on what it has learned."""
         return self.split if self.test_days else replace(self.split, test_days=self.train_days)
 
-    def learned_days(self, stage: StageConfig) -> tuple[date, ...]:
+    def learned_days(self, stage: StageConfig, config: TrainConfig) -> tuple[date, ...]:
         """All that the stage's model has seen of the log when it is trained."""
-        own = self.train_days[-(stage.last_days or 0) :]
+        own = config.span_of(stage).of(self.train_days)
         return tuple(sorted({*self.learned_before, *own})) if stage.starts_from_model else own
 
 
@@ -84,6 +87,7 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
     show(Event("check the log", 0, 1))
     days = logs.days_of(data.logs_uri, data.features)
     resolved = split.resolve(days, data)
+    stage_days.require(config, resolved.train_days)
     manifest = logs.find(data.logs_uri, resolved.days, data.features, unknown_columns=data.unknown_columns)
     note = f"{manifest.num_rows:,} rows, {len(manifest.days)} days"
     show(Event("check the log", 1, 1, "; ".join(filter(None, [note, in_words(manifest.left_aside)]))))
@@ -107,7 +111,7 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
         vocab = _vocabulary(data, inputs, show, known)
         encoded = _encode(config, inputs, show, vocab, reused, uri)
         earlier.keep(encoded, manifest, vocab)
-    _check_classes(encoded, data, inputs.test_days)
+    _check_classes(encoded, config, inputs.test_days)
     return encoded
 
 
@@ -149,8 +153,14 @@ def _encode(
     return encoded
 
 
-def _check_classes(encoded: Store, data: DataConfig, test_days: Sequence[date]) -> None:
-    quality.check_classes(encoded.num_rows("train"), encoded.num_positives("train"), "training", data.logs_uri)
+def _check_classes(encoded: Store, config: TrainConfig, test_days: Sequence[date]) -> None:
+    data = config.data
+    spans = {f", days of stage {stage.name!r}": config.span_of(stage) for stage in config.plan}
+    for whose, span in {"": Span(), **spans}.items():
+        part = encoded.of_span(span)
+        quality.check_classes(
+            part.num_rows("train"), part.num_positives("train"), "training", f"{data.logs_uri}{whose}"
+        )
     held_out = f"{data.logs_uri}, {', '.join(map(str, test_days[:3]))}{' ...' if len(test_days) > 3 else ''}"
     if data.has_validation:
         num_rows, num_positives = encoded.num_rows("validation"), encoded.num_positives("validation")

@@ -58,7 +58,7 @@ class Candidate:
         days: set[date] = set()
         stage: StageConfig | None = self.stage
         while stage is not None:
-            days.update(self.inputs.learned_days(stage))
+            days.update(self.inputs.learned_days(stage, self.config))
             stage = of_name.get(stage.init_from or "")
         return tuple(sorted(days))
 

@@ -11,7 +11,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.registry.tags import UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
-from pipeline.retrain import disk, leftovers, on_nodes, promotion, warm_start
+from pipeline.retrain import disk, leftovers, on_nodes, promotion, stage_days, warm_start
 from pipeline.retrain.dataset import (
     Inputs,
     best_possible_ne,
@@ -66,12 +66,21 @@ class Trained:
     results: dict[str, dict[str, float]]
     """Stage -> final figures."""
     lifts: tuple[str, ...]
+    seen_before: tuple[str, ...] = ()
 
     @property
     def best(self) -> StageConfig:
         """The stage of the lowest held-out NE."""
         of_name = {stage.name: stage for stage in self.prepared.config.plan}
         return of_name[min(self.results, key=lambda name: self.results[name]["ne"])]
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Model -> rows a second of its steps; of several stages of a model, of the last."""
+        plan = self.prepared.config.plan
+        return {
+            stage.model: self.results[stage.name]["rows_per_second"] for stage in plan if stage.name in self.results
+        }
 
 
 def retrain(config: TrainConfig, show: Show, register: Register = "best") -> Summary:
@@ -129,10 +138,14 @@ def train(prepared: Prepared, run: Retrain, show: Show) -> Trained:
     encoded = encoded_store(config, inputs, show, warm_start.vocabulary_of(prepared.bundles))
     warm_start.lay_out(prepared.bundles, run_uri)
     trainer.check_memory(config.table, config.cluster, config.plan, encoded.num_ids)
+    seen = stage_days.seen_before(config, inputs.train_days, inputs.learned_before)
+    for words in seen:
+        task, _, note = words.partition(": ")
+        show(Event(task, 1, 1, note))
     run.open_stages(config.plan)
     log = run.log
     failures = trainer.fit(Job(config, encoded, run_uri, log, open_log=log.open), _points_to(show), _notes_to(show))
-    return _recorded(prepared, encoded, failures, run)
+    return replace(_recorded(prepared, encoded, failures, run), seen_before=seen)
 
 
 def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: Retrain) -> Trained:
@@ -222,6 +235,7 @@ def _summary(trained: Trained, run: Retrain, register: Register, decision: Decis
         alias=decision.alias if decision else None,
         verdict=decision.verdict.reason if decision else UNREGISTERED,
         lifts=trained.lifts,
+        seen_before=trained.seen_before,
         failures=trained.failures,
         cluster=settings_of_cluster(prepared.config),
         register=register,

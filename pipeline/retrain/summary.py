@@ -32,6 +32,8 @@ class Summary:
     verdict: str
     lifts: tuple[str, ...] = ()
     """What pretraining bought, a sentence for each stage that has a control."""
+    seen_before: tuple[str, ...] = ()
+    """A sentence for each stage that comes from what has seen the labels of its rows."""
     failures: dict[str, str] = field(default_factory=dict)
     """Stages that could not be trained, and why."""
     cluster: dict[str, str] = field(default_factory=dict)

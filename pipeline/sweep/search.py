@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from pipeline.registry import sweep_runs
 from pipeline.registry.tracking import connect
-from pipeline.retrain import on_nodes
+from pipeline.retrain import on_nodes, stage_days
 from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
 from pipeline.runtime import cluster, files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
@@ -38,6 +38,9 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
     """
     began = time.monotonic()
     inputs = find_inputs(config, show)
+    for trial in trials:
+        if trial.config:
+            stage_days.require(trial.config, inputs.train_days)
     identity = _identity(settings, trials, inputs)
     tracking = connect(config.mlflow, config.work_uri)
     uri = f"{config.work_uri}/sweeps/{identity}"

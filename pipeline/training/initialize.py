@@ -57,8 +57,9 @@ def transfer(
 ) -> None:
     """Start from an earlier stage: its rows, their accumulators, its biases and layers, as far as `what` says.
 
-    Raises ValueError where `what.dense` asks for layers of another shape.
+    `what` is resolved. Raises ValueError where `what.dense` asks for layers of another shape.
     """
+    assert what.accumulators is not None
     table = state.table
     fresh = table.rows[:, 1:].clone() if not what.v else None
     checkpoint.load_table(table, earlier, ("rows", "accumulators") if has_accumulators else ("rows",))
@@ -72,7 +73,7 @@ def transfer(
         table.rows[:, 0] = 0.0
     table.accumulators.mul_(what.accumulators)
     if what.dense:
-        _take_over_layers(state, earlier, is_w0_kept=what.w0)
+        _take_over_layers(state, earlier, is_w0_kept=bool(what.w0))
     elif what.w0:
         with torch.no_grad():
             state.model.w0.copy_(checkpoint.load_dense(earlier)["model.w0"])

@@ -49,8 +49,8 @@ class Rank:
         return clicks / (clicks + (self.store.num_rows("train") - clicks) / self.config.data.negative_share)
 
     def on_days_of(self, stage: StageConfig) -> Self:
-        """The rank as the stage trains it: on its newest days alone, where it asks for them."""
-        return replace(self, store=self.store.of_last_days(stage.last_days))
+        """The rank as the stage trains it: on its own days alone."""
+        return replace(self, store=self.store.of_span(self.config.span_of(stage)))
 
     def batch_size(self, stage: StageConfig) -> int:
         return stage.batch_size // self.count

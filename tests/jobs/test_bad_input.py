@@ -101,6 +101,30 @@ def test_a_config_that_cannot_be_is_refused(session, override, found, remedy):
     assert remedy in message["remedy"]
 
 
+def stages_of(fm: str, fnn: str) -> str:
+    """An override, by the days of two stages."""
+    net = f"{{name: fnn, model: fnn, init_from: fm, batch_size: 4, days: {fnn}}}"
+    return f"stages=[{{name: fm, model: fm, batch_size: 4, days: {fm}}}, {net}]"
+
+
+@pytest.mark.parametrize(
+    ("stages", "found", "where"),
+    [
+        (stages_of("{before: fnn}", "all"), "'fnn', whose days begin with the first one", "stages.fm.days.before"),
+        (stages_of("{before: fnn}", "{last: 2}"), "2 training days, 2026-11-01 to 2026-11-02", "stages.fm.days"),
+        (stages_of("{before: fnn}", "{before: fm}"), "a circle: fm before fnn before fm", "stages.fm.days.before"),
+        (stages_of("{before: nets}", "{last: 1}"), "'nets'", "stages.fm.days.before"),
+        ("stages.fm.last_days=7", "unknown key 'last_days'", "stages.0.last_days"),
+    ],
+    ids=["all-before", "too-few", "circle", "of-no-stage", "as-before"],
+)
+def test_days_that_a_stage_cannot_have_are_refused_in_four_lines(session, stages, found, where):
+    message = session.train_refused(stages)
+    assert message["found"].startswith(found)
+    assert message["where"].endswith(where)
+    assert set(message) == {"found", "expected", "where", "remedy"}
+
+
 def test_a_key_that_stands_twice_is_refused_with_its_line(session):
     path = session.folder / "train.yaml"
     path.write_text(path.read_text() + "seed: 1\nseed: 2\n")
@@ -151,6 +175,16 @@ def test_bad_values_are_refused_before_training(session, damage, found, where):
     message = session.train_refused()
     assert found in message["found"]
     assert where in message["where"]
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("cluster")
+def test_days_of_a_stage_that_hold_one_class_are_refused_before_training(session):
+    rewrite("click", [0] * 8, pa.int8(), date(2026, 11, 2))(session.folder / "logs")
+    message = session.train_refused(stages_of("{before: fnn}", "{last: 1}"))
+    assert message["found"] == "8 training rows, 0 of them clicks"
+    assert message["where"].endswith("days of stage 'fnn'")
 
 
 @pytest.mark.ray

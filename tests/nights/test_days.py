@@ -61,6 +61,21 @@ def test_the_window_is_of_calendar_days_and_names_those_that_are_missing(own_log
     assert days.trailing == (DAYS[4],)
 
 
+def test_the_history_is_of_calendar_days_before_the_window_and_part_of_the_nights_log(logs):
+    night = {"window_days": 2, "history_days": 2, "quality": {"trailing_days": 1}}
+    days = choose_days(config_of(logs, night), DAYS[5])
+    assert (days.history, days.window, days.held_out) == (tuple(DAYS[1:3]), tuple(DAYS[3:5]), (DAYS[5],))
+    assert days.manifest.days == tuple(DAYS[1:])
+    assert days.config.data.split.train_from == DAYS[1]
+    assert choose_days(config_of(logs, {"window_days": 2}), DAYS[5]).history == ()
+
+
+def test_more_days_than_the_calendar_has_are_all_that_the_log_has(logs):
+    days = choose_days(config_of(logs, {"window_days": 1, "history_days": 10**9}), DAYS[5])
+    assert (days.history, days.window) == (tuple(DAYS[:4]), (DAYS[4],))
+    assert choose_days(config_of(logs, {"window_days": 10**9, "history_days": 10**9}), DAYS[5]).history == ()
+
+
 def test_a_month_is_held_out_up_to_the_day_and_the_window_ends_before_it(logs):
     days = choose_days(config_of(logs, {"period": "month", "window_days": 1}), DAYS[4])
     assert days.held_out == tuple(DAYS[2:5])
@@ -124,6 +139,7 @@ def test_a_half_written_file_of_the_window_is_refused(own_logs):
         {"table": {"dimension": 8}},
         {"stages": [{**STAGES[0], "epochs": 2}, STAGES[1]]},
         {"night": {"window_days": 3}},
+        {"night": {"history_days": 3}},
         {"night": {"start": "cold"}},
         {"night": {"refresh": True}},
         {"night": {"gate": {"min_rows": 1}}},

@@ -10,11 +10,14 @@ from six_days import DAYS, config_of, write_log
 
 from pipeline.nights import plan
 from pipeline.nights.days import choose_days
+from pipeline.nights.expected import expected, time_in_words
 from pipeline.nights.plan import Tonight
+from pipeline.nights.records import Night
 from pipeline.registry import versions
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig, TrainConfig
+from schemas.days import SomeDays
 from schemas.errors import Refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
@@ -54,7 +57,7 @@ def test_without_a_champion_the_whole_plan_is_trained_over_the_window(logs, trac
     assert (tonight.champion, tonight.bundle) == (None, None)
     assert tonight.inputs.train_days == tuple(DAYS[:4])
     assert [stage.name for stage in tonight.config.plan] == ["fm", "deepfm"]
-    assert tonight.inputs.learned_days(tonight.config.plan[0]) == tuple(DAYS[:4])
+    assert tonight.inputs.learned_days(tonight.config.plan[0], tonight.config) == tuple(DAYS[:4])
 
 
 def test_a_warm_start_trains_the_champions_stage_on_the_new_days_alone(logs, tracking):
@@ -66,7 +69,7 @@ def test_a_warm_start_trains_the_champions_stage_on_the_new_days_alone(logs, tra
     (stage,) = tonight.config.plan
     assert (stage.name, stage.model, stage.init_from) == ("warm", "deepfm", "models:/ctr/1")
     assert stage.transfer.dense
-    assert tonight.inputs.learned_days(stage) == (LEARNED, DAYS[3], DAYS[4])
+    assert tonight.inputs.learned_days(stage, tonight.config) == (LEARNED, DAYS[3], DAYS[4])
 
 
 def test_a_warm_start_goes_over_the_new_days_as_often_as_the_night_says(logs, tracking):
@@ -82,10 +85,85 @@ def test_with_both_the_champion_goes_on_beside_the_whole_plan(logs, tracking):
     assert tonight.start == "both"
     assert tonight.inputs.train_days == tuple(DAYS[:5])
     going_on, *cold = tonight.config.plan
-    assert (going_on.name, going_on.init_from, going_on.last_days) == ("warm", "models:/ctr/1", 2)
+    assert (going_on.name, going_on.init_from, going_on.days) == ("warm", "models:/ctr/1", SomeDays(last=2))
     assert [stage.name for stage in cold] == ["fm", "deepfm"]
-    assert tonight.inputs.learned_days(going_on) == (LEARNED, DAYS[3], DAYS[4])
-    assert tonight.inputs.learned_days(cold[0]) == tuple(DAYS[:5])
+    assert tonight.inputs.learned_days(going_on, tonight.config) == (LEARNED, DAYS[3], DAYS[4])
+    assert tonight.inputs.learned_days(cold[0], tonight.config) == tuple(DAYS[:5])
+
+
+def days_of(tonight: Tonight) -> dict[str, list[date]]:
+    """Of each stage."""
+    config, days = tonight.config, tonight.inputs.train_days
+    return {stage.name: list(config.span_of(stage).of(days)) for stage in config.plan}
+
+
+def test_a_cold_start_takes_fm_over_the_history_and_the_net_over_the_window(logs, tracking):
+    night = {"start": "cold", "window_days": 2, "history_days": 30}
+    tonight = tonight_of(tracking, config_of(logs, night), DAYS[5])
+    assert tonight.inputs.train_days == tuple(DAYS[:5])
+    assert days_of(tonight) == {"fm": DAYS[:3], "deepfm": DAYS[3:5]}
+    taken = tonight.config.stages[1].transfer
+    assert (taken.w, taken.v, taken.w0, taken.accumulators) == (True, True, True, 1.0), "fm has not seen these rows"
+
+
+def test_what_the_net_is_told_to_take_over_it_takes_over_after_a_history_too(logs, tracking):
+    stages = [STAGES[0], {**STAGES[1], "transfer": {"accumulators": 0.5}}]
+    config = config_of(logs, {"start": "cold", "window_days": 2, "history_days": 30}, stages=stages)
+    taken = tonight_of(tracking, config, DAYS[5]).config.stages[1].transfer
+    assert (taken.w, taken.w0, taken.accumulators) == (True, True, 0.5)
+
+
+def test_of_a_chain_the_first_stage_alone_takes_the_history(logs, tracking):
+    chain = [*STAGES, {"name": "fnn", "model": "fnn", "init_from": "deepfm"}]
+    night = {"start": "cold", "window_days": 2, "history_days": 2}
+    tonight = tonight_of(tracking, config_of(logs, night, stages=chain), DAYS[5])
+    assert days_of(tonight) == {"fm": DAYS[1:3], "deepfm": DAYS[3:5], "fnn": DAYS[3:5]}
+
+
+def test_where_the_log_has_no_history_the_window_is_everyones(logs, tracking):
+    tonight = tonight_of(tracking, config_of(logs, {"start": "cold", "history_days": 30}), DAYS[5])
+    assert days_of(tonight) == {"fm": DAYS[:5], "deepfm": DAYS[:5]}
+    assert tonight.config.stages[1].transfer.accumulators == 0, "fm has seen these rows"
+
+
+def test_a_stage_with_days_of_its_own_keeps_them_in_a_night_with_history(logs, tracking):
+    stages = [STAGES[0], {**STAGES[1], "days": {"last": 1}}]
+    night = {"start": "cold", "window_days": 2, "history_days": 30}
+    assert days_of(tonight_of(tracking, config_of(logs, night, stages=stages), DAYS[5])) == {
+        "fm": DAYS[:4],
+        "deepfm": DAYS[4:5],
+    }
+
+
+def test_a_warm_start_has_no_use_for_a_history_and_with_both_the_plan_has(logs, tracking):
+    night = {"window_days": 2, "history_days": 30}
+    assert days_of(tonight_of(tracking, config_of(logs, night), DAYS[5])) == {"warm": DAYS[3:5]}
+    both = tonight_of(tracking, config_of(logs, {**night, "start": "both"}), DAYS[5])
+    assert days_of(both) == {"warm": DAYS[3:5], "fm": DAYS[:3], "deepfm": DAYS[3:5]}
+    assert both.inputs.learned_days(both.config.plan[0], both.config) == (LEARNED, DAYS[3], DAYS[4])
+
+
+def test_days_that_a_night_cannot_give_to_a_stage_are_refused(logs, tracking):
+    stages = [{**STAGES[0], "days": {"before": "deepfm"}}, {**STAGES[1], "days": {"last": 5}}]
+    with pytest.raises(Refusal) as refused:
+        tonight_of(tracking, config_of(logs, {"start": "cold"}, stages=stages), DAYS[5])
+    assert (refused.value.expected, refused.value.where) == ("at least one for stage 'fm'", "stages.fm.days")
+
+
+def test_a_plan_says_how_long_its_stages_take_at_the_rates_of_the_nights_before(logs, tracking):
+    night = {"start": "cold", "window_days": 2, "history_days": 30}
+    config = config_of(logs, night, stages=[STAGES[0], {**STAGES[1], "epochs": 2}])
+    tonight = tonight_of(tracking, config, DAYS[5])
+    nights = [
+        Night(day, "k", "kept", "", (day,), "cold", "r", "t", None, rates=rates)
+        for day, rates in ((DAYS[1], {"fm": 4.0, "deepfm": 1.0}), (DAYS[2], {"deepfm": 2.0}), (DAYS[3], {}))
+    ]
+    fm, deepfm = expected(tonight, nights)
+    assert (fm.num_rows, fm.seconds) == (24, 6.0), "eight rows a day"
+    assert (deepfm.num_rows, deepfm.seconds) == (32, 16.0)
+    words = time_in_words([fm, deepfm], nights)
+    assert words == f"about 22.0 s in the stages' steps, by the rates of the night of {DAYS[2]}"
+    assert time_in_words(expected(tonight, []), []).startswith("not known: no night has told how fast fm, deepfm")
 
 
 def test_a_stage_that_is_called_like_the_champions_is_refused_and_not_taken_for_it(logs, tracking):
@@ -107,7 +185,7 @@ def test_a_cold_start_can_be_asked_for(logs, tracking):
     tonight = tonight_of(tracking, config_of(logs, {"start": "cold"}), DAYS[5])
     assert (tonight.start, tonight.why) == ("cold", "night.start is cold")
     assert tonight.champion is not None, "it is still to be beaten"
-    assert tonight.inputs.learned_days(tonight.config.plan[0]) == tuple(DAYS[:5])
+    assert tonight.inputs.learned_days(tonight.config.plan[0], tonight.config) == tuple(DAYS[:5])
 
 
 @pytest.mark.parametrize(

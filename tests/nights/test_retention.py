@@ -6,7 +6,10 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from six_days import config_of
 
+from pipeline.nights import over, prune, records
+from pipeline.nights.records import Night
 from pipeline.nights.retention import STALE_SECONDS, Encoded, Holdings, Leaving, OfDay, Run, leaving
 from pipeline.registry.removal import Registered
 from pipeline.retrain.leftovers import Leftovers
@@ -17,6 +20,27 @@ NOW = 1e9
 FIRST = date(2026, 11, 10)  # of the next night's window
 CONFIG = RetentionConfig(runs=1, encoded_days=2, versions=1, quarantine_days=1)
 ALL = RetentionConfig(runs=None, encoded_days=None, versions=None, quarantine_days=None)
+
+
+@pytest.mark.parametrize(
+    ("night", "first"),
+    [
+        ({"window_days": 3}, 8),
+        ({"window_days": 3, "history_days": 4}, 8),
+        ({"window_days": 3, "history_days": 4, "start": "both"}, 4),
+        ({"window_days": 10**9}, None),
+    ],
+    ids=["window", "history-of-a-cold-start", "history-beside-a-warm-one", "more-than-there-are"],
+)
+def test_the_days_stay_whose_rows_the_next_night_takes_as_they_were_encoded(tmp_path, night, first):
+    config = config_of(tmp_path / "logs", night, work_uri=str(tmp_path))
+    held_out = date(2026, 11, 11)
+    records.write(config, Night(held_out, "0", "kept", "", (held_out,), "warm", "run", "mlflow", None))
+    assert prune._first_needed(config) == (date(2026, 11, first) if first else date.min)
+    settings = over.settings_of(config)
+    records.write(config, Night(held_out, "0", "kept", "", (held_out,), "warm", "r", "m", None, settings=settings))
+    other = config_of(tmp_path / "logs", {"window_days": 1}, work_uri=str(tmp_path))
+    assert prune._first_needed(other) == (date(2026, 11, first) if first else date.min), "as that night had it"
 
 
 def run(name: str, *, is_finished: bool, tables: int = 100, modified: float = NOW) -> Run:

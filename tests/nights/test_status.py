@@ -22,6 +22,8 @@ def test_plan_says_what_the_night_would_do_and_does_none_of_it(refreshed):
     assert said["start"] == f"warm: the champion has learned the days up to {day(6)}"
     assert said["stages"] == "warm"
     assert said["train on"] == f"{4 * ROWS:,} rows of 4 days, {day(7)} to {day(10)}"
+    assert said["train warm"].startswith(f"{4 * ROWS:,} rows of 4 days, {day(7)} to {day(10)}: about ")
+    assert said["time"].endswith(f"by the rates of the night of {day(5)}"), "that of 6 November had nothing to learn"
     assert said["hold out"] == f"{ROWS} rows of {day(NEWEST)} to {day(NEWEST)}"
     assert said["missing days"] == "none"
     assert not (folder.path / "work" / "nights" / MODEL / f"date={day(NEWEST)}").exists()

@@ -155,8 +155,8 @@ def test_a_folder_without_contents_is_no_bundle(tmp_path):
 
 def test_a_later_format_is_refused_before_anything_else_is_read(copied):
     contents = json.loads((copied / "bundle.json").read_text())
-    (copied / "bundle.json").write_text(json.dumps({"format_version": 3, "renamed": contents}))
-    with pytest.raises(Refusal, match="format_version 3"):
+    (copied / "bundle.json").write_text(json.dumps({"format_version": 4, "renamed": contents}))
+    with pytest.raises(Refusal, match="format_version 4"):
         Bundle.load(copied)
 
 
@@ -167,6 +167,15 @@ def test_a_bundle_of_the_format_before_loads_as_it_was(copied):
         part["rows"] = part.pop("embedding")
     (copied / "bundle.json").write_text(json.dumps({**contents, "format_version": 1}))
     assert Bundle.load(copied).contents == before.contents
+
+
+@pytest.mark.parametrize(("last", "days"), [(None, "all"), (3, {"last": 3, "before": None})], ids=["all", "last"])
+def test_a_bundle_of_a_stage_that_had_last_days_loads_with_its_days(copied, last, days):
+    contents = json.loads((copied / "bundle.json").read_text())
+    del contents["stage"]["days"]
+    contents["stage"]["last_days"] = last
+    (copied / "bundle.json").write_text(json.dumps({**contents, "format_version": 2}))
+    assert Bundle.load(copied).contents.model_dump()["stage"]["days"] == days
 
 
 def test_contents_that_are_cut_short_are_refused(copied):

@@ -12,7 +12,7 @@ from schemas.config import TrainConfig
 from schemas.stage import StageConfig, TransferConfig
 
 NUM_IDS = 40
-ALL = {"w": True, "w0": True}
+ALL = {"w": True, "w0": True, "accumulators": 0.0}
 NUM_STRANGERS = 10
 
 

@@ -1,5 +1,7 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -9,9 +11,15 @@ from pipeline.training import results
 from pipeline.training.rank import Rank, batch_starts
 from pipeline.training.stage import Checkpoints, train_stage
 from pipeline.training.step import Diverged
+from schemas.config import TrainConfig
 from schemas.stage import StageConfig
 
 NUM_EPOCHS = 1000
+PARTS = [
+    StoredPart(split, date(2026, 11, day), 0, num_rows=100 + day, num_positives=day)
+    for split, days in (("train", (1, 2, 3)), ("validation", (1, 2, 3)), ("test", (4,)))
+    for day in days
+]
 
 
 @pytest.mark.parametrize(
@@ -68,3 +76,23 @@ def test_a_stage_is_judged_by_validation_rows_as_by_held_out_ones(config, rows, 
     names = [name.removeprefix("validation_") for name in found if name.startswith("validation_")]
     assert {"ne", "auc", "log_loss", "rows"} <= set(names)
     assert {name: found[f"validation_{name}"] for name in names} == {name: found[name] for name in names}
+
+
+def with_days(config: TrainConfig, *days: Any) -> TrainConfig:
+    """Of each stage."""
+    tree = config.model_dump()
+    for stage, its in zip(tree["stages"], days, strict=True):
+        stage["days"] = its
+    return TrainConfig.model_validate(tree)
+
+
+def test_a_rank_trains_a_stage_on_its_days_and_looks_at_all_that_are_held_out(config):
+    rank = Rank(with_days(config, {"before": "deepfm"}, {"last": 2}), Store("nowhere", 40, tuple(PARTS)), "")
+    fm, deepfm = (rank.on_days_of(stage) for stage in rank.config.stages)
+    assert (fm.num_rows, deepfm.num_rows) == (101, 102 + 103)
+    assert fm.base_rate == pytest.approx(1 / 101)
+    assert deepfm.base_rate == pytest.approx(5 / 205)
+    for own in (fm, deepfm):
+        assert [own.store.num_rows(split) for split in ("validation", "test")] == [306, 104]
+    second = replace(rank, index=1, count=2).on_days_of(rank.config.stages[0])
+    assert second.num_rows == 50, "its share of the same days"

@@ -113,8 +113,8 @@ def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
         datasets={
-            worker.dataset_name(stage): feed.dataset(job.store.of_last_days(stage.last_days), "train")
-            for stage in config.plan
+            worker.dataset_name(span): feed.dataset(job.store.of_span(span), "train")
+            for span in dict.fromkeys(config.span_of(stage) for stage in config.plan)
         },
         dataset_config=DataConfig(execution_options=feed.execution_options(need.most)),
     )

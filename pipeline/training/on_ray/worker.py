@@ -25,6 +25,7 @@ from pipeline.training.on_ray.saving import RankCheckpoints
 from pipeline.training.rank import Rank
 from pipeline.training.stage import Moved, train_stage
 from schemas.config import TrainConfig
+from schemas.days import Span
 from schemas.stage import StageConfig
 
 
@@ -40,9 +41,9 @@ class Job:
     """Called by a thread of rank 0 while the first rows are on their way: `report` may have much to import."""
 
 
-def dataset_name(stage: StageConfig) -> str:
+def dataset_name(span: Span) -> str:
     """Stages that train on the same days read the same dataset."""
-    return f"train-{stage.last_days or 'all'}"
+    return f"train-{span}"
 
 
 def run(settings: dict[str, Any]) -> dict[str, str] | None:
@@ -140,7 +141,7 @@ class _Saved:
 
 
 def _run_stage(rank: Rank, saved: _Saved, told: _Told, stage: StageConfig) -> None:
-    shard = ray.train.get_dataset_shard(dataset_name(stage))
+    shard = ray.train.get_dataset_shard(dataset_name(rank.config.span_of(stage)))
 
     def windows(window_rows: int) -> Iterator[Rows]:
         return _said_to_wait(feed.windows(shard, rank.num_fields, window_rows), rank.index, told.board)

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mar
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """Two ranks, a stage that ends within an epoch, one that diverges, and one that does neither.
+    """Two ranks, a stage that ends within an epoch of one day, one that diverges, and one that does neither.
 
     A thousand rows to train on, 500 held out.
     """
@@ -42,7 +42,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
             "work_uri": str(folder / "work"),
             "data": {"logs_uri": str(folder / "logs"), "features": SPEC},
             "stages": [
-                {"name": "fm", "model": "fm", "batch_size": 32, "epochs": 0.5},
+                {"name": "fm", "model": "fm", "batch_size": 32, "epochs": 0.5, "days": {"last": 1}},
                 {"name": "wild", "model": "fm", "batch_size": 32, "embedding": {"learning_rate": 1e30}},
                 {
                     "name": "deepfm",
@@ -109,6 +109,15 @@ def test_the_results_of_a_stage_are_published_with_it(whole_run):
     assert results["rows_seen"] == 2 * 1000
     assert 0.5 < results["auc"] < 1
     assert results["ne"] < 1
+
+
+def test_each_stage_is_fed_the_rows_of_its_own_days(whole_run):
+    rows_seen = {
+        stage: checkpoint.read_progress(Path(published.stage_uri(str(whole_run[0]), stage))).rows_seen
+        for stage in ("fm", "deepfm")
+    }
+    half = sum([16] * 8) * 2  # of the 250 rows of a rank, in batches of 16
+    assert rows_seen == {"fm": half, "deepfm": 2 * 1000}
 
 
 def test_a_worker_killed_in_the_first_stage_and_in_the_last_costs_two_failures_and_not_one_bit(

@@ -1,0 +1,52 @@
+"""What the stages of a night are to take: their days, rows, and seconds at the rates of nights before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pipeline.nights.plan import Tonight
+from pipeline.nights.records import Night
+
+
+@dataclass(frozen=True, slots=True)
+class StageExpected:
+    """A stage before it begins. `seconds` are those of its steps; None: no night has told its model's rate."""
+
+    name: str
+    model: str
+    days: tuple[date, ...]
+    num_rows: int
+    seconds: float | None
+
+    def in_words(self) -> str:
+        passes_over = f"{self.num_rows:,} rows of {len(self.days)} days, {self.days[0]} to {self.days[-1]}"
+        return passes_over if self.seconds is None else f"{passes_over}: about {self.seconds:.1f} s"
+
+
+def expected(tonight: Tonight, nights: Sequence[Night]) -> list[StageExpected]:
+    """The stages that are trained before the verdict, in their order; `nights` are those before, the oldest first.
+
+    Rows are the log's, over all passes, without those kept back for validation: of the negatives that
+    `data.negative_share` leaves away nobody knows yet.
+    """
+    rates = {model: rate for night in nights for model, rate in night.rates.items()}
+    config, found = tonight.config, []
+    for stage in tonight.stages:
+        days = config.span_of(stage).of(tonight.inputs.train_days)
+        of_log = tonight.inputs.manifest.of_days(days).num_rows
+        num_rows = round(of_log * (1 - config.data.validation_share) * stage.epochs)
+        rate = rates.get(stage.model)
+        found.append(StageExpected(stage.name, stage.model, days, num_rows, num_rows / rate if rate else None))
+    return found
+
+
+def time_in_words(stages: Sequence[StageExpected], nights: Sequence[Night]) -> str:
+    """Of all stages together, and by which night's rates; or what is not known."""
+    unknown = dict.fromkeys(stage.model for stage in stages if stage.seconds is None)
+    if unknown:
+        return f"not known: no night has told how fast {', '.join(unknown)} goes here"
+    if not stages:
+        return "none"
+    newest = next(night for night in reversed(nights) if night.rates)
+    seconds = sum(stage.seconds or 0.0 for stage in stages)
+    return f"about {seconds:.1f} s in the stages' steps, by the rates of the night of {newest.day}"
