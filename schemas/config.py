@@ -21,7 +21,7 @@ from schemas.days import Span, spans
 from schemas.features import FROZEN
 from schemas.locations import Location, StorageUri, absolute_tracking
 from schemas.night import NightConfig, RetentionConfig
-from schemas.stage import StageConfig, control_of, lineages, resolved
+from schemas.stage import StageConfig, controls_of, resolved
 
 MODEL_NAME = r"\w([\w .,+=()-]*[\w,+=()-])?"
 MAX_NAME_BYTES = 200  # file systems have room for 255
@@ -110,10 +110,11 @@ class TrainConfig(BaseModel):
     data: DataConfig
     table: TableConfig = TableConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)
-    control: bool = Field(
+    control: bool | Literal["all"] = Field(
         default=False,
-        description="Beside each stage that starts from another, train the same net from random rows, on as many rows "
-        "in all, those of the stages before it included: the lift over it is what pretraining bought.",
+        description="Beside each stage that starts from another, train the same net from random rows, on as many of "
+        "the newest days as the seconds buy which that stage and those before it took: the lift over it is what "
+        "pretraining bought. It never serves. `all`: another one too, on the days of the stage alone.",
     )
     calibration: Literal["none", "platt", "isotonic"] = Field(
         default="none", description="A layer over the logits, fitted to the validation rows when a stage has ended."
@@ -141,8 +142,6 @@ class TrainConfig(BaseModel):
                     f"earlier: {', '.join(sorted(earlier)) or 'none'}"
                 )
             earlier.add(stage.name)
-        if self.control:
-            self._require_days_that_a_control_can_have()
         names = [stage.name for stage in self.plan]
         for stage in self.plan:
             if names.count(stage.name) > 1:
@@ -151,21 +150,12 @@ class TrainConfig(BaseModel):
                 )
             if stage.control_of is not None and stage.control_of not in names:
                 raise ValueError(f"stage {stage.name!r} is the control of {stage.control_of!r}, which is no stage")
-        return self
-
-    def _require_days_that_a_control_can_have(self) -> None:
-        of_name = {stage.name: stage for stage in self.stages}
-        for name, earlier in lineages(self.stages).items():
-            chain = [of_name[name], *(of_name[one] for one in earlier)]
-            parts = sorted((self.span_of(one) for one in chain), key=lambda span: span.newest)
-            is_of_one = len({one.days for one in chain}) == 1
-            is_of_all = len({one.epochs for one in chain}) == 1 and Span().is_of(parts)
-            if not is_of_one and not is_of_all:
+            is_after = stage.control_of in names[: names.index(stage.name)]
+            if stage.days == "affordable" and (stage.init_from is not None or not is_after):
                 raise ValueError(
-                    f"stage {name!r} and {', '.join(map(repr, earlier))}, from which it comes, with the same days, or "
-                    "with all days among them, as many passes over each: a control of as many rows needs that. Or "
-                    "`control: false`"
+                    f"stage {stage.name!r} on affordable days: a control_of an earlier stage, which starts from none"
                 )
+        return self
 
     @model_validator(mode="after")
     def _slices_are_columns(self) -> Self:
@@ -191,9 +181,7 @@ class TrainConfig(BaseModel):
         """The stages in the order that they are trained in, controls included."""
         if not self.control:
             return self.stages
-        of_name = {stage.name: stage for stage in self.stages}
-        pairs = [(stage, control_of(stage, of_name)) for stage in self.stages]
-        return tuple(stage for pair in pairs for stage in pair if stage is not None)
+        return tuple(one for stage in self.stages for one in (stage, *controls_of(stage, self.control)))
 
     def span_of(self, stage: StageConfig) -> Span:
         """Which of the training days a stage of the plan learns from."""

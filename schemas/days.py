@@ -42,7 +42,9 @@ def _kind(days: Any) -> str:
     return "all" if isinstance(days, str) else "some"
 
 
-StageDays = Annotated[Annotated[Literal["all"], Tag("all")] | Annotated[SomeDays, Tag("some")], Discriminator(_kind)]
+StageDays = Annotated[
+    Annotated[Literal["all", "affordable"], Tag("all")] | Annotated[SomeDays, Tag("some")], Discriminator(_kind)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,6 @@ class Span:
     def overlaps(self, other: "Span") -> bool:
         """Whether a day may be in both, however many there are."""
         return max(self.newest, other.newest) < min(self.oldest or inf, other.oldest or inf)
-
-    def is_of(self, parts: Sequence["Span"]) -> bool:
-        """Whether the parts, the newest first, are all of it, each day once."""
-        ends = [part.oldest for part in parts]
-        return [self.newest, *ends] == [*(part.newest for part in parts), self.oldest]
 
     def __str__(self) -> str:
         return "all" if self == Span() else f"{self.oldest or 'all'}-to-{self.newest}"

@@ -197,7 +197,11 @@ class StageConfig(BaseModel):
     control: ControlConfig = Field(default=ControlConfig(), description="How its control differs from it.")
     mlp: MLPConfig = MLPConfig()
     epochs: PositiveFloat = Field(default=1.0, description="Passes over the training rows; 0.25: the oldest quarter.")
-    days: StageDays = Field(default="all", description="Which of the training days it learns from: `all`, or a part.")
+    days: StageDays = Field(
+        default="all",
+        description="Which of the training days it learns from: `all`, or a part. Of a control, `affordable`: as many "
+        "of the newest as its net goes over in the seconds that the stage and those before it took.",
+    )
     batch_size: PositiveInt = Field(default=4096, description="Rows of one step, over all workers together.")
     embedding: EmbeddingConfig = EmbeddingConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -259,24 +263,19 @@ def resolved(stages: Sequence[StageConfig]) -> tuple[StageConfig, ...]:
     )
 
 
-def control_of(stage: StageConfig, of_name: dict[str, StageConfig]) -> StageConfig | None:
-    """The same net from random rows, over the rows that the stage and all those before it see; None for a first one.
-
-    What a registered model saw before this run does not count. Where all have the same days, it sees those as often as
-    they do together; where each has its own, it sees the days of all.
-    """
-    if stage.init_from is None:
-        return None
-    earlier = [of_name[name] for name in lineages(tuple(of_name.values()))[stage.name]]
-    is_of_one = all(one.days == stage.days for one in earlier)
-    return derived(
+def controls_of(stage: StageConfig, wanted: bool | Literal["all"]) -> tuple[StageConfig, ...]:
+    """The same net from random rows, on days that the time buys, and for `all` on the stage's own; of a first none."""
+    if stage.init_from is None or not wanted:
+        return ()
+    affordable = derived(
         stage,
         name=f"{stage.name}-control",
         model="dnn" if stage.model == "fnn" else stage.model,
         init_from=None,
-        epochs=stage.epochs + sum(one.epochs for one in earlier) * is_of_one,
-        days=stage.days if is_of_one else "all",
+        days="affordable",
         embedding=stage.control.embedding or derived(stage.embedding, frozen_steps=0),
         optimizer=stage.control.optimizer or stage.optimizer,
         control_of=stage.name,
     )
+    alone = derived(affordable, name=f"{stage.name}-alone", days=stage.days)
+    return (affordable, alone) if wanted == "all" else (affordable,)

@@ -106,7 +106,9 @@ class SweepConfig(BaseModel):
     """A search over values of a TrainConfig, judged by one stage's NE on the validation rows."""
 
     model_config = FROZEN
-    stage: str = Field(description="Stage whose NE is to fall, or its control. Those it starts from are trained first.")
+    stage: str = Field(
+        description="Stage whose NE is to fall, or its control, on all days then. Stages before it are trained first."
+    )
     space: dict[str, Values] = Field(
         min_length=1, description="Dotted key, as `--set` has it, and what its values are drawn from."
     )

@@ -6,6 +6,7 @@ from datetime import date
 
 from pipeline.nights.plan import Tonight
 from pipeline.nights.records import Night
+from schemas.stage import StageConfig, lineages
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class StageExpected:
     seconds: float | None
 
     def in_words(self) -> str:
-        passes_over = f"{self.num_rows:,} rows of {len(self.days)} days, {self.days[0]} to {self.days[-1]}"
+        span = f"{len(self.days)} days, {self.days[0]} to {self.days[-1]}"
+        passes_over = f"{self.num_rows:,} rows of {span}" if self.num_rows else f"what its time buys of {span}"
         return passes_over if self.seconds is None else f"{passes_over}: about {self.seconds:.1f} s"
 
 
@@ -30,14 +32,26 @@ def expected(tonight: Tonight, nights: Sequence[Night]) -> list[StageExpected]:
     `data.negative_share` leaves away nobody knows yet.
     """
     rates = {model: rate for night in nights for model, rate in night.rates.items()}
-    config, found = tonight.config, []
+    config = tonight.config
+    found: list[StageExpected] = []
     for stage in tonight.stages:
+        if stage.days == "affordable":
+            found.append(_bought(stage, found, tonight))
+            continue
         days = config.span_of(stage).of(tonight.inputs.train_days)
         of_log = tonight.inputs.manifest.of_days(days).num_rows
         num_rows = round(of_log * (1 - config.data.validation_share) * stage.epochs)
         rate = rates.get(stage.model)
         found.append(StageExpected(stage.name, stage.model, days, num_rows, num_rows / rate if rate else None))
     return found
+
+
+def _bought(control: StageConfig, found: Sequence[StageExpected], tonight: Tonight) -> StageExpected:
+    """What takes as long as the stage whose control it is, with those before it; on how many days nobody knows yet."""
+    earlier = lineages(tonight.config.stages)[control.control_of or ""]
+    seconds = [one.seconds for one in found if one.name in (control.control_of, *earlier)]
+    total = None if None in seconds else sum(one or 0.0 for one in seconds)
+    return StageExpected(control.name, control.model, tonight.inputs.train_days, 0, total)
 
 
 def time_in_words(stages: Sequence[StageExpected], nights: Sequence[Night]) -> str:

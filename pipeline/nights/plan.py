@@ -182,4 +182,4 @@ def _over_history(stages: Sequence[StageConfig], days: Days) -> tuple[StageConfi
 
 
 def _is_newest(stage: StageConfig) -> bool:
-    return stage.days != "all" and stage.days.last is not None
+    return not isinstance(stage.days, str) and stage.days.last is not None

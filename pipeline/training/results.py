@@ -1,6 +1,7 @@
 """What the stages of a run have published, read back from its folder."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -9,13 +10,15 @@ from numpy.typing import NDArray
 from pipeline.data.store import Store
 from pipeline.data.windows import local_windows
 from pipeline.evaluation.bootstrap import Bootstrap, compare
-from pipeline.evaluation.lift import Lift, rows_to_reach
+from pipeline.evaluation.lift import Control, Lift, reached_at
 from pipeline.evaluation.metrics import Sums
 from pipeline.runtime import files, trusted
 from pipeline.training import checkpoint, published
 from pipeline.training.checkpoint import Progress
 from pipeline.training.published import stage_uri
-from schemas.stage import StageConfig
+from schemas.stage import StageConfig, lineages
+
+CALLED = {"fm": "FM", "dnn": "DNN", "fnn": "FNN", "deepfm": "DeepFM"}
 
 
 def progress(run_uri: str, stage: str) -> Progress:
@@ -44,33 +47,36 @@ def _logits_of_groups(npz: bytes) -> dict[int, NDArray[np.float32]]:
 
 
 def lifts(run_uri: str, stages: Sequence[StageConfig], store: Store, num_fields: int, seed: int) -> dict[str, Lift]:
-    """Stage -> what pretraining bought it, of each that has its control among the `stages`, which are all published."""
+    """Stage -> what pretraining bought it, of each that has a control among the `stages`, which are all published."""
     of_name = {stage.name: stage for stage in stages}
-    controls = {stage.control_of: stage.name for stage in stages if stage.control_of in of_name}
+    controls = [stage for stage in stages if stage.control_of in of_name]
     if not controls:
         return {}
-    held_out = _held_out_labels(store, num_fields)
+    held_out, draws = _held_out_labels(store, num_fields), Bootstrap(seed=seed)
     found: dict[str, Lift] = {}
-    for stage in stages:
-        if stage.name in controls:
-            control = controls[stage.name]
-            logits, base_logits = (held_out_logits(run_uri, name) for name in (stage.name, control))
-            its = progress(run_uri, control)
-            reached = rows_to_reach(
-                progress(run_uri, stage.name).curve, its.published_ne or -inf, _rows_before(run_uri, stage, of_name)
-            )
-            found[stage.name] = Lift(
-                compare(logits, base_logits, *held_out, Bootstrap(seed=seed)), reached, float(its.rows_seen)
-            )
+    for control in controls:
+        stage = of_name[control.control_of or ""]
+        earlier = [of_name[name] for name in lineages(stages)[stage.name]]
+        own, its = (progress(run_uri, one.name) for one in (stage, control))
+        before = sum(progress(run_uri, one.name).seconds for one in earlier)
+        logits, base_logits = (held_out_logits(run_uri, one.name) for one in (stage, control))
+        against = Control(
+            f"{CALLED[control.model]} alone",
+            its.seconds,
+            its.results.get("ne"),
+            compare(logits, base_logits, *held_out, draws),
+        )
+        name = " then ".join(CALLED[one.model] for one in (*reversed(earlier), stage))
+        lift = found.get(stage.name) or Lift(name, before + own.seconds, own.results.get("ne"))
+        if control.days == "affordable":
+            rate = max(own.rows_seen, 1) / max(own.seconds, 1e-9)
+            curve = [(rows_seen / rate, ne) for rows_seen, ne in own.curve]
+            reached = reached_at(curve, its.published_ne or -inf, before)
+            lift = replace(lift, at_equal_time=against, seconds_to_reach=reached)
+        else:
+            lift = replace(lift, at_equal_rows=against)
+        found[stage.name] = lift
     return found
-
-
-def _rows_before(run_uri: str, stage: StageConfig, of_name: dict[str, StageConfig]) -> float:
-    """Seen by the stages of this run that it comes from."""
-    earlier = of_name.get(stage.init_from or "")
-    if earlier is None:
-        return 0.0
-    return progress(run_uri, earlier.name).rows_seen + _rows_before(run_uri, earlier, of_name)
 
 
 def _held_out_labels(store: Store, num_fields: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:

@@ -80,7 +80,7 @@ def train_stage(
         step = build_step(rank, stage, state, placement)
         _Run(rank, stage, state, step, watch, report, checkpoints).take_steps(batches)
         watch.restore_best()
-    state.progress.settings = {**step.settings, "threads": str(torch.get_num_threads())}
+    state.progress.settings = {**step.settings, "threads": str(torch.get_num_threads()), "days": _days(rank)}
     _publish(rank, state, judge, published.stage_uri(rank.run_uri, stage.name))
 
 
@@ -192,6 +192,11 @@ def _validated(rank: Rank, judge: Judge, layer: Calibration | None) -> dict[str,
         return {}
     figures = _judged(judge, "validation", layer)[0].metrics().as_dict()
     return {f"{VALIDATION}{name}": value for name, value in figures.items()}
+
+
+def _days(rank: Rank) -> str:
+    days = sorted({part.day for part in rank.store.of_split("train")})
+    return f"{len(days)}, {days[0]} to {days[-1]}"
 
 
 def has_a_part(rank: Rank, state: StageState) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pydantic import TypeAdapter
 
 from pipeline.data.store import Store
 from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.lift import reached_at
 from pipeline.retrain.dataset import best_possible_ne, encoded_store, find_inputs
 from pipeline.runtime import cluster
 from pipeline.synthetic.log import generate
@@ -222,7 +224,8 @@ def sections(rows_rate: float, l2: float, dense_rate: float) -> dict[str, dict[s
 
 def study(world: World, transfers: Sequence[int], processes: int) -> Iterator[Entry]:
     """FM and the controls once, then each net from the same FM by each transfer."""
-    of_name = {stage.name: stage for stage in world.config.plan}
+    of_name = {stage.name: stage for stage in world.config.stages}
+    of_name |= {one.name: as_many_rows(one, world) for one in world.config.plan if one.control_of}
     first = [stage for stage in of_name.values() if stage.init_from is None]
     nets = [stage for stage in of_name.values() if stage.init_from is not None]
     alone = [alone_of(of_name[f"{net.name}-control"], net, world) for net in nets if f"{net.name} alone" in world.tuned]
@@ -245,6 +248,12 @@ def alone_of(control: StageConfig, net: StageConfig, world: World) -> StageConfi
     own = sections(*world.tuned[f"{net.name} alone"])
     changes = {"name": f"{net.name}-alone", "epochs": 1.0, "control_of": None}
     return StageConfig.model_validate({**control.model_dump(), **own, **changes})
+
+
+def as_many_rows(control: StageConfig, world: World) -> StageConfig:
+    """Over the same rows as often as FM and the net together."""
+    changes = {"days": "all", "epochs": control.epochs + world.config.stages[0].epochs}
+    return StageConfig.model_validate({**control.model_dump(), **changes})
 
 
 def changed_as(net: StageConfig, number: int) -> StageConfig:
@@ -271,8 +280,15 @@ def entry_of(world: World, stage: StageConfig, transfer: str, control: StageConf
     pair = (*(one for one in world.config.stages if one.init_from is None), stage, of_stage)
     num_fields = len(world.config.data.features.fields)
     lift = results.lifts(world.run_uri, pair, world.store, num_fields, world.seed)[stage.name]
-    change, ratio = lift.comparison.log_loss, lift.rows_ratio
-    return replace(plain, control_log_loss=its.results["log_loss"], change=change, rows_ratio=ratio)
+    assert lift.at_equal_rows
+    before = sum(results.progress(world.run_uri, one.name).rows_seen for one in pair if one.name == stage.init_from)
+    reached = reached_at(own.curve, its.published_ne or -inf, before)
+    return replace(
+        plain,
+        control_log_loss=its.results["log_loss"],
+        change=lift.at_equal_rows.comparison.log_loss,
+        rows_ratio=None if reached is None else reached / its.rows_seen,
+    )
 
 
 def report(entries: list[Entry]) -> None:

@@ -1,5 +1,6 @@
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 from bundles import STAGES
 from six_days import DAYS, config_of
@@ -7,8 +8,10 @@ from six_days import DAYS, config_of
 from pipeline.data.logs import Manifest
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store
+from pipeline.registry.tracking import Tracking
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import Candidate
+from pipeline.retrain.run import Prepared, Trained
 
 EARLIER = date(2026, 10, 1)
 
@@ -26,3 +29,18 @@ def test_a_model_has_learned_what_the_stages_have_that_it_starts_from():
     assert learned_days(1) == tuple(DAYS[:3]), "the newest day itself, by its first stage all of them"
     assert learned_days(1, days={"last": 2}) == tuple(DAYS[1:3])
     assert learned_days(1, init_from="models:/ctr/1") == (EARLIER, *DAYS[:3]), "the registered model's too"
+
+
+def test_a_control_whose_days_go_by_the_clock_never_serves_however_good_it_is():
+    config = config_of(Path("/logs"), stages=STAGES, control="all")
+    inputs = Inputs(Manifest(()), ResolvedSplit(tuple(DAYS[:3]), (DAYS[3],)), "identity")
+    tracking = cast(Tracking, None)  # nothing is looked up
+    nes = {"fm": 0.9, "deepfm": 0.8, "deepfm-control": 0.5, "deepfm-alone": 0.7}
+
+    def best(*names: str) -> str:
+        results = {name: {"ne": nes[name]} for name in names}
+        return Trained(Prepared(config, inputs, {}, tracking), Store("/store", 0, ()), {}, results, ()).best.name
+
+    assert [stage.name for stage in config.plan] == list(nes)
+    assert best(*nes) == "deepfm-alone"
+    assert best("fm", "deepfm", "deepfm-control") == "deepfm"

@@ -19,8 +19,8 @@ def config_of(*stages: dict[str, Any], validation_share: float = 0.0, **settings
     return TrainConfig.model_validate({"data": data, "stages": stages, **settings})
 
 
-def plan_of(*stages: dict[str, Any]) -> dict[str, StageConfig]:
-    return {stage.name: stage for stage in config_of(*stages, control=True).plan}
+def plan_of(*stages: dict[str, Any], control: bool | str = True) -> dict[str, StageConfig]:
+    return {stage.name: stage for stage in config_of(*stages, control=control).plan}
 
 
 def test_without_control_the_plan_is_the_stages():
@@ -41,15 +41,32 @@ def test_a_control_says_whose_it_is_and_starts_from_none():
     assert [plan[name].init_from for name in ("fnn-control", "deepfm-control")] == [None, None]
 
 
-def test_a_control_sees_as_many_rows_as_its_stage_and_all_those_before_it():
-    plan = plan_of(FM, FNN, DEEPFM)
-    assert plan["fnn-control"].epochs == 0.5 + 2
-    assert plan["deepfm-control"].epochs == 0.5 + 2 + 0.25
+def test_a_control_goes_over_its_days_as_often_as_its_stage_and_has_those_that_the_time_buys():
+    plan = plan_of(FM, FNN, {**DEEPFM, "days": {"last": 2}})
+    assert (plan["fnn-control"].epochs, plan["deepfm-control"].epochs) == (2, 0.25)
+    assert {plan[name].days for name in ("fnn-control", "deepfm-control")} == {"affordable"}
 
 
-def test_of_two_stages_from_one_each_control_counts_its_own_chain():
-    plan = plan_of(FM, FNN, {**DEEPFM, "init_from": "fm"})
-    assert plan["deepfm-control"].epochs == 0.5 + 0.25
+def test_with_all_controls_one_more_has_the_days_of_its_stage():
+    plan = plan_of(FM, {**FNN, "days": {"last": 2}, "control": {"optimizer": {"name": "sgd"}}}, control="all")
+    assert list(plan) == ["fm", "fnn", "fnn-control", "fnn-alone"]
+    affordable, alone = plan["fnn-control"].model_dump(), plan["fnn-alone"].model_dump()
+    assert {name for name in alone if alone[name] != affordable[name]} == {"name", "days"}
+    assert plan["fnn-alone"].days == plan["fnn"].days
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [FM, {"name": "dnn", "model": "dnn", "days": "affordable"}],
+        [FM, {"name": "dnn", "model": "dnn", "days": "affordable", "control_of": "fnn"}, FNN],
+        [FM, FNN, {**FNN, "name": "other", "days": "affordable", "control_of": "fnn"}],
+    ],
+    ids=["of-nothing", "before-its-stage", "from-another"],
+)
+def test_only_a_control_after_its_stage_has_a_time_to_go_by(stages):
+    with pytest.raises(ValidationError, match="on affordable days: a control_of an earlier stage"):
+        config_of(*stages)
 
 
 def test_the_control_of_an_fnn_is_a_dnn_and_of_a_deepfm_a_deepfm():
@@ -67,7 +84,7 @@ def test_a_control_is_trained_as_its_stage_where_nothing_says_otherwise():
     }
     plan = plan_of(FM, {**FNN, **settings})
     own, its = plan["fnn"].model_dump(), plan["fnn-control"].model_dump()
-    assert {name for name in own if own[name] != its[name]} == {"name", "model", "init_from", "epochs", "control_of"}
+    assert {name for name in own if own[name] != its[name]} == {"name", "model", "init_from", "days", "control_of"}
 
 
 def test_what_a_control_has_to_itself_replaces_the_stages():

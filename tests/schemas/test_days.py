@@ -175,20 +175,3 @@ def test_an_override_says_the_days_of_a_stage_that_says_none(tmp_path):
     )
     config = load(TrainConfig, path, ["stages.fnn.days.last=2", "stages.fm.days={before: fnn}"])
     assert [len(config.span_of(stage).of(DAYS)) for stage in config.stages] == [3, 2]
-
-
-@pytest.mark.parametrize("epochs", [1, 2.5])
-def test_a_control_of_stages_with_days_of_their_own_has_the_days_of_all(epochs):
-    stages = fm(days={"before": "fnn"}, epochs=epochs), {**FNN, "days": {"last": 2}, "epochs": epochs}
-    control = config_of(*stages, control=True).plan[-1]
-    assert (control.days, control.epochs, control.control_of) == ("all", epochs, "fnn")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"days": {"last": 3}}, {"days": {"before": "fnn"}, "epochs": 2}],
-    ids=["overlapping-in-part", "not-as-often"],
-)
-def test_a_control_that_could_not_have_as_many_rows_is_refused(changes):
-    with pytest.raises(Refusal, match="a control of as many rows needs that"):
-        config_of(fm(**changes), {**FNN, "days": {"last": 2}}, control=True)

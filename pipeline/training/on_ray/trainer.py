@@ -21,7 +21,7 @@ from pipeline.data import feed
 from pipeline.runtime import load, raised
 from pipeline.runtime.load import NodeLoad
 from pipeline.runtime.progress import RATE, Event, Point, Report, Show
-from pipeline.training import kept, local, memory
+from pipeline.training import affordable, kept, local, memory
 from pipeline.training.memory import Node
 from pipeline.training.on_ray import placement, snapshot, worker
 from pipeline.training.on_ray.placement import Need
@@ -31,6 +31,7 @@ from pipeline.training.on_ray.worker import Job
 from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank
 from schemas.config import ClusterConfig, TableConfig
+from schemas.days import Span
 from schemas.errors import INTERRUPTED, Failure
 from schemas.stage import StageConfig
 
@@ -114,7 +115,7 @@ def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
         ),
         datasets={
             worker.dataset_name(span): feed.dataset(job.store.of_span(span), "train")
-            for span in dict.fromkeys(config.span_of(stage) for stage in config.plan)
+            for span in dict.fromkeys(span for stage in config.plan for span in _spans(stage, job))
         },
         dataset_config=DataConfig(execution_options=feed.execution_options(need.most)),
     )
@@ -122,6 +123,13 @@ def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
     trainer.scaling = Scaling(scaling_config, need, config.numbers_of_ranks, board, patience)
     trainer.failures = Failures(failure_config, board)
     return trainer
+
+
+def _spans(stage: StageConfig, job: Job) -> list[Span]:
+    """Of the days that the stage may come to be trained on; what nobody asks for is not read."""
+    if stage.days != "affordable":
+        return [job.config.span_of(stage)]
+    return [Span(oldest=number) for number in affordable.choices(stage, job.config, job.store)]
 
 
 def check_placement(config: ClusterConfig, show: Show) -> None:

@@ -18,7 +18,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.store import Store
 from pipeline.runtime import files, trusted
 from pipeline.runtime.progress import Report
-from pipeline.training import checkpoint, memory, published
+from pipeline.training import affordable, checkpoint, memory, published
 from pipeline.training.losses import Diverged
 from pipeline.training.on_ray import snapshot
 from pipeline.training.on_ray.saving import RankCheckpoints
@@ -90,11 +90,14 @@ def run_plan(job: Job, run_stage: Callable[[StageConfig], None], failures: dict[
     for stage in job.config.plan:
         if stage.name in failures or published.is_published(published.stage_uri(job.run_uri, stage.name)):
             continue
+        if stage.days == "affordable" and stage.control_of in failures:
+            failures[stage.name] = f"stage {stage.name!r} has no time to go by: {stage.control_of!r} was not trained"
+            continue
         if stage.init_from in failures:
             failures[stage.name] = f"stage {stage.name!r} was to start from {stage.init_from!r}, which diverged"
             continue
         try:
-            run_stage(stage)
+            run_stage(affordable.on_its_days(stage, job.config, job.store, job.run_uri))
         except Diverged as diverged:
             failures[stage.name] = str(diverged)
     return failures

@@ -20,7 +20,7 @@ from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
 from pipeline.runtime import load
 from pipeline.runtime.progress import Event, Point, Show
-from pipeline.training import checkpoint, published
+from pipeline.training import affordable, checkpoint, published, results
 from pipeline.training.on_ray import snapshot, trainer, worker
 from pipeline.training.on_ray.worker import Job
 from schemas.config import ClusterConfig, TrainConfig
@@ -128,6 +128,19 @@ def test_a_worker_killed_in_the_first_stage_and_in_the_last_costs_two_failures_a
     resumed = train(config, tmp_path / "run", kills)
     assert {path.name for path in tmp_path.glob("killed*")} == {"killed at fm 7", "killed at deepfm 45"}
     assert resumed == whole_run[1]
+
+
+def test_a_control_whose_worker_is_killed_goes_on_with_the_days_that_the_time_had_bought(config, tmp_path):
+    fm, _, deepfm = config.model_dump(mode="json")["stages"]
+    stages = [{**fm, "days": {"before": "deepfm"}}, {**deepfm, "days": {"last": 1}, "epochs": 1}]
+    own = TrainConfig.model_validate({**config.model_dump(mode="json"), "stages": stages, "control": True})
+    store, run = encode(own), tmp_path / "run"
+    assert not trainer.fit(Job(own, store, str(run), Kills(tmp_path, (("deepfm-control", 12),))), lambda point: None)
+    assert [path.name for path in tmp_path.glob("killed*")] == ["killed at deepfm-control 12"]
+    bought = affordable.on_its_days(own.plan[-1], own, store, str(run)).days
+    ended = results.progress(str(run), "deepfm-control")
+    assert ended.settings["days"].startswith(f"{bought.last}, ")
+    assert ended.rows_seen == 500 * bought.last
 
 
 def test_a_stage_that_had_failed_before_the_checkpoint_is_not_tried_again(config, whole_run, tmp_path):
