@@ -15,7 +15,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	.venv/bin/nightjar generate data/demo/logs --days 8 --rows-per-day 50000 --seed 7 --preset apps
+	.venv/bin/nightjar generate data/demo/logs --days 30 --rows-per-day 50000 --seed 7
 	.venv/bin/nightjar train --config jobs/configs/demo.yaml
 
 # Two processes take a file each, with Ray clusters and servers of their own: most tests wait for those.

@@ -38,7 +38,7 @@ def evaluate(
     Under a random split, only held-out rows count, whatever the days. Days that the model has learned are marked: what
     it makes of them says little of new ones.
 
-    Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-08`
+    Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-30`
     """
     loaded = load_config(config, set_)
     from pipeline.data import logs, split

@@ -35,7 +35,7 @@ def score(
     A day that is there already, by the same model and of the same log, stays as it is; interrupted, the same command
     goes on. A day's folder is complete when it holds _SUCCESS.
 
-    Example: `nightjar score --config jobs/configs/demo.yaml --model models:/ctr@champion --date 2026-11-08 --out out`
+    Example: `nightjar score --config jobs/configs/demo.yaml --model models:/ctr@champion --date 2026-11-30 --out out`
     """
     loaded = load_config(config, set_)
     files.require_usable(absolute(out), "--out")

@@ -105,7 +105,12 @@ class EmbeddingConfig(BaseModel):
     epsilon: PositiveFloat = Field(default=1e-8, description="Added to the accumulator's root, which it is divided by.")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="Decay of the first moment; read by `adam` alone.")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="Decay of the second moment; read by `adam` alone.")
-    l2: float = Field(default=0.0, ge=0, description="lambda of lambda/2 |row|^2 over the rows that a batch touches.")
+    l2: float = Field(
+        default=0.0,
+        ge=0,
+        description="lambda of lambda/2 |row|^2 over the rows that a batch touches. FM and the nets want different "
+        "ones, the nets up to hundreds of times more where ids are seen often: sweep them apart.",
+    )
     weight_decay: float = Field(
         default=0.0,
         ge=0,

@@ -6,7 +6,8 @@ users, three for each row of a day, and items, one for each four, stay fifteen d
 makes 0.23 values a row, Avazu's share, 87% of them in under ten rows; two of three rows show a user whom fewer than
 ten rows of the days before have shown. A user's own click rate is an estimate from few views. The factorization
 machine outweighs the net: on the boards of BARS, FM's log loss is .4491 on Criteo and .3677 on Avazu, the best net's
-.4381 and .3667.
+.4381 and .3667. Here, one pass over thirty days, DeepFM's lies 1.3% to 2.4% below FM's at 50,000 rows a day and 3.3%
+at 200,000 (2026-11-27).
 
 `apps` is a shop of apps, or any log of few users and items who stay: after some days all values have hundreds of rows.
 Half of what there is to learn is the net's.

@@ -49,7 +49,10 @@ def train(
     generator = _generator_of(state.table.rows.device)
     last = time.perf_counter()
     for item in prepared:
-        waited = time.perf_counter() - last
+        now = time.perf_counter()
+        if progress.step == 0:
+            last = now  # reading has begun, which takes as long for few rows as for many and is no rate of theirs
+        waited = now - last
         factor = learning_rate_factor(stage.schedule, progress.step, num_steps)
         for group, rate in zip(state.optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * factor
