@@ -21,9 +21,9 @@ demo: install
 # Two processes take a file each, with Ray clusters and servers of their own: most tests wait for those.
 PYTEST = .venv/bin/pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-# Everything but what needs a CUDA device or several machines.
+# Everything but what needs a CUDA device or several machines; first the files that take longest, lest one is left alone.
 test: install
-	$(PYTEST) -m 'not gpu and not cluster'
+	$(PYTEST) -m 'not gpu and not cluster' tests/training/on_ray tests
 
 # Ray, MLflow, PostgreSQL and S3 on machines with disks of their own, in namespaces of Linux's; wants root.
 test-cluster: install
