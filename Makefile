@@ -25,9 +25,10 @@ PYTEST = .venv/bin/pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reo
 test: install
 	$(PYTEST) -m 'not gpu and not cluster' tests/training/on_ray tests
 
-# Ray, MLflow, PostgreSQL and S3 on machines with disks of their own, in namespaces of Linux's; wants root.
+# Ray, MLflow, PostgreSQL and S3 on machines with disks of their own, in namespaces of Linux's, which want root; and ranks
+# that are killed again and again on this one.
 test-cluster: install
-	.venv/bin/pytest -q -m cluster tests/cluster
+	.venv/bin/pytest -q -m cluster tests/cluster tests/training/on_ray
 
 # Without Ray, servers and whole runs.
 test-fast: install

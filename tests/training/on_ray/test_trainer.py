@@ -120,6 +120,7 @@ def test_each_stage_is_fed_the_rows_of_its_own_days(whole_run):
     assert rows_seen == {"fm": half, "deepfm": 2 * 1000}
 
 
+@pytest.mark.cluster
 def test_a_worker_killed_in_the_first_stage_and_in_the_last_costs_two_failures_and_not_one_bit(
     config, whole_run, tmp_path
 ):
@@ -130,6 +131,7 @@ def test_a_worker_killed_in_the_first_stage_and_in_the_last_costs_two_failures_a
     assert resumed == whole_run[1]
 
 
+@pytest.mark.cluster
 def test_a_control_whose_worker_is_killed_goes_on_with_the_days_that_the_time_had_bought(config, tmp_path):
     fm, _, deepfm = config.model_dump(mode="json")["stages"]
     stages = [{**fm, "days": {"before": "deepfm"}}, {**deepfm, "days": {"last": 1}, "epochs": 1}]
