@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -12,6 +13,9 @@ from schemas.stage import EmbeddingConfig
 
 class Kernels:
     """By torch's own operators."""
+
+    def compile(self, table: Table) -> None:
+        """What is compiled at its first call: before any step is timed. Updates no row of the table."""
 
     def group(self, ids_N: Tensor, num_ids: int) -> IdGroups:
         """The ids are below num_ids."""
@@ -31,6 +35,11 @@ BY_TORCH = Kernels()
 class CompiledKernels(Kernels):
     """The same by Numba, but for Adam and on a GPU."""
 
+    def compile(self, table: Table) -> None:
+        none = self.group(torch.empty(0, dtype=torch.int32), num_ids=1)
+        if table.rows.device.type == "cpu":
+            self._collect(table, none, table.rows[:0], EmbeddingConfig(), rate=0.0)
+
     def group(self, ids_N: Tensor, num_ids: int) -> IdGroups:
         from pipeline.embedding import radix
 
@@ -39,12 +48,15 @@ class CompiledKernels(Kernels):
     def update(
         self, table: Table, groups: IdGroups, grads_RD: Tensor, config: EmbeddingConfig, rate: float, step: int
     ) -> None:
-        from pipeline.embedding import fused
-
         if config.name == "adagrad" and table.rows.device.type == "cpu":
-            fused.update_by_sums(table, groups, grads_RD, 1 / dist.get_world_size(), config, rate)
+            self._collect(table, groups, grads_RD, config, rate)
         else:
             super().update(table, groups, grads_RD, config, rate, step)
+
+    def _collect(self, table: Table, groups: IdGroups, grads_RD: Tensor, config: EmbeddingConfig, rate: float) -> None:
+        from pipeline.embedding import fused
+
+        fused.update_by_sums(table, groups, grads_RD, 1 / dist.get_world_size(), config, rate)
 
 
 def kernels_of(is_fused: bool) -> Kernels:

@@ -208,6 +208,7 @@ def place(
     kernels, wire = kernels_of(is_fused), getattr(torch, config.wire)
     if ranks is None or dist.get_world_size() == 1:
         return Alone(table, kernels)
+    kernels.compile(table)
     if config.placement == "row_sharded":
         return RowSharded(table=table, num_ids=num_ids, ranks=ranks, wire=wire, kernels=kernels)
     return Replicated(table=table, ranks=ranks, wire=wire, kernels=kernels)

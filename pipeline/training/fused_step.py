@@ -44,6 +44,7 @@ class FusedStep:
         self._state, self._placement, self._stage = state, placement, stage
         self._rank_batch_size, self._offset = rank_batch_size, offset
         self._cells, self._fused, self._radix, self._simd = cells, fused, radix, simd
+        self._compiled_for: set[tuple[bool, bool]] = set()
 
     @property
     def num_ranks(self) -> int:
@@ -56,7 +57,8 @@ class FusedStep:
     def prepare(self, batch: Batch) -> Ready:
         num_ids = len(self._state.table.rows)
         check(batch.ids_N, num_ids)
-        return Ready(batch, self._cells.cells_of(batch, batch.ids_N), self._radix.sort(batch.ids_N.numpy(), num_ids))
+        cells, ordered_N = self._cells.cells_of(batch, batch.ids_N), self._radix.sort(batch.ids_N.numpy(), num_ids)
+        return self._compiled(Ready(batch, cells, ordered_N))
 
     def take(self, ready: Ready, factor: float) -> Losses:
         table, config, step = self._state.table, self._stage.embedding, self._state.progress.step
@@ -73,6 +75,22 @@ class FusedStep:
 
     def finish(self) -> None:
         """Every step has said so itself."""
+
+    def _compiled(self, ready: Ready) -> Ready:
+        """The same, once the kernels that its step takes are compiled: here, where no seconds of steps run yet."""
+        kind = (ready.cells.weights_N is None, ready.cells.offsets_C is None)
+        if kind not in self._compiled_for:
+            self._compile(ready)
+            self._compiled_for.add(kind)
+        return ready
+
+    def _compile(self, ready: Ready) -> None:
+        """By a step that updates no row."""
+        table = self._state.table
+        rows, none = self._simd.rows_of(table.rows.numpy()), ready.ordered_N[:0]
+        terms, _ = self._score(rows, ready, table.scale)
+        rule = self._fused.Adagrad.of(self._stage.embedding, 0.0, table.scale, 1.0)
+        self._fused.update(rows, table.accumulators.numpy(), none, ready.cells, terms, rule)
 
     def _score(self, rows: "Rows", ready: Ready, scale: float) -> "tuple[Rows, Sums]":
         w0 = self._state.model.w0.item()
@@ -94,7 +112,7 @@ class FusedStepOfRanks(FusedStep):
     def prepare(self, batch: Batch) -> Ready:
         prepared = self._placement.prepare(batch)
         cells = self._cells.cells_of(batch, prepared.groups.index_N)
-        return Ready(batch, cells, self._radix.by_place(prepared.groups), prepared)
+        return self._compiled(Ready(batch, cells, self._radix.by_place(prepared.groups), prepared))
 
     def take(self, ready: Ready, factor: float) -> Losses:
         assert ready.prepared is not None
@@ -110,6 +128,14 @@ class FusedStepOfRanks(FusedStep):
             self._fused.differentiate(rows, ready.ordered_N, ready.cells, terms, self._simd.rows_of(grad_UD.numpy()))
             self._placement.push(ready.prepared, rows_UD, grad_UD, config, config.learning_rate * factor, step)
         return _losses(ready.batch, sums)
+
+    def _compile(self, ready: Ready) -> None:
+        assert ready.prepared is not None
+        rows = self._simd.rows_of(
+            np.zeros((len(ready.prepared.groups.unique_U), self._state.table.rows.shape[1]), np.float32)
+        )
+        terms, _ = self._score(rows, ready, scale=1.0)
+        self._fused.differentiate(rows, ready.ordered_N[:0], ready.cells, terms, rows)
 
 
 def fused_step(

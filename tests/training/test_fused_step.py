@@ -112,6 +112,20 @@ print(sum(sum(kernel.stats.cache_misses.values()) for kernel in (fused._score, f
 """
 
 
+@pytest.mark.slow  # compiles four kernels
+@pytest.mark.parametrize("kind", ["plain", "bags"])
+def test_a_steps_kernels_are_compiled_before_its_seconds_run(config, kind: str):
+    from pipeline.embedding import fused
+
+    of_seven = config.model_copy(update={"table": config.table.model_copy(update={"dimension": 7})})
+    state, rng = initialize.from_scratch(config.stages[0], of_seven, 20), np.random.default_rng(0)
+    step = fused_step(state, Alone(state.table), config.stages[0], 4)
+    ready = step.prepare(labelled(rng, random_batch(rng, 4, 3, 20, kind), is_weighted=False))
+    before = [len(kernel.signatures) for kernel in (fused._score, fused.update)]
+    step.take(ready, 1.0)
+    assert [len(kernel.signatures) for kernel in (fused._score, fused.update)] == before
+
+
 @pytest.mark.slow  # two processes that import torch and Numba
 def test_what_one_process_has_compiled_the_next_need_not_compile_again():
     said = [subprocess.check_output([sys.executable, "-c", FIRST_STEP], cwd=REPOSITORY, text=True) for _ in range(2)]
