@@ -31,8 +31,8 @@ class TransferConfig(BaseModel):
         default=None,
         ge=0,
         description="Times the rows' Adagrad accumulators, each a learning rate of its own: 0 starts new ones, 1 keeps "
-        "them, so that what the earlier stage saw often moves little. None: 1 if the days are apart, else 0. Adam "
-        "always starts new ones.",
+        "them, so that what the earlier stage saw often moves little, however large the batches of both. None: 1 if "
+        "the days are apart, else 0. Adam always starts new ones.",
     )
     dense: bool = Field(
         default=False, description="The layers and biases too, as a model that goes on does; they must be alike."

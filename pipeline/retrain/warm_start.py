@@ -62,7 +62,7 @@ def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
             table = bundle.table
             if bundle.stage.embedding.name != "adagrad":  # Adam's mean of squares is no learning rate of a row
                 table = replace(table, accumulators=torch.zeros_like(table.accumulators))
-            checkpoint.save_origin(bundle.stage.name, table, bundle.model, folder)
+            checkpoint.save_origin(bundle.stage.name, bundle.stage.batch_size, table, bundle.model, folder)
             for file in sorted(folder.iterdir()):
                 files.write_bytes(f"{target}/{file.name}", file.read_bytes())
         published.publish(target)

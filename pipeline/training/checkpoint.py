@@ -40,6 +40,8 @@ class Progress:
     """The lowest on the validation rows, where the stage looks at them, and the step it was found at."""
     best_step: int = 0
     looks_since_best: int = 0
+    batch_size: int = 0
+    """Rows of a step of all ranks together; 0: not told."""
 
     @property
     def published_ne(self) -> float | None:
@@ -75,10 +77,11 @@ def save_table(table: Table, folder: Path) -> None:
     tensor_files.save({name: values.cpu() for name, values in tensors.items()}, folder / _table_file(table.shard))
 
 
-def save_origin(name: str, table: Table, model: CTRModel, folder: Path) -> None:
+def save_origin(name: str, batch_size: int, table: Table, model: CTRModel, folder: Path) -> None:
     """Write a model that was trained elsewhere as a stage of that name, for others to start from; without optimizer."""
     save_table(table, folder)
-    _write(folder, {f"model.{name}": value for name, value in model.state_dict().items()}, Progress(name), table)
+    dense = {f"model.{name}": value for name, value in model.state_dict().items()}
+    _write(folder, dense, Progress(name, batch_size=batch_size), table)
 
 
 def _save_dense(state: StageState, folder: Path) -> None:

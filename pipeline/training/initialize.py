@@ -49,7 +49,8 @@ def from_scratch(
     with torch.no_grad():
         model.bias.fill_(log(base_rate / (1 - base_rate)))
     table = Table.create(num_ids, config.table, config.seed, stage.embedding.name, shard).to(device)
-    return StageState(table, model, build_optimizer(model.parameters(), stage.optimizer), Progress(stage.name))
+    progress = Progress(stage.name, batch_size=stage.batch_size)
+    return StageState(table, model, build_optimizer(model.parameters(), stage.optimizer), progress)
 
 
 def transfer(
@@ -71,12 +72,18 @@ def transfer(
         table.rows[:, 1:] = fresh
     if not what.w:
         table.rows[:, 0] = 0.0
-    table.accumulators.mul_(what.accumulators)
+    table.accumulators.mul_(what.accumulators * _squared_share(state, earlier))
     if what.dense:
         _take_over_layers(state, earlier, is_w0_kept=bool(what.w0))
     elif what.w0:
         with torch.no_grad():
             state.model.w0.copy_(checkpoint.load_dense(earlier)["model.w0"])
+
+
+def _squared_share(state: StageState, earlier: Path) -> float:
+    """A row's share of a batch here over that there, squared, as accumulators are sums of squares of such shares."""
+    own, its = state.progress.batch_size, checkpoint.read_progress(earlier).batch_size
+    return (its / own) ** 2 if own and its else 1.0
 
 
 def _take_over_layers(state: StageState, earlier: Path, *, is_w0_kept: bool) -> None:

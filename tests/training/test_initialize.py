@@ -5,6 +5,7 @@ import pytest
 import torch
 from training_states import batches_of, logits_of, rank_of, train_alone
 
+from pipeline.data.rows import Rows
 from pipeline.embedding.table import WHOLE, Shard, Table
 from pipeline.training import checkpoint, initialize, published
 from pipeline.training.checkpoint import StageState
@@ -172,6 +173,28 @@ def test_accumulators_are_kept_by_a_factor_and_0_starts_new_ones(config, fm_fold
     state = transferred(config, fm_folder, accumulators=factor)
     assert torch.equal(state.table.accumulators, saved["table.accumulators"] * factor)
     assert torch.equal(state.table.rows, saved["table.rows"])
+
+
+def test_kept_accumulators_are_as_if_the_earlier_batches_had_been_as_large(config, tmp_path):
+    # No two of the rows have an id in common, and the bias stands still: each id has the one gradient of its row, which
+    # is a share of its batch.
+    rng = np.random.default_rng(1)
+    rows = Rows(ids=rng.permutation(96).astype(np.int32), labels=np.arange(32, dtype=np.float32) % 2, num_fields=3)
+    still = config.stages[0].optimizer.model_copy(update={"learning_rate": 1e-9})
+    taken = {}
+    for batch_size in (32, 4):
+        fm = config.stages[0].model_copy(update={"batch_size": batch_size, "optimizer": still})
+        state = initialize.from_scratch(fm, config, 96)
+        train_alone(state, batches_of(rows, batch_size), fm, 32 // batch_size)
+        folder = tmp_path / str(batch_size)
+        folder.mkdir()
+        checkpoint.save(state, folder)
+        net = initialize.from_scratch(config.stages[1].model_copy(update={"batch_size": 4}), config, 96)
+        what = TransferConfig(w=True, w0=True, accumulators=1.0)
+        initialize.transfer(net, folder, what, config.table.init_deviation, True)
+        taken[batch_size] = net.table.accumulators
+    assert taken[4].all()
+    torch.testing.assert_close(taken[32], taken[4])
 
 
 def test_adam_takes_no_accumulators_of_adagrads(config, fm_uri):
