@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, model_validator
 
-from pipeline.evaluation.metrics import Floats, Sums
+from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.tally import Floats
 from schemas.features import FROZEN
 
 MIN_BLOCK_ROWS = 50  # of an isotonic block; fewer follow the noise of single clicks

@@ -6,12 +6,15 @@ averaged over batches, so how the rows were split does not show in the result.
 
 import dataclasses
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log, log1p
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.evaluation.tally import Counts, Floats, Tallies, Tally, in_order, joined, starts_of_runs
 
 BIN_BITS = 14
 NUM_BINS = 1 << BIN_BITS
@@ -19,9 +22,7 @@ MAX_LOGIT = 16.0
 BINS_PER_LOGIT = NUM_BINS / (2 * MAX_LOGIT)
 VALIDATION = "validation_"  # before a metric's name: over the validation rows, and not the held-out ones
 
-# int64 where rows count one each, float64 where they carry weights.
-Counts = NDArray[Any]
-Floats = NDArray[np.float64]
+MAX_RANKED = 1 << 21  # different logits, 24 bytes each
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class Metrics:
     rows: int
     positives: float  # sum of the labels, weighted where the rows are
     auc: float | None = None  # P(a click outscores a non-click), ties count half
-    auc_error: float | None = None  # the exact AUC is within +- this: sum_b pos_b neg_b / (2 P N) over the bins b
+    auc_error: float | None = None  # the exact AUC is within +- this: 0, or by bins b sum_b pos_b neg_b / (2 P N)
     log_loss: float | None = None  # nats a row
     ne: float | None = None  # log loss / entropy of base_rate (He et al. 2014); 1 is what predicting base_rate gets
     calibration: float | None = None  # sum of p / sum of labels; above 1 promises too many clicks
     ece: float | None = None  # mean |p - label| over 20 bins of equal rows (Nguyen and O'Connor 2015)
-    pr_auc: float | None = None  # average precision, one threshold a bin
+    pr_auc: float | None = None  # average precision, one threshold a logit, or a bin
     gauc: float | None = None  # each user's AUC, averaged by impressions, of users with both classes (Zhu et al. 2017)
     base_rate: float | None = None  # mean label
 
@@ -46,44 +47,13 @@ class Metrics:
 
 
 @dataclass(frozen=True, eq=False)
-class _GroupCounts:
-    """Positives and negatives of each (group, bin) that occurs, sorted by key = group << BIN_BITS | bin; arrays [M]."""
-
-    keys: NDArray[np.int64]
-    positives: Counts
-    negatives: Counts
-
-    @classmethod
-    def merged(cls, tables: Iterable[Self]) -> Self:
-        """One table that counts each key once. The stable sort finds the runs that are sorted already: O(M) for two."""
-        columns = zip(*((table.keys, table.positives, table.negatives) for table in tables), strict=True)
-        keys, positives, negatives = (np.concatenate(column) for column in columns)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        starts = _starts_of_runs(keys)
-        return cls(keys[starts], np.add.reduceat(positives[order], starts), np.add.reduceat(negatives[order], starts))
-
-    def gauc(self) -> float | None:
-        starts = _starts_of_runs(self.keys >> BIN_BITS)
-        entries = np.diff(starts, append=len(self.keys))
-        negatives_below = np.cumsum(self.negatives) - self.negatives
-        negatives_below -= np.repeat(negatives_below[starts], entries)
-        pairs_won = np.add.reduceat(self.positives * (negatives_below + 0.5 * self.negatives), starts)
-        positives, negatives = np.add.reduceat(self.positives, starts), np.add.reduceat(self.negatives, starts)
-        both = (positives > 0) & (negatives > 0)
-        if not both.any():
-            return None
-        auc = pairs_won[both] / (1.0 * positives[both] * negatives[both])
-        return float(np.average(auc, weights=(positives + negatives)[both]))
-
-
-@dataclass(frozen=True, eq=False)
 class Sums:
-    """Everything the metrics need of any number of scored rows, in 384 KiB and one addition to merge.
+    """Everything the metrics need of any number of scored rows, and one addition to merge.
 
-    Histograms are [NUM_BINS] over logits clamped to [-16, 16]; bins are 1/512 wide and a row's bin depends on its logit
-    alone. Rows summed with `groups` cost 24 bytes more for each (group, bin) seen: nearly that much a row, for a user
-    seldom gets the same score twice. 100 million rows are 2.4 GB, shared out over the ranks until they are gathered.
+    Up to MAX_RANKED different logits are counted each, and rank the rows exactly. Of more, histograms do, [NUM_BINS]
+    over logits clamped to [-16, 16]; bins are 1/512 wide and a row's bin depends on its logit alone. Rows summed with
+    `groups` cost 24 bytes more for each (group, bin) seen: nearly that much a row, for a user seldom gets the same
+    score twice. 100 million rows are 2.4 GB, shared out over the ranks until they are gathered.
     """
 
     rows: int
@@ -91,7 +61,8 @@ class Sums:
     positives: Counts
     negatives: Counts
     p: Floats  # sum of p in each bin, exact from the logits
-    groups: tuple[_GroupCounts, ...] = ()  # each has more than twice the entries of the next; see __add__
+    groups: Tallies = ()  # by key = group << BIN_BITS | bin
+    logits: Tallies | None = ()  # by logit; None: there are more than MAX_RANKED
 
     @classmethod
     def zero(cls) -> Self:
@@ -123,29 +94,23 @@ class Sums:
 
         bins = np.clip((logits + MAX_LOGIT) * BINS_PER_LOGIT, 0, NUM_BINS - 1).astype(np.int64)
         histograms = np.bincount(bins + NUM_BINS * positive, weights, minlength=2 * NUM_BINS)
-        rows_of_groups: tuple[_GroupCounts, ...] = ()
+        counts = positive * weight, (1 - positive) * weight
+        of_groups: Tallies = ()
         if groups is not None and groups.size:
-            keys = (groups.astype(np.int64) << BIN_BITS) | bins
-            rows_of_groups = (_GroupCounts.merged([_GroupCounts(keys, positive * weight, (1 - positive) * weight)]),)
+            of_groups = (Tally.of((groups.astype(np.int64) << BIN_BITS) | bins, *counts),)
         return cls(
             rows=len(logits),
             log_loss=float((weight * nats).sum()),
             positives=histograms[NUM_BINS:],
             negatives=histograms[:NUM_BINS],
             p=np.bincount(bins, weight * p, NUM_BINS).astype(np.float64),
-            groups=rows_of_groups,
+            groups=of_groups,
+            logits=_ranked((Tally.of(in_order(logits), *counts),)),
         )
 
     def __add__(self, other: Self) -> Self:
-        """Exact for counts, to rounding for float sums.
-
-        Tables of groups are joined only with tables of about their size, so N batches cost O(N log N), not O(N^2).
-        """
-        groups: list[_GroupCounts] = []
-        for table in sorted(self.groups + other.groups, key=lambda table: len(table.keys), reverse=True):
-            while groups and len(groups[-1].keys) <= 2 * len(table.keys):
-                table = _GroupCounts.merged([groups.pop(), table])
-            groups.append(table)
+        """Exact for counts, to rounding for float sums."""
+        either = None if self.logits is None or other.logits is None else self.logits + other.logits
         return dataclasses.replace(
             self,
             rows=self.rows + other.rows,
@@ -153,34 +118,41 @@ class Sums:
             positives=self.positives + other.positives,
             negatives=self.negatives + other.negatives,
             p=self.p + other.p,
-            groups=tuple(groups),
+            groups=joined(self.groups + other.groups),
+            logits=None if either is None else _ranked(joined(either)),
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays to gather or store. Their floats keep the rounding of the order the rows were added in."""
-        none = np.empty(0, np.int64)
-        table = _GroupCounts.merged(self.groups) if self.groups else _GroupCounts(none, none, none)
+        groups, logits = Tally.merged(self.groups), Tally.merged(self.logits or ())
         return {
             "rows": np.asarray(self.rows),
             "log_loss": np.asarray(self.log_loss),
             "positives": self.positives,
             "negatives": self.negatives,
             "p": self.p,
-            "group_keys": table.keys,
-            "group_positives": table.positives,
-            "group_negatives": table.negatives,
+            "group_keys": groups.keys,
+            "group_positives": groups.positives,
+            "group_negatives": groups.negatives,
+            "is_ranked": np.asarray(self.logits is not None),
+            "logit_keys": logits.keys,
+            "logit_positives": logits.positives,
+            "logit_negatives": logits.negatives,
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        table = _GroupCounts(arrays["group_keys"], arrays["group_positives"], arrays["group_negatives"])
+        groups, logits = (
+            Tally(*(arrays[f"{of}_{part}"] for part in ("keys", "positives", "negatives"))) for of in ("group", "logit")
+        )
         return cls(
             rows=int(arrays["rows"]),
             log_loss=float(arrays["log_loss"]),
             positives=arrays["positives"],
             negatives=arrays["negatives"],
             p=arrays["p"],
-            groups=(table,) if len(table.keys) else (),
+            groups=(groups,) if len(groups.keys) else (),
+            logits=((logits,) if len(logits.keys) else ()) if arrays["is_ranked"] else None,
         )
 
     def to_bytes(self) -> bytes:
@@ -200,37 +172,44 @@ class Sums:
             return Metrics(rows=self.rows, positives=P)
         both = P > 0 and N > 0
         log_loss = self.log_loss / (P + N)
-        entropy = sum(-count / (P + N) * np.log(count / (P + N)) for count in (P, N) if count > 0)
-        false_positive_rate, true_positive_rate = self.roc_curve()
-        recall, precision = self.precision_recall_curve()
+        ranking = self._ranking()
+        recall, precision = _precision_recall(ranking)
         mean_p, mean_label, mass = self.calibration_curve()
+        groups = Tally.merged(self.groups)
         return Metrics(
             rows=self.rows,
             positives=P,
-            auc=float(np.trapezoid(true_positive_rate, false_positive_rate)) if both else None,
-            auc_error=0.5 * float(np.diff(true_positive_rate) @ np.diff(false_positive_rate)) if both else None,
+            auc=ranking.auc(),
+            auc_error=self._auc_error(P, N) if both else None,
             log_loss=log_loss,
-            ne=float(log_loss / entropy) if both else None,
+            ne=log_loss / entropy(P / (P + N)) if both else None,
             calibration=float(self.p.sum()) / P if P > 0 else None,
             ece=float(np.average(np.abs(mean_p - mean_label), weights=mass)),
             pr_auc=float(np.diff(recall, prepend=0.0) @ precision) if P > 0 else None,
-            gauc=_GroupCounts.merged(self.groups).gauc() if self.groups else None,
+            gauc=groups.mean_auc_of_runs(groups.keys >> BIN_BITS),
             base_rate=P / (P + N),
         )
 
+    def _ranking(self) -> Tally:
+        """The rows from the lowest logit up, as finely as they are known."""
+        return self._bins() if self.logits is None else Tally.merged(self.logits)
+
+    def _bins(self) -> Tally:
+        return Tally(np.arange(len(self.positives)), self.positives, self.negatives)
+
+    def _auc_error(self, P: float, N: float) -> float:
+        return 0.0 if self.logits is not None else 0.5 * float((self.positives / P) @ (self.negatives / N))
+
     def roc_curve(self) -> tuple[Floats, Floats]:
         """False and true positive rate from (0, 0) to (1, 1), one point a bin with rows; empty for one class."""
-        positives, negatives = self._at_or_above_each_bin()
+        positives, negatives = _at_or_above_each(self._bins())
         if not self.positives.any() or not self.negatives.any():
             return np.empty(0), np.empty(0)
         return np.insert(negatives / negatives[-1], 0, 0.0), np.insert(positives / positives[-1], 0, 0.0)
 
     def precision_recall_curve(self) -> tuple[Floats, Floats]:
         """Recall, rising to 1, and precision there, one point a bin with rows; empty without positives."""
-        positives, negatives = self._at_or_above_each_bin()
-        if not self.positives.any():
-            return np.empty(0), np.empty(0)
-        return positives / positives[-1], positives / (positives + negatives)
+        return _precision_recall(self._bins())
 
     def calibration_curve(self, num_bins: int = 20) -> tuple[Floats, Floats, Floats]:
         """Mean p, mean label and mass (rows, or their weight) of bins of about equal mass, by rising p.
@@ -241,19 +220,31 @@ class Sums:
         filled = mass > 0
         p, positives, mass = self.p[filled], self.positives[filled], mass[filled]
         middle = np.cumsum(mass) - 0.5 * mass
-        starts = _starts_of_runs(np.floor(middle * num_bins / mass.sum()))
+        starts = starts_of_runs(np.floor(middle * num_bins / mass.sum()))
         p, positives, mass = (np.add.reduceat(sums, starts) for sums in (p, positives, mass))
         return p / mass, positives / mass, mass.astype(np.float64)
 
-    def _at_or_above_each_bin(self) -> tuple[Counts, Counts]:
-        """Positives and negatives a threshold at each bin with rows lets through, from the highest logit down."""
-        filled = (self.positives + self.negatives) > 0
-        return np.cumsum(self.positives[filled][::-1]), np.cumsum(self.negatives[filled][::-1])
+
+def entropy(rate: float) -> float:
+    """Of a label that is 1 with this rate, between 0 and 1: nats a row."""
+    return -rate * log(rate) - (1 - rate) * log1p(-rate)
 
 
-def _starts_of_runs(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Where each run of equal values begins; empty for none."""
-    return np.flatnonzero(np.concatenate([values[:1] == values[:1], values[1:] != values[:-1]]))
+def _ranked(tallies: Tallies) -> Tallies | None:
+    return tallies if sum(len(one.keys) for one in tallies) <= MAX_RANKED else None
+
+
+def _precision_recall(ranking: Tally) -> tuple[Floats, Floats]:
+    positives, negatives = _at_or_above_each(ranking)
+    if not ranking.positives.any():
+        return np.empty(0), np.empty(0)
+    return positives / positives[-1], positives / (positives + negatives)
+
+
+def _at_or_above_each(ranking: Tally) -> tuple[Counts, Counts]:
+    """Positives and negatives a threshold at each key with rows lets through, from the highest down."""
+    filled = (ranking.positives + ranking.negatives) > 0
+    return np.cumsum(ranking.positives[filled][::-1]), np.cumsum(ranking.negatives[filled][::-1])
 
 
 def _check(

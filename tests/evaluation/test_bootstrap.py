@@ -61,8 +61,7 @@ def test_every_replicate_scores_both_models_on_the_same_rows_as_scikit_learn_doe
             expected[name].append(value)
     found = of(compare(logits, base_logits, labels, weights, Bootstrap(2, seed=5, confidence=1 - 1e-9)))
     for name, interval in found.items():
-        tolerance = 1e-3 if name == "auc" else 1e-9  # the histogram's, whose bins are 1/512 wide
-        assert [interval.low, interval.high] == pytest.approx(sorted(expected[name]), abs=tolerance), name
+        assert [interval.low, interval.high] == pytest.approx(sorted(expected[name]), abs=1e-9), name
 
 
 def test_a_better_model_is_clearly_below_in_log_loss_and_ne_and_above_in_auc():

@@ -1,5 +1,6 @@
 import math
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
+from pipeline.evaluation import metrics as metrics_module
 from pipeline.evaluation.metrics import Metrics, Sums
 
 Column = NDArray[np.float64]
@@ -91,9 +93,39 @@ def test_gauc_counts_ties_half():
     assert Sums.of(np.zeros(2), np.array([0, 1]), groups=np.array([1, 1])).metrics().gauc == 0.5
 
 
+def by_bins(sums: Sums) -> Metrics:
+    """As of more different logits than are counted each."""
+    return replace(sums, logits=None).metrics()
+
+
 def test_logits_beyond_the_histogram_are_tied_within_the_stated_error():
-    metrics = Sums.of(np.array([20.0, 30.0]), np.array([0, 1])).metrics()
-    assert (metrics.auc, metrics.auc_error) == (0.5, 0.5)
+    sums = Sums.of(np.array([20.0, 30.0]), np.array([0, 1]))
+    assert (sums.metrics().auc, sums.metrics().auc_error) == (1, 0)
+    assert (by_bins(sums).auc, by_bins(sums).auc_error) == (0.5, 0.5)
+
+
+def test_a_nearly_constant_model_of_few_clicks_has_an_exact_auc():
+    # 43 clicks among 8,500 rows, all logits within a tenth: some fifty bins, which the clicks share with most others.
+    random = np.random.default_rng(12)
+    logits, labels = random.normal(-5.3, 0.02, 8_500), np.zeros(8_500)
+    labels[:43], logits[:43] = 1, logits[:43] + 0.01
+    sums = Sums.of(logits, labels)
+    exact, binned = sums.metrics(), by_bins(sums)
+    assert exact.auc == pytest.approx(sklearn_metrics.roc_auc_score(labels, logits), abs=1e-12)
+    assert exact.auc_error == 0
+    assert 0.001 < (binned.auc_error or 0) < 0.1
+
+
+def test_rankings_of_more_logits_than_are_counted_each_are_by_bins(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics_module, "MAX_RANKED", 1_000)
+    logits, labels = clicks(1_800, seed=13)
+    few, more = Sums.of(logits[:900], labels[:900]), Sums.of(logits[900:], labels[900:])
+    both = few + more
+    assert few.logits is not None
+    assert both.logits is None
+    assert both.metrics().auc == by_bins(Sums.of(logits, labels)).auc
+    assert (both + few).logits is (few + both).logits is Sums.of(logits, labels).logits is None
+    assert Sums.from_arrays(both.to_arrays()).logits is None
 
 
 def test_extreme_logits_keep_an_exact_and_finite_log_loss():
@@ -129,7 +161,6 @@ def test_ece_by_brute_force():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_agrees_with_scikit_learn(weighted: bool):
     logits, labels = clicks(5_000, seed=2)
-    logits = np.round(logits * 512) / 512  # one score a bin, so that binning ties nothing more
     weights = np.random.default_rng(3).exponential(size=5_000) if weighted else None
     metrics = Sums.of(logits, labels, weights).metrics()
     p = 1 / (1 + np.exp(-logits))
@@ -156,11 +187,13 @@ rows = st.lists(
 @given(rows, st.booleans())
 def test_auc_is_within_its_stated_error(scored: list[tuple[float, int, int]], weighted: bool):
     logits, labels, weights = np.array(scored, float).reshape(-1, 3).T
-    metrics = Sums.of(logits, labels, weights if weighted else None).metrics()
-    if metrics.auc is None or metrics.auc_error is None:
+    sums = Sums.of(logits, labels, weights if weighted else None)
+    exact, binned = sums.metrics(), by_bins(sums)
+    if exact.auc is None or binned.auc is None or binned.auc_error is None:
         return
     auc = sklearn_metrics.roc_auc_score(labels, logits, sample_weight=weights if weighted else None)
-    assert abs(metrics.auc - auc) <= metrics.auc_error + 1e-12
+    assert (exact.auc, exact.auc_error) == (pytest.approx(auc, abs=1e-12), 0)
+    assert abs(binned.auc - auc) <= binned.auc_error + 1e-12
 
 
 @settings(max_examples=60, deadline=None)
@@ -173,7 +206,8 @@ def test_sums_of_parts_add_up_to_the_sums_of_the_whole(a, b, c):
     whole = sums_of(a + b + c)
     for total in (sums_of(a) + sums_of(b) + sums_of(c), sums_of(c) + (sums_of(b) + sums_of(a))):
         left, right = total.to_arrays(), whole.to_arrays()
-        for name in ("rows", "positives", "negatives", "group_keys", "group_positives", "group_negatives"):
+        of_tallies = [f"{of}_{part}" for of in ("group", "logit") for part in ("keys", "positives", "negatives")]
+        for name in ("rows", "positives", "negatives", *of_tallies):
             assert left[name].tolist() == right[name].tolist(), name
         assert close(total, whole)
         assert total.metrics().gauc == whole.metrics().gauc
