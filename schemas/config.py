@@ -21,7 +21,8 @@ from schemas.days import Span, spans
 from schemas.features import FROZEN
 from schemas.locations import Location, StorageUri, absolute_tracking
 from schemas.night import NightConfig, RetentionConfig
-from schemas.stage import StageConfig, controls_of, resolved
+from schemas.plan import controls_of, resolved
+from schemas.stage import StageConfig
 
 MODEL_NAME = r"\w([\w .,+=()-]*[\w,+=()-])?"
 MAX_NAME_BYTES = 200  # file systems have room for 255

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from schemas.click_log import OnUnknown
-from schemas.features import FROZEN, FeatureSpec
+from schemas.features import FROZEN, FeatureSpec, Share
 from schemas.locations import Location, StorageUri, absolute
-from schemas.stage import Share
 
 OF_NO_EFFECT = {"unknown_columns"}
 """Keys of a DataConfig that change no row, and so no name of what is made of rows."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # No number is infinite: JSON, in which bundles and runs keep a config, has no such number and would give back null.
 FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class VocabularyEncoder(BaseModel):

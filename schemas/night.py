@@ -15,8 +15,7 @@ from pydantic import (
 )
 
 from schemas.errors import Refusal
-from schemas.features import FROZEN
-from schemas.stage import Share
+from schemas.features import FROZEN, Share
 from schemas.transfer import TransferConfig
 
 

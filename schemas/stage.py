@@ -1,133 +1,19 @@
 """StageConfig: one model of a plan, how it is trained and where it starts from."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
-from schemas.checking import BY_HAND, derived
-from schemas.days import StageDays, spans
+from schemas.checking import BY_HAND
+from schemas.days import StageDays
 from schemas.features import FROZEN
 from schemas.locations import Location, absolute_model
-from schemas.transfer import TransferConfig as TransferConfig
+from schemas.optimization import EmbeddingConfig, LinearSchedule, OptimizerConfig, Schedule
+from schemas.transfer import TransferConfig
 
 WARM, REFRESH = "warm", "refresh"  # stages that nights train beside those of the config
 ORIGIN = "origin-"  # a registered model among the stages of a run, and a digest of its URI
 ModelName = Literal["fm", "dnn", "fnn", "deepfm"]
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class ConstantSchedule(BaseModel):
-    """The learning rate as it is."""
-
-    model_config = FROZEN
-    type: Literal["constant"] = "constant"
-
-
-class StepSchedule(BaseModel):
-    """Times `factor` after every `every_steps` steps."""
-
-    model_config = FROZEN
-    type: Literal["step"]
-    every_steps: PositiveInt
-    factor: Share = 0.5
-
-
-class ExponentialSchedule(BaseModel):
-    """Times `factor` over `over_steps` steps, smoothly: factor ^ (step / over_steps)."""
-
-    model_config = FROZEN
-    type: Literal["exponential"]
-    over_steps: PositiveInt
-    factor: Share = 0.5
-
-
-class LinearSchedule(BaseModel):
-    """Falls in a straight line over the whole stage to `final_factor` of the learning rate."""
-
-    model_config = FROZEN
-    type: Literal["linear"]
-    final_factor: float = Field(default=0.0, ge=0, le=1)
-
-
-Schedule = Annotated[
-    ConstantSchedule | StepSchedule | ExponentialSchedule | LinearSchedule, Field(discriminator="type")
-]
-
-
-class OptimizerConfig(BaseModel):
-    """How the dense part (the MLP and the global bias) is updated."""
-
-    model_config = FROZEN
-    name: Literal["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"] = Field(
-        default="adam", description="torch's own of that name; momentum: its SGD with one."
-    )
-    learning_rate: PositiveFloat = Field(default=0.001, description="Before `schedule` and `layer_decay`.")
-    momentum: float = Field(
-        default=0.9, ge=0, lt=1, description="Share of the last step that the next one keeps; read by `momentum` alone."
-    )
-    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled in `adamw`, else L2 in the gradient.")
-    layer_decay: float = Field(
-        default=1.0,
-        gt=0,
-        le=1,
-        description="The output unit and the biases learn at learning_rate, each layer below at this times the next's.",
-    )
-
-
-class ClipConfig(BaseModel):
-    """CowClip (Zheng et al. 2022): a row's gradient is at most count * max(ratio * |row|, floor) long.
-
-    `count` is how often the batch holds the row's id. It lets batches grow without a smaller learning rate of the rows.
-    """
-
-    model_config = FROZEN
-    ratio: PositiveFloat = 1.0
-    floor: PositiveFloat = 1e-5
-
-
-class EmbeddingConfig(BaseModel):
-    """How the table's rows are updated: row by row, with one accumulator each, and only those that a batch touches."""
-
-    model_config = FROZEN
-    name: Literal["adagrad", "adam"] = Field(
-        default="adagrad", description="Row-wise; `adam` also keeps a first moment as large as the table."
-    )
-    learning_rate: PositiveFloat = Field(default=0.1, description="About 0.1 for adagrad, 0.001 for adam.")
-    epsilon: PositiveFloat = Field(default=1e-8, description="Added to the accumulator's root, which it is divided by.")
-    beta1: float = Field(default=0.9, ge=0, lt=1, description="Decay of the first moment; read by `adam` alone.")
-    beta2: float = Field(default=0.999, ge=0, lt=1, description="Decay of the second moment; read by `adam` alone.")
-    l2: float = Field(
-        default=0.0,
-        ge=0,
-        description="lambda of lambda/2 |row|^2 over the rows that a batch touches. FM and the nets want different "
-        "ones, the nets up to hundreds of times more where ids are seen often: sweep them apart.",
-    )
-    weight_decay: float = Field(
-        default=0.0,
-        ge=0,
-        description="Each step multiplies all rows of the table by 1 - learning_rate * weight_decay.",
-    )
-    clip: ClipConfig | None = Field(default=None, description="Clip each row's gradient as CowClip does; none: not.")
-    frozen_steps: int = Field(
-        default=0, ge=0, description="Steps at a stage's start that leave the rows alone, while the dense part learns."
-    )
-
-    @model_validator(mode="after")
-    def _a_step_decays_less_than_all(self) -> Self:
-        if self.learning_rate * self.weight_decay >= 1:
-            raise ValueError(
-                f"learning_rate {self.learning_rate:g} times weight_decay {self.weight_decay:g} is not below 1"
-            )
-        return self
 
 
 class RBMConfig(BaseModel):
@@ -231,56 +117,3 @@ class StageConfig(BaseModel):
     def starts_from_model(self) -> bool:
         """Whether it starts from a registered model rather than a stage, whose name has neither of these characters."""
         return self.init_from is not None and (":" in self.init_from or "/" in self.init_from)
-
-
-def lineages(stages: Sequence[StageConfig]) -> dict[str, tuple[str, ...]]:
-    """Stage -> the earlier stages that it comes from, the one that it starts from first."""
-    found: dict[str, tuple[str, ...]] = {}
-    for stage in stages:
-        origin = stage.init_from
-        found[stage.name] = (origin, *found[origin]) if origin in found else ()
-    return found
-
-
-def seen_by(stages: Sequence[StageConfig]) -> dict[str, tuple[str, ...]]:
-    """Stage -> those that it comes from which learn of days that it learns of as well: they know its rows' labels."""
-    own = spans({stage.name: stage.days for stage in stages})
-    return {
-        name: tuple(one for one in earlier if own[one].overlaps(own[name]))
-        for name, earlier in lineages(stages).items()
-    }
-
-
-def resolved(stages: Sequence[StageConfig]) -> tuple[StageConfig, ...]:
-    """The stages with all that they take over said, by their days. Raises Refusal for days that cannot be."""
-    seen, earlier = seen_by(stages), lineages(stages)
-    from_model = {stage.name for stage in stages if stage.starts_from_model}
-    return tuple(
-        stage.model_copy(
-            update={
-                "transfer": stage.transfer.resolved(
-                    has_seen_the_rows=bool(seen[stage.name])
-                    or not from_model.isdisjoint([stage.name, *earlier[stage.name]])
-                )
-            }
-        )
-        for stage in stages
-    )
-
-
-def controls_of(stage: StageConfig, wanted: bool | Literal["all"]) -> tuple[StageConfig, ...]:
-    """The same net from random rows, on days that the time buys, and for `all` on the stage's own; of a first none."""
-    if stage.init_from is None or not wanted:
-        return ()
-    affordable = derived(
-        stage,
-        name=f"{stage.name}-control",
-        model="dnn" if stage.model == "fnn" else stage.model,
-        init_from=None,
-        days="affordable",
-        embedding=stage.control.embedding or derived(stage.embedding, frozen_steps=0),
-        optimizer=stage.control.optimizer or stage.optimizer,
-        control_of=stage.name,
-    )
-    alone = derived(affordable, name=f"{stage.name}-alone", days=stage.days)
-    return (affordable, alone) if wanted == "all" else (affordable,)

@@ -29,6 +29,8 @@ ENCODING = (
     "schemas/errors.py",
     "schemas/features.py",
     "schemas/night.py",
+    "schemas/optimization.py",
+    "schemas/plan.py",
     "schemas/stage.py",
     "schemas/transfer.py",
     "pipeline/data",

@@ -25,7 +25,7 @@ from pipeline.embedding.lookup import IdGroups
 from pipeline.embedding.radix import POSITION_BITS, Sorted
 from pipeline.embedding.simd import Rows, inlined, kernel, load, prefetch, rows_of, store, total, zeros
 from pipeline.embedding.table import Table
-from schemas.stage import EmbeddingConfig
+from schemas.optimization import EmbeddingConfig
 
 PREFETCH_POSITIONS = 48
 

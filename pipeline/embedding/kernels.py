@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.embedding.lookup import IdGroups, group_ids
 from pipeline.embedding.table import Table
-from schemas.stage import EmbeddingConfig
+from schemas.optimization import EmbeddingConfig
 
 
 class Kernels:

@@ -18,7 +18,7 @@ from pipeline.embedding.kernels import BY_TORCH, Kernels, kernels_of
 from pipeline.embedding.lookup import IdGroups, Lookup, group_ids_padded
 from pipeline.embedding.table import Shard, Table, check
 from schemas.config import TableConfig
-from schemas.stage import EmbeddingConfig
+from schemas.optimization import EmbeddingConfig
 
 
 @dataclass(frozen=True, slots=True, eq=False)

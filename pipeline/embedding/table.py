@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.data.batch import Batch
 from pipeline.embedding.lookup import IdGroups, Lookup
 from schemas.config import TableConfig
-from schemas.stage import ClipConfig, EmbeddingConfig
+from schemas.optimization import ClipConfig, EmbeddingConfig
 
 CHUNK_ROWS = 65_536
 # Below it the stored rows, which are the rows over the scale, are written anew before they lose range.

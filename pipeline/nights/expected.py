@@ -6,7 +6,8 @@ from datetime import date
 
 from pipeline.nights.plan import Tonight
 from pipeline.nights.records import Night
-from schemas.stage import StageConfig, lineages
+from schemas.plan import lineages
+from schemas.stage import StageConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.days import SomeDays
 from schemas.errors import Refusal
-from schemas.stage import WARM, ControlConfig, StageConfig, lineages
+from schemas.plan import lineages
+from schemas.stage import WARM, ControlConfig, StageConfig
 
 Start = Literal["warm", "cold", "both", "none"]
 

@@ -5,7 +5,8 @@ from datetime import date
 
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
-from schemas.stage import StageConfig, lineages
+from schemas.plan import lineages
+from schemas.stage import StageConfig
 
 
 def require(config: TrainConfig, train_days: Sequence[date]) -> None:

@@ -11,7 +11,8 @@ from pipeline.training import results
 from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.days import SomeDays
-from schemas.stage import StageConfig, lineages
+from schemas.plan import lineages
+from schemas.stage import StageConfig
 
 MOST_CHOICES = 32  # Ray Data is told of each before the job begins, and has some work by it
 

@@ -14,7 +14,8 @@ from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer
 from pipeline.training.rank import CPU, Rank
 from schemas.config import TrainConfig
-from schemas.stage import StageConfig, TransferConfig
+from schemas.stage import StageConfig
+from schemas.transfer import TransferConfig
 
 LEAST_DEVIATION = 1e-3  # of a fresh start's: rows that are nearly 0 are not blown up further than by its inverse
 

@@ -5,7 +5,14 @@ from collections.abc import Iterable
 import torch
 from torch.nn import Parameter
 
-from schemas.stage import ConstantSchedule, ExponentialSchedule, LinearSchedule, OptimizerConfig, Schedule, StepSchedule
+from schemas.optimization import (
+    ConstantSchedule,
+    ExponentialSchedule,
+    LinearSchedule,
+    OptimizerConfig,
+    Schedule,
+    StepSchedule,
+)
 
 
 def build_optimizer(parameters: Iterable[Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:

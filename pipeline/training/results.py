@@ -16,7 +16,8 @@ from pipeline.runtime import files, trusted
 from pipeline.training import checkpoint, published
 from pipeline.training.checkpoint import Progress
 from pipeline.training.published import stage_uri
-from schemas.stage import StageConfig, lineages
+from schemas.plan import lineages
+from schemas.stage import StageConfig
 
 CALLED = {"fm": "FM", "dnn": "DNN", "fnn": "FNN", "deepfm": "DeepFM"}
 

@@ -10,7 +10,7 @@ from pipeline.data.batch import Batch
 from pipeline.embedding.lookup import Lookup, group_ids, group_ids_padded, sum_cells
 from pipeline.embedding.table import Shard, Table, clip
 from schemas.config import TableConfig
-from schemas.stage import ClipConfig, EmbeddingConfig
+from schemas.optimization import ClipConfig, EmbeddingConfig
 
 
 def random_table(rng: np.random.Generator, num_ids: int, num_floats: int) -> Table:

@@ -16,7 +16,8 @@ from pipeline.retrain.promotion import write_bundle
 from pipeline.training import checkpoint, initialize
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
-from schemas.stage import EmbeddingConfig, StageConfig
+from schemas.optimization import EmbeddingConfig
+from schemas.stage import StageConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow's own
 

@@ -25,7 +25,8 @@ from pipeline.training.rank import Rank
 from pipeline.training.results import held_out_logits
 from pipeline.training.stage import Checkpoints, train_stage
 from schemas.config import TrainConfig
-from schemas.stage import ConstantSchedule, EarlyStopConfig, StageConfig
+from schemas.optimization import ConstantSchedule
+from schemas.stage import EarlyStopConfig, StageConfig
 
 NUM_IDS, NUM_FIELDS = 40, 3
 STEPS_PER_EPOCH = 12  # of 16 rows

@@ -19,7 +19,8 @@ from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.fused_step import fused_step, is_fusible
 from pipeline.training.losses import Diverged
-from schemas.stage import ClipConfig, ConstantSchedule, StageConfig
+from schemas.optimization import ClipConfig, ConstantSchedule
+from schemas.stage import StageConfig
 
 REPOSITORY = Path(__file__).parents[2]
 

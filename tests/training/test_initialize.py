@@ -10,7 +10,8 @@ from pipeline.embedding.table import WHOLE, Shard, Table
 from pipeline.training import checkpoint, initialize, published
 from pipeline.training.checkpoint import StageState
 from schemas.config import TrainConfig
-from schemas.stage import StageConfig, TransferConfig
+from schemas.stage import StageConfig
+from schemas.transfer import TransferConfig
 
 NUM_IDS = 40
 ALL = {"w": True, "w0": True, "accumulators": 0.0}

@@ -13,15 +13,15 @@ from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer, learning_rate_factor
 from schemas.config import TableConfig
-from schemas.stage import (
+from schemas.optimization import (
     ConstantSchedule,
     ExponentialSchedule,
     LinearSchedule,
-    MLPConfig,
     OptimizerConfig,
     Schedule,
     StepSchedule,
 )
+from schemas.stage import MLPConfig
 
 NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
 

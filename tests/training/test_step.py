@@ -20,7 +20,8 @@ from pipeline.training.fused_step import FusedStep
 from pipeline.training.rank import Rank
 from pipeline.training.step import AutogradStep, TrainingStep, build_step
 from schemas.config import TrainConfig
-from schemas.stage import ConstantSchedule, EmbeddingConfig, OptimizerConfig, StageConfig
+from schemas.optimization import ConstantSchedule, EmbeddingConfig, OptimizerConfig
+from schemas.stage import StageConfig
 
 NUM_IDS = 40
 CLICKS, NEGATIVES, SHARE = (10, 30), (90, 30), 1 / 3
