@@ -14,8 +14,7 @@ from pipeline.data.store import Store, StoredPart, stored_part
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.runtime import files, fingerprint, trusted
 from pipeline.runtime.trusted import Damaged
-from schemas.config import DataConfig
-from schemas.data import OF_NO_EFFECT
+from schemas.data import OF_NO_EFFECT, DataConfig
 
 logger = logging.getLogger(__name__)
 # The sources that decide what is encoded; of the contracts those alone that say what a row is and how it is divided.
@@ -23,16 +22,10 @@ ENCODING = (
     "schemas/checking.py",
     "schemas/click_log.py",
     "schemas/cluster.py",
-    "schemas/config.py",
     "schemas/data.py",
     "schemas/days.py",
     "schemas/errors.py",
     "schemas/features.py",
-    "schemas/night.py",
-    "schemas/optimization.py",
-    "schemas/plan.py",
-    "schemas/stage.py",
-    "schemas/transfer.py",
     "pipeline/data",
 )
 

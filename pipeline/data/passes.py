@@ -24,7 +24,7 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import SplitName, StoredPart
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
 from pipeline.runtime import files
-from schemas.config import DataConfig
+from schemas.data import DataConfig
 from schemas.errors import Refusal
 
 Work = Callable[[Part], pa.Table]

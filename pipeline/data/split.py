@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.data.encode import hash_column
-from schemas.config import DataConfig, RandomSplit
+from schemas.data import DataConfig, RandomSplit
 from schemas.errors import Refusal
 
 

@@ -19,7 +19,7 @@ from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
 from pipeline.profiles.profile import DayProfile, learned_values, summarize, tally, with_unseen_shares
 from pipeline.runtime import files, fingerprint, trusted
-from schemas.config import DataConfig
+from schemas.data import DataConfig
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 

@@ -14,6 +14,7 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles import profiler
+from pipeline.registry.bundle import PREDICTING
 from pipeline.retrain import stage_days
 from pipeline.runtime import files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
@@ -27,12 +28,8 @@ from schemas.stage import StageConfig
 # figures are. A stage that starts from a registered model reads that one's bundle.
 TRAINING = (
     *ENCODING,
-    "pipeline/embedding",
-    "pipeline/models",
+    *PREDICTING,
     "pipeline/training",
-    "pipeline/evaluation",
-    "pipeline/registry/bundle.py",
-    "pipeline/registry/weights.py",
     "pipeline/retrain/dataset.py",
     "pipeline/retrain/stage_days.py",
     "pipeline/retrain/warm_start.py",

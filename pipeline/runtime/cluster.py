@@ -12,7 +12,7 @@ import ray.data
 
 from pipeline.runtime import address, nodes
 from pipeline.runtime.check import Check
-from schemas.config import ClusterConfig
+from schemas.cluster import ClusterConfig
 
 _is_own = False  # the cluster was started by this process, whose environment and disk are its nodes' too
 

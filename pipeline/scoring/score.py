@@ -16,7 +16,7 @@ import torch
 from pipeline.data import passes, quality
 from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
-from pipeline.registry.bundle import Bundle
+from pipeline.registry.bundle import PREDICTING, Bundle
 from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
 from schemas.scores import DayScores, require_finite, scores_schema
@@ -25,12 +25,8 @@ WRITTEN_SCHEMA = pa.schema([("day", pa.date32()), ("name", pa.string()), ("size_
 # The sources that decide what is written.
 SCORING = (
     *ENCODING,
+    *PREDICTING,
     "schemas/scores.py",
-    "pipeline/embedding",
-    "pipeline/models",
-    "pipeline/evaluation",
-    "pipeline/registry/bundle.py",
-    "pipeline/registry/weights.py",
     "pipeline/scoring",
 )
 

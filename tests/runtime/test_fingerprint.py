@@ -54,6 +54,8 @@ def names(tmp_path: Path, bundle: Bundle):
     ("path", "made_anew"),
     [
         ("schemas/features.py", ALL),
+        ("schemas/data.py", ALL),
+        ("schemas/stage.py", {"retrain", "scores"}),
         ("schemas/page.py", set()),
         ("schemas/loading.py", set()),
         ("schemas/yaml_text.py", set()),
