@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,7 @@ from jobs.places import SUBMITTED, as_typed, is_a_job, load_config, program, typ
 from schemas.config import TrainConfig
 from schemas.errors import Failure
 from schemas.redaction import HIDDEN, redacted
+from schemas.register import Register
 
 if TYPE_CHECKING:
     from pipeline.retrain.summary import Summary
@@ -33,19 +33,11 @@ COLUMNS = {
 }
 
 
-class Registered(StrEnum):
-    """Which stages become versions of the registered model."""
-
-    BEST = "best"
-    ALL = "all"
-    NONE = "none"
-
-
 def train(
     config: ConfigPath,
     register: Annotated[
-        Registered, typer.Option("--register", help="Stages to register: the best one, all, or none.")
-    ] = Registered.BEST,
+        Register, typer.Option("--register", help="Stages to register: the best one, all, or none.")
+    ] = Register.BEST,
     set_: Overrides = None,
     as_json: AsJson = False,
     log: Log = Form.TEXT,
@@ -60,7 +52,7 @@ def train(
     from pipeline.retrain.run import retrain
 
     with ProgressView(log) as show:
-        summary = retrain(loaded, show, register.value)
+        summary = retrain(loaded, show, register)
     print_summary(summary, result_console(stderr=as_json))
     if as_json:
         print(json.dumps(asdict(summary)))

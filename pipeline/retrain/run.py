@@ -23,7 +23,7 @@ from pipeline.retrain.dataset import (
 )
 from pipeline.retrain.disk import DiskNeed
 from pipeline.retrain.promotion import Decision, Opponent
-from pipeline.retrain.summary import UNREGISTERED, Register, Summary, parse_summary
+from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.runtime import cluster, trusted
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import RATE, Event, Point, Report, Show
@@ -33,6 +33,7 @@ from pipeline.training.on_ray.progress import Note
 from pipeline.training.on_ray.worker import Job
 from schemas.config import TrainConfig
 from schemas.redaction import redacted
+from schemas.register import Register
 from schemas.stage import StageConfig
 
 
@@ -84,7 +85,7 @@ class Trained:
         }
 
 
-def retrain(config: TrainConfig, show: Show, register: Register = "best") -> Summary:
+def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST) -> Summary:
     """Train every stage of the plan, register the best one and, if the gate says so, make it champion.
 
     All others may be registered too, or none at all, as for trials of settings, of which the registry need not know.
@@ -96,7 +97,7 @@ def retrain(config: TrainConfig, show: Show, register: Register = "best") -> Sum
     tracking, identity = prepared.tracking, prepared.inputs.identity
     saved = f"{prepared.run_uri}/{leftovers.SUMMARY}"
     finished = trusted.kept(saved, parse_summary) if tracking.find_finished(identity) else None
-    if finished and finished.answers(register):
+    if finished and finished.register.includes(register):
         show(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
         return replace(finished, differs=differing(finished.cluster, settings_of_cluster(config)))
     best_possible = best_possible_ne(config.data.logs_uri, prepared.inputs)  # refused, if at all, before it costs
@@ -106,13 +107,14 @@ def retrain(config: TrainConfig, show: Show, register: Register = "best") -> Sum
     with promotion.lease_of(config, f"train {name}", show) as lease, cluster.connected(config.cluster, needs):
         trainer.check_placement(config.cluster, show)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
-            opponent = None if register == "none" else Opponent.find(config, prepared.inputs, tracking, [identity])
+            is_judged = register is not Register.NONE
+            opponent = Opponent.find(config, prepared.inputs, tracking, [identity]) if is_judged else None
             trained = _trained(prepared, run, show)
             if opponent is None:
                 run.describe(UNREGISTERED)
                 summary = _summary(trained, run, register)
             else:
-                others = _register_others(trained, run) if register == "all" else {}
+                others = _register_others(trained, run) if register is Register.ALL else {}
                 decision = _decide(trained, opponent, run, show, lease)
                 summary = replace(_summary(trained, run, register, decision), registered=others)
             summary = replace(summary, best_possible_ne=best_possible)

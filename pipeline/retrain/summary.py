@@ -1,15 +1,12 @@
 """What a retrain came to, as it is told and kept in its run's folder."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from pydantic import TypeAdapter
 
 from pipeline.runtime import trusted
+from schemas.register import Register
 
-Register = Literal["none", "best", "all"]
-"""Which stages become versions of the registered model."""
-MORE: tuple[Register, ...] = ("none", "best", "all")
 UNREGISTERED = "nothing was registered, as was asked for"
 
 
@@ -40,13 +37,9 @@ class Summary:
     """The settings that change no result, as it was trained; none of a retrain of an earlier version."""
     differs: tuple[str, ...] = ()
     """Those of them that are asked for otherwise by who got this finished retrain: `key: then -> now`."""
-    register: Register = "best"
+    register: Register = Register.BEST
     registered: dict[str, str] = field(default_factory=dict)
     """Stage -> its version, of those that were registered beside the best one."""
-
-    def answers(self, register: Register) -> bool:
-        """Whether all is registered that is to be."""
-        return MORE.index(self.register) >= MORE.index(register)
 
 
 def parse_summary(content: bytes) -> Summary:

@@ -127,6 +127,7 @@ AROUND_A_RETRAIN = {
     LOCATIONS,
     REDACTION,
     "schemas.scores",  # of days that are scored later
+    "schemas.register",  # which stages become versions
     "pipeline.profiles",  # may refuse a day, and changes no row
     "pipeline.registry",  # but for the bundle: records and registers what came of it
     "pipeline.report",  # shows it
