@@ -93,6 +93,13 @@ class StageConfig(BaseModel):
         description="Which of the training days it learns from: `all`, or a part. Of a control, `affordable`: as many "
         "of the newest as its net goes over in the seconds that the stage and those before it took.",
     )
+    negative_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of its days' rows without a click that it goes over, of those that `data.negative_share` "
+        "has kept: the same ones each time. What it returns is corrected for both shares.",
+    )
     batch_size: PositiveInt = Field(default=4096, description="Rows of one step, over all workers together.")
     embedding: EmbeddingConfig = EmbeddingConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

@@ -23,14 +23,15 @@ def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
     The store knows its parts, so no footers are read to plan the reading: this is what makes an epoch start quickly.
     """
     reads = [
-        [(store.uri_of(part), part.footer_sha256) for part in together] for together in _group(store.of_split(split))
+        [(store.uri_of(part), part.footer_sha256, store.thinning(part)) for part in together]
+        for together in _group(store.of_split(split))
     ]
 
     def read(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
-        for uri, footer_sha256 in (part for i in batch["read"] for part in reads[i]):
+        for uri, footer_sha256, thinning in (part for i in batch["read"] for part in reads[i]):
             with opened(uri, footer_sha256) as file:
-                for record_batch in file.iter_batches(batch_size=WINDOW_ROWS):
-                    yield pa.Table.from_batches([record_batch])
+                record_batches = file.iter_batches(batch_size=WINDOW_ROWS)
+                yield from thinning.kept(pa.Table.from_batches([one]) for one in record_batches)
 
     items = [{"read": i} for i in range(len(reads))]
     rows = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(read, batch_size=None)

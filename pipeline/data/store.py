@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, Literal
+from zlib import crc32
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.data import footer, vocabulary_check
+from pipeline.data.negatives import Thinning
 from pipeline.data.packing import to_table
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary
@@ -61,6 +63,8 @@ class Store:
     uri: str
     num_ids: int
     parts: tuple[StoredPart, ...]
+    negative_share: float = 1.0
+    """Of the training rows without a click that the parts hold, those that are read."""
 
     def uri_of(self, part: StoredPart) -> str:
         return f"{part.home_uri or self.uri}/{part.path}"
@@ -69,13 +73,27 @@ class Store:
         """In the order of days: training ends with the newest."""
         return sorted((part for part in self.parts if part.split == split), key=lambda part: (part.day, part.index))
 
-    def of_span(self, span: Span) -> "Store":
-        """With these of the training days alone; validation and held-out rows are as they were."""
+    def of_span(self, span: Span, negative_share: float = 1.0) -> "Store":
+        """With these of the training days alone, and of their rows without a click that share.
+
+        Validation and held-out rows are as they were.
+        """
         own = span.of(sorted({part.day for part in self.of_split("train")}))
-        return replace(self, parts=tuple(part for part in self.parts if part.split != "train" or part.day in own))
+        parts = tuple(part for part in self.parts if part.split != "train" or part.day in own)
+        return replace(self, parts=parts, negative_share=negative_share)
+
+    def thinning(self, part: StoredPart) -> Thinning:
+        """What is read of the part. Where parts are small, no share of theirs is always rounded down, or up."""
+        if part.split != "train":
+            return Thinning()
+        return Thinning(self.negative_share, crc32(part.path.encode()) / 2**32)
+
+    def num_read(self, part: StoredPart) -> int:
+        """Of the part's rows."""
+        return part.num_positives + self.thinning(part).num_kept(part.num_rows - part.num_positives)
 
     def num_rows(self, split: SplitName) -> int:
-        return sum(part.num_rows for part in self.of_split(split))
+        return sum(map(self.num_read, self.of_split(split)))
 
     def num_positives(self, split: SplitName) -> int:
         return sum(part.num_positives for part in self.of_split(split))

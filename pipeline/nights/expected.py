@@ -19,20 +19,24 @@ class StageExpected:
     days: tuple[date, ...]
     num_rows: int
     seconds: float | None
+    is_at_most: bool = False
+    """It goes over a share of the negatives, and no night has told how many rows are clicks."""
 
     def in_words(self) -> str:
         span = f"{len(self.days)} days, {self.days[0]} to {self.days[-1]}"
-        passes_over = f"{self.num_rows:,} rows of {span}" if self.num_rows else f"what its time buys of {span}"
+        rows = f"{'at most ' * self.is_at_most}{self.num_rows:,} rows"
+        passes_over = f"{rows} of {span}" if self.num_rows else f"what its time buys of {span}"
         return passes_over if self.seconds is None else f"{passes_over}: about {self.seconds:.1f} s"
 
 
 def expected(tonight: Tonight, nights: Sequence[Night]) -> list[StageExpected]:
     """The stages that are trained before the verdict, in their order; `nights` are those before, the oldest first.
 
-    Rows are the log's, over all passes, without those kept back for validation: of the negatives that
-    `data.negative_share` leaves away nobody knows yet.
+    Rows are the log's, over all passes, without those kept back for validation. How many are negatives, of which only a
+    share may be trained on, goes by the held-out rows of the newest night.
     """
     rates = {model: rate for night in nights for model, rate in night.rates.items()}
+    click_rates = [night.candidate["base_rate"] for night in nights if "base_rate" in night.candidate]
     config = tonight.config
     found: list[StageExpected] = []
     for stage in tonight.stages:
@@ -41,9 +45,14 @@ def expected(tonight: Tonight, nights: Sequence[Night]) -> list[StageExpected]:
             continue
         days = config.span_of(stage).of(tonight.inputs.train_days)
         of_log = tonight.inputs.manifest.of_days(days).num_rows
-        num_rows = round(of_log * (1 - config.data.validation_share) * stage.epochs)
+        negative_share = config.data.negative_share * stage.negative_share
+        clicks = click_rates[-1] if click_rates else 1.0  # that all are is what leaves the most rows
+        share_kept = clicks + (1 - clicks) * negative_share
+        num_rows = round(of_log * (1 - config.data.validation_share) * share_kept * stage.epochs)
         rate = rates.get(stage.model)
-        found.append(StageExpected(stage.name, stage.model, days, num_rows, num_rows / rate if rate else None))
+        seconds = num_rows / rate if rate else None
+        is_at_most = negative_share < 1 and not click_rates
+        found.append(StageExpected(stage.name, stage.model, days, num_rows, seconds, is_at_most))
     return found
 
 

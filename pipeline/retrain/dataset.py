@@ -21,7 +21,6 @@ from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
 from schemas.config import DataConfig, TrainConfig
 from schemas.data import OF_NO_EFFECT
-from schemas.days import Span
 from schemas.stage import StageConfig
 
 # The sources that decide what a retrain comes to: how its rows are encoded, how its stages start and learn, what their
@@ -152,9 +151,11 @@ def _encode(
 
 def _check_classes(encoded: Store, config: TrainConfig, test_days: Sequence[date]) -> None:
     data = config.data
-    spans = {f", days of stage {stage.name!r}": config.span_of(stage) for stage in config.plan}
-    for whose, span in {"": Span(), **spans}.items():
-        part = encoded.of_span(span)
+    of_stages = {
+        f", days of stage {stage.name!r}": encoded.of_span(config.span_of(stage), stage.negative_share)
+        for stage in config.plan
+    }
+    for whose, part in {"": encoded, **of_stages}.items():
         quality.check_classes(
             part.num_rows("train"), part.num_positives("train"), "training", f"{data.logs_uri}{whose}"
         )

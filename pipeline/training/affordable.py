@@ -10,7 +10,7 @@ from pipeline.data.store import Store
 from pipeline.training import results
 from schemas.checking import derived
 from schemas.config import TrainConfig
-from schemas.days import SomeDays
+from schemas.days import SomeDays, Span
 from schemas.plan import lineages
 from schemas.stage import StageConfig
 
@@ -19,7 +19,7 @@ MOST_CHOICES = 32  # Ray Data is told of each before the job begins, and has som
 
 def choices(stage: StageConfig, config: TrainConfig, store: Store) -> list[int]:
     """Of how many days a control may be given: at least as many as its stage has, at most all; of many not each."""
-    days = _rows_of_days(store)
+    days = _rows_of_days(stage, store)
     own = next(one for one in config.plan if one.name == stage.control_of)
     least, most = max(1, len(config.span_of(own).of(days))), len(days)
     if most - least < MOST_CHOICES:
@@ -43,12 +43,13 @@ def on_its_days(stage: StageConfig, config: TrainConfig, store: Store, run_uri: 
     earlier = lineages(config.plan)[stage.control_of]
     seconds = net.seconds + sum(results.progress(run_uri, name).seconds for name in earlier)
     num_rows = seconds * net.rows_seen / max(net.seconds, 1e-9) / stage.epochs
-    number = nearest(_rows_of_days(store), num_rows, choices(stage, config, store))
+    number = nearest(_rows_of_days(stage, store), num_rows, choices(stage, config, store))
     return derived(stage, days=SomeDays(last=number))
 
 
-def _rows_of_days(store: Store) -> list[int]:
-    """To train on, the newest day first."""
-    parts = store.of_split("train")
+def _rows_of_days(stage: StageConfig, store: Store) -> list[int]:
+    """That the stage would train on, the newest day first."""
+    read = store.of_span(Span(), stage.negative_share)
+    parts = read.of_split("train")
     days = sorted({part.day for part in parts}, reverse=True)
-    return [sum(part.num_rows for part in parts if part.day == day) for day in days]
+    return [sum(read.num_read(part) for part in parts if part.day == day) for day in days]

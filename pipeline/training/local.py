@@ -12,7 +12,7 @@ from schemas.stage import StageConfig
 
 def run_stage(rank: Rank, stage: StageConfig, report: Report) -> None:
     """Train one stage and publish it under the rank's `run_uri`. Raises Diverged."""
-    own = rank.on_days_of(stage)
+    own = rank.on_rows_of(stage)
 
     def windows(window_rows: int) -> Iterator[Rows]:
         return rewindowed(local_windows(own.store, "train", own.num_fields, 0, 1), window_rows)

@@ -43,14 +43,19 @@ class Rank:
         return Shard(self.index, self.count) if is_sharded else WHOLE
 
     @property
-    def base_rate(self) -> float:
-        """The share of clicks among the log's rows: of the negatives, only a share may be in the store."""
-        clicks = self.store.num_positives("train")
-        return clicks / (clicks + (self.store.num_rows("train") - clicks) / self.config.data.negative_share)
+    def negative_share(self) -> float:
+        """How many of the log's negatives it trains from: of those that are in the store, a stage may read a share."""
+        return self.config.data.negative_share * self.store.negative_share
 
-    def on_days_of(self, stage: StageConfig) -> Self:
-        """The rank as the stage trains it: on its own days alone."""
-        return replace(self, store=self.store.of_span(self.config.span_of(stage)))
+    @property
+    def base_rate(self) -> float:
+        """The share of clicks among the log's rows."""
+        clicks = self.store.num_positives("train")
+        return clicks / (clicks + (self.store.num_rows("train") - clicks) / self.negative_share)
+
+    def on_rows_of(self, stage: StageConfig) -> Self:
+        """The rank as the stage trains it: on its own days alone, and on its share of their negatives."""
+        return replace(self, store=self.store.of_span(self.config.span_of(stage), stage.negative_share))
 
     def batch_size(self, stage: StageConfig) -> int:
         return stage.batch_size // self.count

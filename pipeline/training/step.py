@@ -130,7 +130,7 @@ def build_step(rank: Rank, stage: StageConfig, state: StageState, placement: Pla
     Where only a share w of the negatives is trained on, the odds of a click among the rows are 1 / w times the log's
     (He et al. 2014, section 6.3). The loss sees the logits plus log(1 / w), so that the model itself is the log's.
     """
-    cluster, size, offset = rank.config.cluster, rank.batch_size(stage), -log(rank.config.data.negative_share)
+    cluster, size, offset = rank.config.cluster, rank.batch_size(stage), -log(rank.negative_share)
     if cluster.fused and is_fusible(state, stage):
         return fused_step(state, placement, stage, size, offset)
     if cluster.compile and isinstance(state.model, FNN | DeepFM):

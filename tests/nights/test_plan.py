@@ -16,6 +16,7 @@ from pipeline.nights.records import Night
 from pipeline.registry import versions
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.registry.versions import Version
+from schemas.checking import derived
 from schemas.config import MLflowConfig, TrainConfig
 from schemas.days import SomeDays
 from schemas.errors import Refusal
@@ -164,6 +165,23 @@ def test_a_plan_says_how_long_its_stages_take_at_the_rates_of_the_nights_before(
     words = time_in_words([fm, deepfm], nights)
     assert words == f"about 22.0 s in the stages' steps, by the rates of the night of {DAYS[2]}"
     assert time_in_words(expected(tonight, []), []).startswith("not known: no night has told how fast fm, deepfm")
+
+
+def test_a_plan_counts_the_negatives_that_are_left_away_once_a_night_has_told_how_many_there_are(logs, tracking):
+    night = {"start": "cold", "window_days": 2, "history_days": 30}
+    config = config_of(logs, night, stages=[{**STAGES[0], "negative_share": 0.5}, STAGES[1]])
+    config = derived(config, data=derived(config.data, negative_share=0.5))
+    tonight = tonight_of(tracking, config, DAYS[5])
+    fm, deepfm = expected(tonight, [])
+    assert (fm.num_rows, deepfm.num_rows, fm.seconds) == (24, 16, None)
+    assert fm.in_words() == f"at most 24 rows of 3 days, {DAYS[0]} to {DAYS[2]}"
+    figures = {"base_rate": 0.25}
+    before = Night(DAYS[2], "k", "kept", "", DAYS[2:3], "cold", "r", "t", None, candidate=figures, rates={"fm": 5.0})
+    fm, deepfm = expected(tonight, [before])
+    assert fm.num_rows == round(24 * (0.25 + 0.75 * 0.25))
+    assert deepfm.num_rows == 16 * (0.25 + 0.75 * 0.5)
+    assert fm.seconds == fm.num_rows / 5.0
+    assert fm.in_words() == f"{fm.num_rows} rows of 3 days, {DAYS[0]} to {DAYS[2]}: about 2.0 s"
 
 
 def test_a_stage_that_is_called_like_the_champions_is_refused_and_not_taken_for_it(logs, tracking):

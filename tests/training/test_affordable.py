@@ -17,7 +17,7 @@ from pipeline.training.checkpoint import PROGRESS, Progress
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import Job
 from schemas.config import TrainConfig
-from schemas.days import SomeDays
+from schemas.days import SomeDays, Span
 
 NUM_DAYS = 5
 
@@ -98,6 +98,13 @@ def test_the_passes_of_a_control_take_their_time_too(config, rows, store, tmp_pa
     publish(tmp_path, "deepfm", 2 * len(rows), 20.0)
     publish(tmp_path, "fm", 4 * len(rows), 21.0)
     assert control_days(with_controls(config, epochs=2), store, tmp_path) == SomeDays(last=2)
+
+
+def test_a_control_that_leaves_negatives_away_has_days_by_the_rows_that_are_left(config, rows, store, tmp_path):
+    config = with_controls(config, negative_share=0.1)
+    publish(tmp_path, "deepfm", store.of_span(Span(oldest=1), 0.1).num_rows("train"), 10.0)
+    publish(tmp_path, "fm", 4 * len(rows), 21.0)
+    assert control_days(config, store, tmp_path) == SomeDays(last=3)
 
 
 def test_more_time_than_all_days_take_buys_all_of_them(config, rows, store, tmp_path):

@@ -1,17 +1,22 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+from training_states import assert_same_bits
 
 from pipeline.data.rows import Rows
 from pipeline.data.store import SplitName, Store, StoredPart, complete, write_part
-from pipeline.training import results
+from pipeline.data.windows import local_windows
+from pipeline.training import initialize, local, results
+from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank, batch_starts
 from pipeline.training.stage import Checkpoints, train_stage
 from pipeline.training.step import Diverged
 from schemas.config import TrainConfig
+from schemas.days import Span
 from schemas.stage import StageConfig
 
 NUM_EPOCHS = 1000
@@ -88,11 +93,45 @@ def with_days(config: TrainConfig, *days: Any) -> TrainConfig:
 
 def test_a_rank_trains_a_stage_on_its_days_and_looks_at_all_that_are_held_out(config):
     rank = Rank(with_days(config, {"before": "deepfm"}, {"last": 2}), Store("nowhere", 40, tuple(PARTS)), "")
-    fm, deepfm = (rank.on_days_of(stage) for stage in rank.config.stages)
+    fm, deepfm = (rank.on_rows_of(stage) for stage in rank.config.stages)
     assert (fm.num_rows, deepfm.num_rows) == (101, 102 + 103)
     assert fm.base_rate == pytest.approx(1 / 101)
     assert deepfm.base_rate == pytest.approx(5 / 205)
     for own in (fm, deepfm):
         assert [own.store.num_rows(split) for split in ("validation", "test")] == [306, 104]
-    second = replace(rank, index=1, count=2).on_days_of(rank.config.stages[0])
+    second = replace(rank, index=1, count=2).on_rows_of(rank.config.stages[0])
     assert second.num_rows == 50, "its share of the same days"
+
+
+def with_share(config: TrainConfig, of_data: float, of_fm: float) -> TrainConfig:
+    data = config.data.model_copy(update={"negative_share": of_data})
+    fm = config.stages[0].model_copy(update={"negative_share": of_fm})
+    return config.model_copy(update={"data": data, "stages": (fm, *config.stages[1:])})
+
+
+def test_a_stage_of_a_share_of_the_negatives_starts_at_the_base_rate_of_the_log(config):
+    config = with_share(config, 0.5, 0.25)
+    fm, deepfm = (Rank(config, Store("nowhere", 40, tuple(PARTS)), "").on_rows_of(stage) for stage in config.stages)
+    assert fm.num_rows == pytest.approx(6 + 300 / 4, abs=3), "each part's negatives are rounded"
+    assert fm.base_rate == pytest.approx(6 / (6 + 600), rel=0.05)
+    assert (deepfm.num_rows, deepfm.base_rate) == (306, pytest.approx(6 / (6 + 600)))
+
+
+def test_a_stage_of_a_share_of_the_negatives_is_the_one_of_a_log_that_has_no_others(config, rows, store, tmp_path):
+    thin = store.of_span(Span(), 0.3)
+    left = Rows.concatenate(list(local_windows(thin, "train", rows.num_fields, 0, 1)))
+    train = StoredPart("train", date(2026, 11, 1), 0, len(left), int(left.labels.sum()))
+    write_part(str(tmp_path / "left"), train, left)
+    others = [replace(part, home_uri=store.uri) for part in store.parts if part.split != "train"]
+    sampled = complete(str(tmp_path / "left"), 40, [train, *others])
+    ranks = [
+        Rank(with_share(config, 1.0, 0.3), store, str(tmp_path / "one")),
+        Rank(with_share(config, 0.3, 1.0), sampled, str(tmp_path / "two")),
+    ]
+    states = []
+    for rank in ranks:
+        (stage, *_) = rank.config.stages
+        local.run_stage(rank, stage, lambda point: None)
+        assert results.progress(rank.run_uri, "fm").rows_seen == len(left)
+        states.append(initialize.start(rank, stage, Path(stage_uri(rank.run_uri, "fm"))))
+    assert_same_bits(*states)

@@ -49,26 +49,35 @@ def kept_rows() -> Batch:
     return Batch(ids_N=torch.from_numpy(ids.astype(np.int32)), labels_B=torch.from_numpy(labels).float(), num_fields=1)
 
 
-def step_of(state: StageState, stage: StageConfig, config: TrainConfig, is_fused: bool) -> TrainingStep:
+def step_of(
+    state: StageState, stage: StageConfig, config: TrainConfig, is_fused: bool, of_data: float = SHARE
+) -> TrainingStep:
+    """Of a log of which `of_data` of the negatives were kept, where the stage has a share of its own too."""
     cluster = config.cluster.model_copy(update={"fused": is_fused})
-    data = config.data.model_copy(update={"negative_share": SHARE})
+    data = config.data.model_copy(update={"negative_share": of_data})
     rank = rank_of(config.model_copy(update={"cluster": cluster, "data": data}), "")
-    step = build_step(rank, stage, state, Alone(state.table))
+    step = build_step(rank.on_rows_of(stage), stage, state, Alone(state.table))
     assert isinstance(step, FusedStep if is_fused else AutogradStep)
     return step
 
 
-def trained(stage: StageConfig, config: TrainConfig, is_fused: bool, num_steps: int) -> StageState:
+def trained(
+    stage: StageConfig, config: TrainConfig, is_fused: bool, num_steps: int, of_data: float = SHARE
+) -> StageState:
     """From a base rate that is off."""
     state = initialize.from_scratch(stage, config, num_ids=2, base_rate=0.4)
-    step = step_of(state, stage, config, is_fused)
+    step = step_of(state, stage, config, is_fused, of_data)
     list(loop.train(state, step, map(step.prepare, repeat(kept_rows(), num_steps)), stage, num_steps))
     return state
 
 
 @both_kernels
-def test_a_model_of_a_share_of_the_negatives_ends_at_the_odds_of_the_whole_log(config, stage, is_fused):
-    state = trained(stage, config, is_fused, num_steps=100)
+@pytest.mark.parametrize(("of_data", "of_stage"), [(SHARE, 1.0), (1.0, SHARE), (0.5, SHARE / 0.5)])
+def test_a_model_of_a_share_of_the_negatives_ends_at_the_odds_of_the_whole_log(
+    config, stage, is_fused, of_data, of_stage
+):
+    stage = stage.model_copy(update={"negative_share": of_stage})
+    state = trained(stage, config, is_fused, num_steps=100, of_data=of_data)
     ids = Batch(ids_N=torch.tensor([0, 1], dtype=torch.int32), labels_B=torch.zeros(2), num_fields=1)
     logits_B = logits_of(state, [ids])
     assert logits_B.tolist() == pytest.approx([log(10 / 90), log(30 / 30)], abs=1e-3)

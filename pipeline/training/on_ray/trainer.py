@@ -114,8 +114,10 @@ def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
         datasets={
-            worker.dataset_name(span): feed.dataset(job.store.of_span(span), "train")
-            for span in dict.fromkeys(span for stage in config.plan for span in _spans(stage, job))
+            worker.dataset_name(span, share): feed.dataset(job.store.of_span(span, share), "train")
+            for span, share in dict.fromkeys(
+                (span, stage.negative_share) for stage in config.plan for span in _spans(stage, job)
+            )
         },
         dataset_config=DataConfig(execution_options=feed.execution_options(need.most)),
     )

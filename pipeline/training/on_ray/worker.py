@@ -41,9 +41,9 @@ class Job:
     """Called by a thread of rank 0 while the first rows are on their way: `report` may have much to import."""
 
 
-def dataset_name(span: Span) -> str:
-    """Stages that train on the same days read the same dataset."""
-    return f"train-{span}"
+def dataset_name(span: Span, negative_share: float) -> str:
+    """Stages that train on the same rows read the same dataset."""
+    return f"train-{span}" if negative_share == 1 else f"train-{span}-{negative_share}-of-negatives"
 
 
 def run(settings: dict[str, Any]) -> dict[str, str] | None:
@@ -144,14 +144,14 @@ class _Saved:
 
 
 def _run_stage(rank: Rank, saved: _Saved, told: _Told, stage: StageConfig) -> None:
-    shard = ray.train.get_dataset_shard(dataset_name(rank.config.span_of(stage)))
+    shard = ray.train.get_dataset_shard(dataset_name(rank.config.span_of(stage), stage.negative_share))
 
     def windows(window_rows: int) -> Iterator[Rows]:
         return _said_to_wait(feed.windows(shard, rank.num_fields, window_rows), rank.index, told.board)
 
     checkpoints = RankCheckpoints(rank, told.failures)
     with saved.folder_of(stage) as own:
-        train_stage(rank.on_days_of(stage), stage, own, windows, told.report, checkpoints)
+        train_stage(rank.on_rows_of(stage), stage, own, windows, told.report, checkpoints)
     # Every rank waits here: the next stage may start from what rank 0 has just published.
     ray.train.report({"stage": stage.name})
 

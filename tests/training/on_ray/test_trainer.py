@@ -24,6 +24,7 @@ from pipeline.training import affordable, checkpoint, published, results
 from pipeline.training.on_ray import snapshot, trainer, worker
 from pipeline.training.on_ray.worker import Job
 from schemas.config import ClusterConfig, TrainConfig
+from schemas.days import Span
 from schemas.errors import Failure, Refusal
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
@@ -50,6 +51,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
                     "init_from": "fm",
                     "transfer": {"w": True, "w0": True, "accumulators": 1.0},
                     "epochs": 2,
+                    "negative_share": 0.9,
                     "batch_size": 32,
                     "mlp": {"hidden": [8], "dropout": 0.3},
                 },
@@ -102,22 +104,30 @@ def whole_run(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder, train(config, folder, Kills())
 
 
-def test_the_results_of_a_stage_are_published_with_it(whole_run):
+def rows_of_deepfm(config: TrainConfig) -> int:
+    """Those of an epoch, of which each rank has as many: nearly all of the thousand. A lone one makes no batch."""
+    num_rows = encode(config).of_span(Span(), 0.9).num_rows("train")
+    assert 900 < num_rows < 1000
+    of_rank = num_rows // 2
+    return 2 * (of_rank - (of_rank % 16 == 1))
+
+
+def test_the_results_of_a_stage_are_published_with_it(config, whole_run):
     folder, _ = whole_run
     results = checkpoint.read_progress(Path(published.stage_uri(str(folder), "deepfm"))).results
     assert results["rows"] == 500
-    assert results["rows_seen"] == 2 * 1000
+    assert results["rows_seen"] == 2 * rows_of_deepfm(config)
     assert 0.5 < results["auc"] < 1
     assert results["ne"] < 1
 
 
-def test_each_stage_is_fed_the_rows_of_its_own_days(whole_run):
+def test_each_stage_is_fed_the_rows_of_its_own_days_and_its_share_of_their_negatives(config, whole_run):
     rows_seen = {
         stage: checkpoint.read_progress(Path(published.stage_uri(str(whole_run[0]), stage))).rows_seen
         for stage in ("fm", "deepfm")
     }
     half = sum([16] * 8) * 2  # of the 250 rows of a rank, in batches of 16
-    assert rows_seen == {"fm": half, "deepfm": 2 * 1000}
+    assert rows_seen == {"fm": half, "deepfm": 2 * rows_of_deepfm(config)}
 
 
 @pytest.mark.cluster
@@ -134,7 +144,8 @@ def test_a_worker_killed_in_the_first_stage_and_in_the_last_costs_two_failures_a
 @pytest.mark.cluster
 def test_a_control_whose_worker_is_killed_goes_on_with_the_days_that_the_time_had_bought(config, tmp_path):
     fm, _, deepfm = config.model_dump(mode="json")["stages"]
-    stages = [{**fm, "days": {"before": "deepfm"}}, {**deepfm, "days": {"last": 1}, "epochs": 1}]
+    whole = {"epochs": 1, "negative_share": 1.0}
+    stages = [{**fm, "days": {"before": "deepfm"}}, {**deepfm, "days": {"last": 1}, **whole}]
     one_rank = {"num_workers": 1}  # whose days are those of all: they go by what is published
     changes = {"stages": stages, "control": True, "cluster": one_rank}
     own = TrainConfig.model_validate({**config.model_dump(mode="json"), **changes})
