@@ -19,7 +19,7 @@ from pipeline.runtime.progress import RATE, Point
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import Progress
 from pipeline.training.on_ray import trainer
-from pipeline.training.on_ray.worker import Job
+from pipeline.training.on_ray.worker import TrainingJob
 from pipeline.training.published import stage_uri
 from schemas.checking import derived
 from schemas.config import CheckpointConfig
@@ -74,7 +74,7 @@ def measure(shape: Shape, num_rows: int, seconds: float, say: Callable[[str], No
             f"{folder}/store", {"train": num_rows, "test": HELD_OUT_ROWS}, shape.num_fields, shape.num_ids
         )
         record = Record(folder / "points.jsonl")
-        job = Job(config, stored, f"{folder}/runs/bench", record)
+        job = TrainingJob(config, stored, f"{folder}/runs/bench", record)
         with own_cluster(num_cpus=shape.threads + 1):
             say("train")
             start = time.perf_counter()

@@ -30,7 +30,7 @@ from pipeline.runtime.progress import RATE, Event, Point, Report, Show
 from pipeline.training import results
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.progress import Note
-from pipeline.training.on_ray.worker import Job
+from pipeline.training.on_ray.worker import TrainingJob
 from schemas.config import TrainConfig
 from schemas.redaction import redacted
 from schemas.register import Register
@@ -147,7 +147,9 @@ def train(prepared: Prepared, run: Retrain, show: Show) -> Trained:
         show(Event(task, 1, 1, note))
     run.open_stages(config.plan)
     log = run.log
-    failures = trainer.fit(Job(config, encoded, run_uri, log, open_log=log.open), _points_to(show), _notes_to(show))
+    failures = trainer.fit(
+        TrainingJob(config, encoded, run_uri, log, open_log=log.open), _points_to(show), _notes_to(show)
+    )
     return replace(_recorded(prepared, encoded, failures, run), seen_before=seen)
 
 

@@ -110,7 +110,7 @@ def train(logs: str, work: str) -> None:
     from pipeline.retrain.dataset import encoded_store, find_inputs
     from pipeline.runtime import cluster
     from pipeline.training.on_ray import trainer
-    from pipeline.training.on_ray.worker import Job
+    from pipeline.training.on_ray.worker import TrainingJob
     from schemas.config import TrainConfig
     from schemas.loading import load
 
@@ -120,7 +120,7 @@ def train(logs: str, work: str) -> None:
     with cluster.connected(config.cluster):
         store = encoded_store(config, find_inputs(config, lambda _: None), lambda _: None)
         record = Record(Path(work) / "points.jsonl")
-        trainer.fit(Job(config, store, f"{work}/runs/memory", record), lambda point: None)
+        trainer.fit(TrainingJob(config, store, f"{work}/runs/memory", record), lambda point: None)
     found = {
         "rows": store.num_rows("train"),
         "table_bytes": store.num_ids * (1 + config.table.dimension + 1) * 4,

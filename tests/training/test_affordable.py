@@ -15,7 +15,7 @@ from pipeline.runtime.progress import Point
 from pipeline.training import affordable, published, results
 from pipeline.training.checkpoint import PROGRESS, Progress
 from pipeline.training.on_ray import trainer
-from pipeline.training.on_ray.worker import Job
+from pipeline.training.on_ray.worker import TrainingJob
 from schemas.config import TrainConfig
 from schemas.days import SomeDays, Span
 
@@ -116,7 +116,7 @@ def test_more_time_than_all_days_take_buys_all_of_them(config, rows, store, tmp_
 @pytest.mark.slow
 def test_a_plan_with_controls_tells_its_lifts_and_goes_on_with_the_days_that_it_had(config, store, tmp_path):
     config, run = with_controls(config), tmp_path / "run"
-    job = Job(config, store, str(run), lambda point: None)
+    job = TrainingJob(config, store, str(run), lambda point: None)
     shown: list[Point] = []
     assert trainer.fit(job, shown.append) == {}
     days = results.progress(str(run), "deepfm-control").settings["days"]

@@ -27,7 +27,7 @@ from pipeline.training.on_ray import placement, snapshot, worker
 from pipeline.training.on_ray.placement import Need
 from pipeline.training.on_ray.progress import Posting, Say, open_board, watched
 from pipeline.training.on_ray.scaling import Failures, NoRoom, ScaledTrainer, Scaling
-from pipeline.training.on_ray.worker import Job
+from pipeline.training.on_ray.worker import TrainingJob
 from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank
 from schemas.config import ClusterConfig, TableConfig
@@ -43,7 +43,7 @@ LOOK_SECONDS = 0.5
 ANSWER_SECONDS = 30.0  # of nodes that are asked for their memory
 
 
-def fit(job: Job, show: Report, say: Say = lambda note: None) -> dict[str, str]:
+def fit(job: TrainingJob, show: Report, say: Say = lambda note: None) -> dict[str, str]:
     """Train all stages, showing the points of their curves as they go, and saying what is out of the ordinary.
 
     Returns the stages that diverged, or were to start from one that did, and why. Raises Failure if none is left, or
@@ -59,7 +59,7 @@ def fit(job: Job, show: Report, say: Say = lambda note: None) -> dict[str, str]:
     return failures
 
 
-def _fit_here(job: Job, show: Report) -> dict[str, str]:
+def _fit_here(job: TrainingJob, show: Report) -> dict[str, str]:
     memory.keep_freed()
     rank = Rank(job.config, job.store, job.run_uri)
 
@@ -71,7 +71,7 @@ def _fit_here(job: Job, show: Report) -> dict[str, str]:
     return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, report), {})
 
 
-def _fit_by_ray(job: Job, show: Report, say: Say) -> dict[str, str]:
+def _fit_by_ray(job: TrainingJob, show: Report, say: Say) -> dict[str, str]:
     os.environ.setdefault(*POLL_SECONDS)
     snapshot.drop_damaged(job.run_uri)
     board = open_board(job.config.checkpoint.max_failures)
@@ -88,7 +88,7 @@ def _fit_by_ray(job: Job, show: Report, say: Say) -> dict[str, str]:
     return failures
 
 
-def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
+def _trainer(job: TrainingJob, board: ActorHandle) -> ScaledTrainer:
     config, need = job.config, Need.of(job.config.cluster)
     storage_uri, _, run_name = job.run_uri.rpartition("/")
     scaling_config = ScalingConfig(
@@ -127,7 +127,7 @@ def _trainer(job: Job, board: ActorHandle) -> ScaledTrainer:
     return trainer
 
 
-def _spans(stage: StageConfig, job: Job) -> list[Span]:
+def _spans(stage: StageConfig, job: TrainingJob) -> list[Span]:
     """Of the days that the stage may come to be trained on; what nobody asks for is not read."""
     if stage.days != "affordable":
         return [job.config.span_of(stage)]

@@ -30,7 +30,7 @@ from schemas.stage import StageConfig
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """All that a rank is told. Finished stages are published under `run_uri`."""
 
     config: TrainConfig
@@ -52,7 +52,7 @@ def run(settings: dict[str, Any]) -> dict[str, str] | None:
     Returns the stages that could not be trained and why, on every rank: those that diverged, which another attempt
     would do too, and those that were to start from them. None where the ranks left, to go on elsewhere.
     """
-    job: Job = settings["job"]
+    job: TrainingJob = settings["job"]
     memory.keep_freed()
     context = ray.train.get_context()
     if job.open_log and context.get_world_rank() == 0:
@@ -77,7 +77,7 @@ def run(settings: dict[str, Any]) -> dict[str, str] | None:
         return None
 
 
-def _clear_unpublished(job: Job) -> None:
+def _clear_unpublished(job: TrainingJob) -> None:
     """Of what an earlier attempt has put there, perhaps of another number of ranks; before the ranks meet."""
     for stage in job.config.plan:
         uri = published.stage_uri(job.run_uri, stage.name)
@@ -85,7 +85,7 @@ def _clear_unpublished(job: Job) -> None:
             files.remove(uri)
 
 
-def run_plan(job: Job, run_stage: Callable[[StageConfig], None], failures: dict[str, str]) -> dict[str, str]:
+def run_plan(job: TrainingJob, run_stage: Callable[[StageConfig], None], failures: dict[str, str]) -> dict[str, str]:
     """Run the stages that are not published yet; those that could not be trained, and why, come to the `failures`."""
     for stage in job.config.plan:
         if stage.name in failures or published.is_published(published.stage_uri(job.run_uri, stage.name)):

@@ -22,7 +22,7 @@ from pipeline.runtime import load
 from pipeline.runtime.progress import Event, Point, Show
 from pipeline.training import affordable, checkpoint, published, results
 from pipeline.training.on_ray import snapshot, trainer, worker
-from pipeline.training.on_ray.worker import Job
+from pipeline.training.on_ray.worker import TrainingJob
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.days import Span
 from schemas.errors import Failure, Refusal
@@ -85,7 +85,7 @@ class Kills:
 def train(config: TrainConfig, run_uri: Path, log: Kills) -> dict[str, bytes]:
     """Stage -> bytes of its published tensors, of those that did not diverge."""
     shown: list[Point] = []
-    failures = trainer.fit(Job(config, encode(config), str(run_uri), log), shown.append)
+    failures = trainer.fit(TrainingJob(config, encode(config), str(run_uri), log), shown.append)
     assert re.match(r"stage 'wild', step \d+: the loss ", failures.pop("wild"))
     assert not failures
     assert shown[-1].stage == "deepfm"
@@ -150,7 +150,9 @@ def test_a_control_whose_worker_is_killed_goes_on_with_the_days_that_the_time_ha
     changes = {"stages": stages, "control": True, "cluster": one_rank}
     own = TrainConfig.model_validate({**config.model_dump(mode="json"), **changes})
     store, run = encode(own), tmp_path / "run"
-    assert not trainer.fit(Job(own, store, str(run), Kills(tmp_path, (("deepfm-control", 12),))), lambda point: None)
+    assert not trainer.fit(
+        TrainingJob(own, store, str(run), Kills(tmp_path, (("deepfm-control", 12),))), lambda point: None
+    )
     assert [path.name for path in tmp_path.glob("killed*")] == ["killed at deepfm-control 12"]
     bought = affordable.on_its_days(own.plan[-1], own, store, str(run)).days
     ended = results.progress(str(run), "deepfm-control")
@@ -164,7 +166,7 @@ def test_a_stage_that_had_failed_before_the_checkpoint_is_not_tried_again(config
     failures = snapshot.failures_of(str(last))
     assert list(failures) == ["wild"]
     tried: list[str] = []
-    job = Job(config, encode(config), str(tmp_path / "run"), Kills())
+    job = TrainingJob(config, encode(config), str(tmp_path / "run"), Kills())
     worker.run_plan(job, lambda stage: tried.append(stage.name), failures)
     assert tried == ["fm", "deepfm"]
 
