@@ -18,7 +18,7 @@ CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class MemoryNeed:
     """What `num_ranks` ranks need, each of them `rank_bytes`, for a table of num_ids x num_floats."""
 
     num_ids: int
@@ -42,7 +42,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class NodeMemory:
     """All the memory of a node, and the number of ranks that its CPUs and GPUs have room for."""
 
     name: str
@@ -50,21 +50,21 @@ class Node:
     num_places: int
 
 
-def need(num_ids: int, dimension: int, num_ranks: int, *, is_sharded: bool, has_moments: bool) -> Need:
+def need(num_ids: int, dimension: int, num_ranks: int, *, is_sharded: bool, has_moments: bool) -> MemoryNeed:
     """What a table of rows [w | v] needs, whole in each rank or divided; Adam's has a moment for each float."""
     ids_of_rank = -(-num_ids // num_ranks) if is_sharded else num_ids
     rows_bytes = ids_of_rank * (1 + dimension) * FLOAT_BYTES
     moments_bytes = rows_bytes if has_moments else 0
-    return Need(num_ids, 1 + dimension, num_ranks, rows_bytes, moments_bytes, ids_of_rank * FLOAT_BYTES)
+    return MemoryNeed(num_ids, 1 + dimension, num_ranks, rows_bytes, moments_bytes, ids_of_rank * FLOAT_BYTES)
 
 
-def num_missing(need: Need, nodes: Sequence[Node]) -> int:
+def num_missing(need: MemoryNeed, nodes: Sequence[NodeMemory]) -> int:
     """How many ranks the nodes have no memory for, in whatever way the ranks are placed."""
     with_memory = sum(min(node.num_places, node.total_bytes // need.rank_bytes) for node in nodes)
     return max(0, min(need.num_ranks, sum(node.num_places for node in nodes)) - with_memory)
 
 
-def check(need: Need, nodes: Sequence[Node]) -> None:
+def check(need: MemoryNeed, nodes: Sequence[NodeMemory]) -> None:
     """Refuse what cannot fit even if the ranks had all the memory of the nodes to themselves; not what is tight."""
     missing = num_missing(need, nodes)
     if missing:

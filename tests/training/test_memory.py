@@ -3,15 +3,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.training import memory
-from pipeline.training.memory import PROCESS_BYTES, Need, Node
+from pipeline.training.memory import PROCESS_BYTES, MemoryNeed, NodeMemory
 from schemas.errors import Refusal
 
 GB = 10**9
 
 
-def need(rank_bytes: int, num_ranks: int) -> Need:
+def need(rank_bytes: int, num_ranks: int) -> MemoryNeed:
     """Of ranks that need so much in all."""
-    return Need(1000, 17, num_ranks, rank_bytes - PROCESS_BYTES, 0, 0)
+    return MemoryNeed(1000, 17, num_ranks, rank_bytes - PROCESS_BYTES, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def test_a_rank_holds_its_share_of_rows_moments_and_accumulators(
     ],
 )
 def test_ranks_have_no_memory_only_where_no_placement_gives_them_any(rank_gb, num_ranks, nodes, missing):
-    of_cluster = [Node(f"node {i}", gb * GB, places) for i, (gb, places) in enumerate(nodes)]
+    of_cluster = [NodeMemory(f"node {i}", gb * GB, places) for i, (gb, places) in enumerate(nodes)]
     assert memory.num_missing(need(rank_gb * GB, num_ranks), of_cluster) == missing
 
 
 def test_a_table_that_cannot_fit_is_refused_with_its_sum():
     large = memory.need(400_000_000, 16, 2, is_sharded=False, has_moments=True)
     with pytest.raises(Refusal) as refused:
-        memory.check(large, [Node("10.0.0.1", 16 * GB, 4), Node("10.0.0.2", 64 * GB, 1)])
+        memory.check(large, [NodeMemory("10.0.0.1", 16 * GB, 4), NodeMemory("10.0.0.2", 64 * GB, 1)])
     assert refused.value.found == (
         "a table of 400,000,000 ids x 17 floats: 27.2 GB of rows + 27.2 GB of moments + 1.6 GB of accumulators"
         " + 0.4 GB beside them a rank, 2 ranks; no memory for 1 of them"
     )
     assert refused.value.expected == ("56.4 GB for each rank of a node; 10.0.0.2, the largest of 2, has 64.0 GB in all")
-    memory.check(large, [Node("10.0.0.1", 128 * GB, 2)])
+    memory.check(large, [NodeMemory("10.0.0.1", 128 * GB, 2)])
 
 
 def test_the_memory_of_a_machine_is_no_more_than_its_container_may_use(tmp_path: Path, monkeypatch):

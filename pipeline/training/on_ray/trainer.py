@@ -22,7 +22,7 @@ from pipeline.runtime import load, raised
 from pipeline.runtime.load import NodeLoad
 from pipeline.runtime.progress import RATE, Event, Point, Report, Show
 from pipeline.training import affordable, kept, local, memory
-from pipeline.training.memory import Node
+from pipeline.training.memory import NodeMemory
 from pipeline.training.on_ray import placement, snapshot, worker
 from pipeline.training.on_ray.placement import Need
 from pipeline.training.on_ray.progress import Posting, Say, open_board, watched
@@ -178,9 +178,9 @@ def check_memory(table: TableConfig, config: ClusterConfig, stages: Sequence[Sta
         memory.check(need, [_node(node, config, total) for node, total in _with_total_bytes(ray_nodes)])
 
 
-def _node(node: dict[str, Any], config: ClusterConfig, total_bytes: int) -> Node:
+def _node(node: dict[str, Any], config: ClusterConfig, total_bytes: int) -> NodeMemory:
     all_of_it = NodeLoad(node["NodeID"], node["NodeManagerAddress"], node["Resources"], node["Resources"])
-    return Node(all_of_it.address, total_bytes, placement.num_places(all_of_it, Need.of(config)))
+    return NodeMemory(all_of_it.address, total_bytes, placement.num_places(all_of_it, Need.of(config)))
 
 
 def _free_bytes(node: dict[str, Any]) -> int:
