@@ -46,7 +46,7 @@ def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = Fal
     needs = on_nodes.all_of(config, days.manifest, tracking)
     with promotion.lease_of(config, f"night of {days.day}", show) as lease, cluster.connected(config.cluster, needs):
         tonight = plan.again(tonight, tracking)  # another night may have ended since
-        trainer.check_placement(config.cluster, show)
+        trainer.check_room(config.cluster, show)
         name = f"{days.day} {days.key[:6]}"
         with tracking.retrain(days.key, name, config, days.manifest.to_json()) as run:
             night = _work(NightRun(config, tonight, tracking, run, lease, show))

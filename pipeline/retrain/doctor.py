@@ -16,8 +16,8 @@ from pipeline.runtime import credentials, load, nodes
 from pipeline.runtime.check import Check, Node, told, words
 from pipeline.runtime.nodes import Versions
 from pipeline.runtime.storage import SharedFolder
-from pipeline.training.on_ray import placement
-from pipeline.training.on_ray.placement import Need
+from pipeline.training.on_ray import allocation
+from pipeline.training.on_ray.allocation import Need
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
 
@@ -79,8 +79,8 @@ def _of_nodes(
     _collect(refusals, lambda: _require_clocks(skews))
     free = load.of_cluster().nodes
     need = Need.of(config.cluster)
-    _collect(refusals, lambda: placement.check(free, need))
-    places = placement.pack(free, need)
+    _collect(refusals, lambda: allocation.check(free, need))
+    places = allocation.pack(free, need)
     kinds = nodes.ask(same, _credentials, (config.work_uri, config.data.logs_uri), tracking_uri)
 
     def found(node: Node) -> Found:

@@ -105,7 +105,7 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
     name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
     needs = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
     with promotion.lease_of(config, f"train {name}", show) as lease, cluster.connected(config.cluster, needs):
-        trainer.check_placement(config.cluster, show)
+        trainer.check_room(config.cluster, show)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
             is_judged = register is not Register.NONE
             opponent = Opponent.find(config, prepared.inputs, tracking, [identity]) if is_judged else None

@@ -13,8 +13,8 @@ from pipeline.runtime import load
 from pipeline.training import checkpoint
 from pipeline.training.checkpoint import StageState
 from pipeline.training.early_stop import BEST, Watch
-from pipeline.training.on_ray import placement, snapshot
-from pipeline.training.on_ray.placement import Need
+from pipeline.training.on_ray import allocation, snapshot
+from pipeline.training.on_ray.allocation import Need
 from pipeline.training.rank import Rank
 from pipeline.training.stage import Checkpoints, Moved, has_a_part
 
@@ -87,4 +87,4 @@ class RankCheckpoints(Checkpoints):
         """For as many as sit on nodes that go, or for fewer where the run may do with fewer."""
         config = self._rank.config
         need, num_staying = Need.of(config.cluster), self._rank.count - num_going
-        return placement.num_ranks(load.of_cluster().nodes, need, config.numbers_of_ranks, num_staying) > 0
+        return allocation.num_ranks(load.of_cluster().nodes, need, config.numbers_of_ranks, num_staying) > 0

@@ -23,8 +23,8 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 
 from pipeline.runtime import load
 from pipeline.runtime.load import Load
-from pipeline.training.on_ray import placement
-from pipeline.training.on_ray.placement import Need
+from pipeline.training.on_ray import allocation
+from pipeline.training.on_ray.allocation import Need
 
 LOOK_SECONDS = 0.5
 SETTLE_SECONDS = 5.0  # for what the ranks before held to be given back, before fewer of them begin
@@ -65,11 +65,11 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
             nodes = load.of_cluster().nodes
         except RayError:  # of a head that is slow for a moment: it is asked again
             return NoopDecision()
-        count = placement.num_ranks(nodes, self._need, self._counts)
+        count = allocation.num_ranks(nodes, self._need, self._counts)
         if count == self._counts[-1] or (count and waited >= SETTLE_SECONDS):
             return self._begin(count)
         if waited >= min(SAY_SECONDS, self._patience_seconds):
-            self._say_or_give_up("no room for the ranks", waited, f"{placement.in_words(nodes)}; wanted: {self._need}")
+            self._say_or_give_up("no room for the ranks", waited, f"{allocation.in_words(nodes)}; wanted: {self._need}")
         return NoopDecision()
 
     def make_decision_for_running_worker_group(
@@ -90,7 +90,7 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
             return self._begin(fewer)
         if now - max(self._last_growth, worker_group_state.start_time) >= GROW_SECONDS:
             self._last_growth = now
-            more = placement.num_ranks(current.nodes, self._need, self._counts, count)
+            more = allocation.num_ranks(current.nodes, self._need, self._counts, count)
             if more > count:
                 return self._begin(more)
         return NoopDecision()
@@ -109,7 +109,7 @@ class Scaling(ElasticScalingPolicy):  # type: ignore[misc]  # Ray's modules are 
         fewer = [one for one in self._counts if one < count]
         if fewer and seconds >= doubt * min(FEWER_SECONDS, self._patience_seconds / 2):
             return fewer[-1]
-        self._say_or_give_up("no CPU to read rows", seconds, placement.in_words(now.nodes), doubt)
+        self._say_or_give_up("no CPU to read rows", seconds, allocation.in_words(now.nodes), doubt)
         return 0
 
     def _say_or_give_up(self, what: str, seconds: float, where: str, doubt: float = 1.0) -> None:

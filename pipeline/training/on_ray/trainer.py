@@ -23,8 +23,8 @@ from pipeline.runtime.load import NodeLoad
 from pipeline.runtime.progress import RATE, Event, Point, Report, Show
 from pipeline.training import affordable, kept, local, memory
 from pipeline.training.memory import NodeMemory
-from pipeline.training.on_ray import placement, snapshot, worker
-from pipeline.training.on_ray.placement import Need
+from pipeline.training.on_ray import allocation, snapshot, worker
+from pipeline.training.on_ray.allocation import Need
 from pipeline.training.on_ray.progress import Posting, Say, open_board, watched
 from pipeline.training.on_ray.scaling import Failures, NoRoom, ScaledTrainer, Scaling
 from pipeline.training.on_ray.worker import TrainingJob
@@ -134,7 +134,7 @@ def _spans(stage: StageConfig, job: TrainingJob) -> list[Span]:
     return [Span(oldest=number) for number in affordable.choices(stage, job.config, job.store)]
 
 
-def check_placement(config: ClusterConfig, show: Show) -> None:
+def check_room(config: ClusterConfig, show: Show) -> None:
     """Refuse what the cluster has no room for, before anything is read; after `wait_seconds`, if it is to wait.
 
     Meanwhile an autoscaler is asked for the nodes.
@@ -142,12 +142,12 @@ def check_placement(config: ClusterConfig, show: Show) -> None:
     need, began = Need.of(config), time.monotonic()
     asked = ""
     try:
-        while (placed := placement.pack(nodes := load.of_cluster().nodes, need)).why_not:
+        while (placed := allocation.pack(nodes := load.of_cluster().nodes, need)).why_not:
             waited = time.monotonic() - began
             # What an earlier job of this command held is free within seconds, if it is that.
-            settle = 0.0 if placement.pack([node.emptied() for node in nodes], need).why_not else SETTLE_SECONDS
+            settle = 0.0 if allocation.pack([node.emptied() for node in nodes], need).why_not else SETTLE_SECONDS
             if waited >= max(config.wait_seconds, settle):
-                placement.check(nodes, need)
+                allocation.check(nodes, need)
             if config.wait_seconds and placed.why_not != asked:
                 if not asked:
                     request_resources(bundles=need.bundles)
@@ -163,7 +163,7 @@ def check_placement(config: ClusterConfig, show: Show) -> None:
 
 
 def check_memory(table: TableConfig, config: ClusterConfig, stages: Sequence[StageConfig], num_ids: int) -> None:
-    """Refuse a table that no placement of the ranks, as few as they may be, has memory for while they train these."""
+    """Refuse a table that no allocation of the ranks, as few as they may be, has memory for while they train these."""
     need = memory.need(
         num_ids,
         table.dimension,
@@ -180,7 +180,7 @@ def check_memory(table: TableConfig, config: ClusterConfig, stages: Sequence[Sta
 
 def _node(node: dict[str, Any], config: ClusterConfig, total_bytes: int) -> NodeMemory:
     all_of_it = NodeLoad(node["NodeID"], node["NodeManagerAddress"], node["Resources"], node["Resources"])
-    return NodeMemory(all_of_it.address, total_bytes, placement.num_places(all_of_it, Need.of(config)))
+    return NodeMemory(all_of_it.address, total_bytes, allocation.num_places(all_of_it, Need.of(config)))
 
 
 def _free_bytes(node: dict[str, Any]) -> int:

@@ -210,12 +210,12 @@ def wait_until_all_is_free() -> None:
 def test_a_config_that_cannot_be_placed_is_refused_with_what_each_node_has():
     wait_until_all_is_free()
     with pytest.raises(Refusal, match=r"room for 3 of 8 ranks; \S+ has 2 of 2 CPUs free, \S+ has 2 of 2 CPUs free"):
-        trainer.check_placement(ClusterConfig(num_workers=8), shown_to([]))
+        trainer.check_room(ClusterConfig(num_workers=8), shown_to([]))
     with pytest.raises(Refusal, match="room for 0 of 1 ranks"):
-        trainer.check_placement(ClusterConfig(num_workers=1, use_gpu=True), shown_to([]))
+        trainer.check_room(ClusterConfig(num_workers=1, use_gpu=True), shown_to([]))
     with pytest.raises(Refusal, match="room for 1 of 2 ranks beside the CPU that reads data"):
-        trainer.check_placement(ClusterConfig(num_workers=2, cpus_per_worker=1.5), shown_to([]))
-    trainer.check_placement(ClusterConfig(num_workers=2), shown_to([]))
+        trainer.check_room(ClusterConfig(num_workers=2, cpus_per_worker=1.5), shown_to([]))
+    trainer.check_room(ClusterConfig(num_workers=2), shown_to([]))
 
 
 def test_what_another_job_holds_is_waited_for_as_long_as_the_config_says():
@@ -227,12 +227,12 @@ def test_what_another_job_holds_is_waited_for_as_long_as_the_config_says():
     shown: list[Event] = []
     try:
         with pytest.raises(Refusal, match=r"room for 1 of 2 ranks .* has 0 of 2 CPUs free") as refused:
-            trainer.check_placement(ClusterConfig(num_workers=2), shown_to(shown))
+            trainer.check_room(ClusterConfig(num_workers=2), shown_to(shown))
         assert "wait for what other jobs hold" in refused.value.remedy
         assert not shown
         giving_back = threading.Timer(1, remove_placement_group, [held])
         giving_back.start()
-        trainer.check_placement(ClusterConfig(num_workers=2, wait_seconds=60), shown_to(shown))
+        trainer.check_room(ClusterConfig(num_workers=2, wait_seconds=60), shown_to(shown))
         giving_back.join()
     finally:
         remove_placement_group(held)

@@ -39,7 +39,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class Allocation:
     """As many ranks as there is room for, `most` at most, and where; `why_not` is empty where they are enough."""
 
     ranks: Mapping[str, int]
@@ -52,16 +52,16 @@ class Placement:
         return sum(self.ranks.values())
 
 
-def pack(nodes: Sequence[NodeLoad], need: Need) -> Placement:
+def pack(nodes: Sequence[NodeLoad], need: Need) -> Allocation:
     """Place the reader where it costs the fewest ranks, and the ranks on the fewest nodes, as Ray packs them."""
     rooms = [(reader, _places(nodes, need, reader)) for reader in nodes if reader.has({"CPU": need.reader_cpus})]
     if not rooms:
-        return Placement({}, None, f"no node has {need.reader_cpus:g} CPU free to read data; {in_words(nodes)}")
+        return Allocation({}, None, f"no node has {need.reader_cpus:g} CPU free to read data; {in_words(nodes)}")
     reader, places = max(rooms, key=lambda room: min(sum(room[1].values()), need.most))
     ranks: dict[str, int] = {}
     for name, room in sorted(places.items(), key=lambda place: -place[1]):
         ranks[name] = min(room, need.most - sum(ranks.values()))
-    placed = Placement({name: count for name, count in ranks.items() if count}, reader.id)
+    placed = Allocation({name: count for name, count in ranks.items() if count}, reader.id)
     if placed.num_ranks >= need.least:
         return placed
     without_reader = sum(num_places(node, need) for node in nodes)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from pipeline.runtime.load import NodeLoad
-from pipeline.training.on_ray import placement
-from pipeline.training.on_ray.placement import Need, pack
+from pipeline.training.on_ray import allocation
+from pipeline.training.on_ray.allocation import Need, pack
 from schemas.config import ClusterConfig, WorkerRange
 from schemas.errors import Refusal
 
@@ -49,7 +49,7 @@ def test_ranks_go_where_there_is_room_for_them_and_the_reader(
     assert placed.num_ranks == num_ranks
     room = {node.id: node for node in nodes(*free)}
     assert placed.reader is not None
-    room[placed.reader] = room[placed.reader].without({"CPU": placement.READER_CPUS})
+    room[placed.reader] = room[placed.reader].without({"CPU": allocation.READER_CPUS})
     for name, count in placed.ranks.items():
         assert room[name].has({kind: amount * count for kind, amount in needed.rank.items()})
 
@@ -77,13 +77,13 @@ def test_what_other_jobs_hold_is_not_free_and_may_be_waited_for() -> None:
     a, b = nodes(2, 2)
     held = [a.without({"CPU": 1}), b]
     with pytest.raises(Refusal, match=r"room for 2 of 3 ranks .* 10\.0\.0\.a has 1 of 2 CPUs free") as refused:
-        placement.check(held, need(3))
+        allocation.check(held, need(3))
     assert "cluster.wait_seconds" in refused.value.remedy
     assert refused.value.expected == "3 x 1 CPU, each on one node, and beside them 1 CPU on one node to read data"
     with pytest.raises(Refusal) as refused:
-        placement.check(held, need(4))
+        allocation.check(held, need(4))
     assert "add nodes" in refused.value.remedy
-    placement.check(held, need(2))
+    allocation.check(held, need(2))
 
 
 @pytest.mark.parametrize(
@@ -100,16 +100,16 @@ def test_what_other_jobs_hold_is_not_free_and_may_be_waited_for() -> None:
 def test_the_largest_allowed_number_of_ranks_goes_on_that_leaves_the_reader_a_cpu(
     free: Sequence[float], counts: Sequence[int], num_held: int, num_ranks: int
 ) -> None:
-    assert placement.num_ranks(nodes(*free), need((1, 8)), counts, num_held) == num_ranks
+    assert allocation.num_ranks(nodes(*free), need((1, 8)), counts, num_held) == num_ranks
 
 
 def test_more_ranks_go_on_when_a_node_comes_whatever_the_reader_holds_now() -> None:
     a, b, c = nodes(1, 1, 1)
     held = [node.without({"CPU": 1}) for node in (a, b)]  # by a rank and by the reader
-    assert placement.num_ranks(held, need((1, 2)), (1, 2), num_held=1) == 1
-    assert placement.num_ranks([*held, c], need((1, 2)), (1, 2), num_held=1) == 2
+    assert allocation.num_ranks(held, need((1, 2)), (1, 2), num_held=1) == 1
+    assert allocation.num_ranks([*held, c], need((1, 2)), (1, 2), num_held=1) == 2
 
 
 def test_what_other_jobs_hold_is_not_taken_by_ranks() -> None:
     held = [node.without({"CPU": 2}) for node in nodes(2, 2)]
-    assert placement.num_ranks(held, need((1, 3)), (1, 2, 3)) == 0
+    assert allocation.num_ranks(held, need((1, 3)), (1, 2, 3)) == 0
