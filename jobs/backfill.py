@@ -9,7 +9,7 @@ from jobs.event_lines import EventLines, Form
 from jobs.options import ConfigPath, Log, Overrides
 from jobs.places import as_typed, load_config
 from jobs.status import print_nights
-from schemas.errors import Busy, Failure
+from schemas.errors import Busy, Failure, on_one_line
 from schemas.night import day_of
 
 
@@ -46,7 +46,7 @@ def backfill(
                 ended.add_note(f"  {as_typed('backfill', config, set_ or [], *options)}")
                 raise ended
             failures.append(str(day))
-            print(f"{day}: failed: {' '.join(words_of.split())}", flush=True)
+            print(f"{day}: failed: {on_one_line(words_of, None)}", flush=True)
     print_nights(nights)
     if failures:
         raise Failure(f"nights that failed: {', '.join(failures)}; the same command tries them again")

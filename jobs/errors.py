@@ -3,7 +3,7 @@
 from pipeline.registry import server
 from pipeline.runtime import files
 from pipeline.runtime.raised import Raised
-from schemas.errors import Busy, Failure, Refusal, Stopped, imported
+from schemas.errors import Busy, Failure, Refusal, Stopped, imported, on_one_line
 from schemas.redaction import redacted
 
 GOES_ON = "the same command goes on from here"
@@ -62,7 +62,7 @@ def _of_mlflow(error: Exception) -> str:
 
 
 def _of_files(error: Exception) -> str:
-    return _files(" ".join(str(error).split()) or type(error).__name__)
+    return _files(on_one_line(error, None))
 
 
 def _files(words: str) -> str:

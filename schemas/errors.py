@@ -5,6 +5,7 @@ from datetime import datetime
 
 INTERRUPTED = 130  # exit codes after Ctrl-C and after SIGTERM, as shells have them
 TERMINATED = 143
+MOST_CHARACTERS = 200  # of what others say, within a message
 
 
 class Failure(RuntimeError):
@@ -56,6 +57,12 @@ class Refusal(ValueError):
 def _rebuild(found: str, expected: str, where: str, remedy: str) -> Refusal:
     """Keyword arguments do not survive the default pickling of exceptions between Ray processes."""
     return Refusal(found=found, expected=expected, where=where, remedy=remedy)
+
+
+def on_one_line(said: object, most: int | None = MOST_CHARACTERS) -> str:
+    """The words of a text or an exception, at most so many characters; of an exception that says nothing, its class."""
+    line = " ".join(str(said).split())[:most]
+    return type(said).__name__ if isinstance(said, BaseException) and not line else line
 
 
 def imported(*names: str) -> tuple[type[Exception], ...]:

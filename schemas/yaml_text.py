@@ -7,7 +7,7 @@ import yaml
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
-from schemas.errors import Refusal
+from schemas.errors import Refusal, on_one_line
 
 MAX_DEPTH = 32  # of mappings and lists inside one another; a config needs seven, and Python's stack holds some 100
 MAX_REPEATED = 100_000  # values that aliases stand for in all: a kilobyte of them can mean more than memory holds
@@ -28,7 +28,7 @@ def parse(text: str, where: str, remedy: str, *, is_file: bool = True) -> Any:
         found, line = f"the character {chr(error.character)!r}", text.count("\n", 0, error.position) + 1
         cause: Exception = error
     except yaml.MarkedYAMLError as error:
-        found, cause = " ".join((error.problem or str(error)).split()), error
+        found, cause = on_one_line(error.problem or error, None), error
         line = error.problem_mark.line + 1 if error.problem_mark else line
     except (ArithmeticError, ValueError) as error:  # of the scanner, which takes "\\U00110000" for a character
         found, cause = f"what YAML cannot read: {error}", error

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from schemas.errors import Refusal
+from schemas.errors import Refusal, on_one_line
 
 
 def null_of_fixed_size(where: str, schema: pa.Schema, columns: Sequence[str]) -> Refusal:
@@ -30,13 +30,13 @@ def unreadable(where: str, error: Exception) -> Refusal:
         error.errno or type(error) is not OSError
     ):  # the system's word, and not the Parquet reader's
         return Refusal(
-            found=f"a file that cannot be read: {' '.join(str(error).split())[:200]}",
+            found=f"a file that cannot be read: {on_one_line(error)}",
             expected="a file of the log, with permission to read it",
             where=where,
             remedy="check the file's permissions and its disk; the same command goes on from here",
         )
     return Refusal(
-        found=f"a file that is not whole Parquet: {' '.join(str(error).split())[:200]}",
+        found=f"a file that is not whole Parquet: {on_one_line(error)}",
         expected="a Parquet file, written to its end",
         where=where,
         remedy="write the file again; have its writer use a temporary name and move it when complete",

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from schemas.errors import Refusal
+from schemas.errors import Refusal, on_one_line
 
 ANSWER_SECONDS = 5.0  # for a connection
 START_SECONDS = 60.0  # for the process that asks to import Ray, on a machine as busy as it may be
@@ -65,7 +65,7 @@ def _reach(address: str) -> None:
         try:
             socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
         except (OSError, OverflowError, UnicodeError) as error:  # which a name of no letters is answered with
-            raise refusal(address, _one_line(error)) from error
+            raise refusal(address, on_one_line(error)) from error
 
 
 def _of_another_kind(address: str) -> Refusal:
@@ -82,13 +82,13 @@ def trouble(asked: subprocess.CompletedProcess[str]) -> tuple[str, ...]:
     if asked.returncode:
         is_token = "authentication token" in asked.stderr
         last = next(iter(asked.stderr.strip().splitlines()[-1:]), f"exit code {asked.returncode}")
-        return _without_token() if is_token else (f"Ray fails as it asks: {last[:200]}",)
+        return _without_token() if is_token else (f"Ray fails as it asks: {on_one_line(last)}",)
     told = json.loads(asked.stdout.splitlines()[-1])
     match told["trouble"]:
         case "none_found":
             return ("no Ray node on this machine",)
         case "invalid":
-            return (_one_line(told["words"]),)
+            return (on_one_line(told["words"]),)
         case "token":
             return _wrong_token() if _has_token() else _without_token()
         case "silent":
@@ -142,7 +142,3 @@ def refusal(
     remedy: str = REMEDY,
 ) -> Refusal:
     return Refusal(found=found, expected=expected, where=f"{WHERE}: {address}", remedy=remedy)
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:200]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.errors import Refusal
+from schemas.errors import Refusal, on_one_line
 
 NAMED = 5  # nodes, in a refusal
 MAX_CHARACTERS = 300  # of why one can't
@@ -71,6 +71,5 @@ def named(nodes: Sequence[Node]) -> str:
 
 
 def words(error: Exception) -> str:
-    """In one line."""
-    text = error.found if isinstance(error, Refusal) else str(error)
-    return " ".join(text.split())[:MAX_CHARACTERS] or type(error).__name__
+    """Why a node can't."""
+    return on_one_line(error.found if isinstance(error, Refusal) else error, MAX_CHARACTERS)

@@ -13,6 +13,7 @@ import ray.data
 from pipeline.runtime import address, nodes
 from pipeline.runtime.check import Check
 from schemas.cluster import ClusterConfig
+from schemas.errors import on_one_line
 
 _is_own = False  # the cluster was started by this process, whose environment and disk are its nodes' too
 
@@ -39,7 +40,7 @@ def connected(config: ClusterConfig, checks: Sequence[Check] | None = ()) -> Ite
     try:
         ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise address.refusal(where, " ".join(str(error).split())[:200]) from error
+        raise address.refusal(where, on_one_line(error)) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, orderly)  # in the place of Ray's own, which exits with 15 and without a word
     _is_own = where == address.LOCAL

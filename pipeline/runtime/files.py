@@ -13,7 +13,7 @@ from typing import Any, Literal
 import fsspec
 from fsspec.registry import known_implementations
 
-from schemas.errors import Refusal, imported
+from schemas.errors import Refusal, imported, on_one_line
 
 SUCCESS = "_SUCCESS"  # the file that a folder gets last
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs"}
@@ -57,8 +57,7 @@ def require_usable(uri: str, where: str, kind: Literal["folder", "file"] = "fold
         remedy = f"pip install {package}, here and where Ray's workers run"
         raise _unusable(f"{uri}: {error}", f"the package {package}", where, remedy) from error
     except wrong as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _unusable(f"{uri}: {why}", EXAMPLES, where, "correct the URI") from error
+        raise _unusable(f"{uri}: {on_one_line(error)}", EXAMPLES, where, "correct the URI") from error
     protocols = _protocols(fs)
     if protocols & OF_ONE_PROCESS:
         raise _unusable(f"{uri}, which no other process sees", EXAMPLES, where, "name a place that all processes see")

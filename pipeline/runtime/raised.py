@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from schemas.errors import on_one_line
+
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _NODE = re.compile(r"\(pid=\d+, ip=([^,)\s]+)")
 _NAMED = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?", re.DOTALL)
@@ -31,7 +33,7 @@ class Raised:
         said = "\n".join(lines[max(frames, default=-1) + 1 :])
         named, node = _NAMED.match(said), _NODE.search(innermost)
         name, words = (named[1], named[2] or "") if named else ("", said)
-        return cls(name, " ".join(words.split()), node[1] if node else "")
+        return cls(name, on_one_line(words, None), node[1] if node else "")
 
     @property
     def is_of_files(self) -> bool:
@@ -52,4 +54,4 @@ def in_a_line(error: BaseException) -> str:
     inner = getattr(error, "_base_exc", None) or error
     if _NODE.search(text := str(inner)):
         return str(Raised.parse(text))
-    return f"{type(inner).__name__}: {' '.join(text.split())}"
+    return f"{type(inner).__name__}: {on_one_line(text, None)}"

@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 
 from pipeline.runtime import files
 from pipeline.runtime.files import SUCCESS
-from schemas.errors import Failure, Refusal, imported
+from schemas.errors import Failure, Refusal, imported, on_one_line
 
 Parsed = TypeVar("Parsed")
 SEAL = "sha256"
-MAX_CHARACTERS = 200  # of why a file could not be read
 logger = logging.getLogger(__name__)
 
 
@@ -66,8 +65,7 @@ def parsing(uri: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, Refusal | MemoryError) or _is_of_file_system(error):
             raise
-        why = " ".join(str(error).split())[:MAX_CHARACTERS]
-        raise Damaged(uri, why or type(error).__name__) from error
+        raise Damaged(uri, on_one_line(error)) from error
 
 
 def kept(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from schemas.errors import Failure, Refusal
+from schemas.errors import MOST_CHARACTERS, Failure, Refusal, on_one_line
 from schemas.redaction import redacted, remember
 
 Answer = TypeVar("Answer")
@@ -229,7 +229,7 @@ def _reason(error: Exception) -> str:
 
 def _printable(words: str) -> str:
     """In a line; what answers in the place of a job server may say anything."""
-    return redacted(" ".join("".join(sign if sign.isprintable() else " " for sign in words).split()))[:200]
+    return redacted(on_one_line("".join(sign if sign.isprintable() else " " for sign in words), None))[:MOST_CHARACTERS]
 
 
 def _job(details: Any) -> Job:

@@ -4,6 +4,7 @@ import yaml
 
 from schemas.checking import derived
 from schemas.config import TrainConfig
+from schemas.errors import on_one_line
 from schemas.redaction import HIDDEN, redacted, redacted_tree
 
 
@@ -22,6 +23,6 @@ def as_yaml(config: TrainConfig, origin: str) -> str:
     """
     tree = config.model_dump(mode="json")
     shown = redacted_tree(tree)
-    first_line = redacted(" ".join(origin.split()))
+    first_line = redacted(on_one_line(origin, None))
     told = "" if shown == tree else f"# {HIDDEN} stands for a secret: give the key that holds it again, by --set\n"
     return f"# {first_line}\n{told}{yaml.safe_dump(shown, sort_keys=False)}"

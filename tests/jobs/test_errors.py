@@ -17,6 +17,7 @@ from pipeline.data import passes
 from pipeline.data.logs import Part
 from pipeline.runtime import files
 from pipeline.runtime.raised import Raised, in_a_line
+from schemas.errors import on_one_line
 
 
 def test_what_the_file_system_says_becomes_words(tmp_path):
@@ -139,6 +140,20 @@ Failed to apply UDF transform after 1/1 attempts (total backoff 0.0s)."""
 def test_of_a_task_s_hundred_lines_one_is_left_that_names_the_node(raised, words):
     assert in_a_line(RuntimeError(TRACEBACK.format(raised))) == f"{words}, on the node 10.0.0.7"
     assert Raised.parse(TRACEBACK.format(raised)).is_of_files == ("s3://" in raised or "botocore" in raised)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (ValueError("one\n  and\ttwo "), "one and two"),
+        (KeyError(), "KeyError"),
+        ("", ""),
+        ("word " * 100, ("word " * 100)[:200]),
+    ],
+    ids=["lines", "nothing", "no-text", "much"],
+)
+def test_what_others_say_stands_on_one_line_and_who_says_nothing_is_named(said, line):
+    assert on_one_line(said) == line
 
 
 def test_a_lone_error_keeps_its_name_and_its_words():
