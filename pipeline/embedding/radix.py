@@ -5,18 +5,19 @@ Needs numba (`pip install 'nightjar[fused]'`); importing this module does.
 
 import numpy as np
 import torch
-from numba import njit, uint32, uint64
+from numba import uint32, uint64
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.embedding.lookup import IdGroups
+from pipeline.embedding.simd import kernel
 
 POSITION_BITS = 32
 
 Sorted = NDArray[np.uint64]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def sort(ids: NDArray[np.int32], num_ids: int) -> Sorted:
     """[N] ids below num_ids -> [N] id * 2^32 + position, ascending: by a radix sort of two digits."""
     digit_bits = 1
@@ -48,7 +49,7 @@ def sort(ids: NDArray[np.int32], num_ids: int) -> Sorted:
     return result
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _group(
     ordered: Sorted,
     unique: NDArray[np.int64],

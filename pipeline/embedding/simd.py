@@ -7,27 +7,44 @@ Needs numba (`pip install 'nightjar[fused]'`); importing this module does.
 """
 
 import operator
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 from numpy.typing import NDArray
 
+from pipeline.runtime import fingerprint
+
 # What a sum of floats may be changed to: another order, fused multiply and add; but nan stays nan.
 REORDER = ("reassoc", "contract", "nsz", "arcp")
+# The sources of all kernels and of their parts.
+KERNELS = tuple(f"pipeline/embedding/{name}.py" for name in ("cells", "fused", "radix", "simd"))
 
 Rows = NDArray[np.void]
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled at its first call, in a second, for one length of v and one kind of cells, and kept on disk.
+def kept_in(chosen: str) -> str:
+    """The folder for compiled kernels: one for each version of the sources, below the `chosen` one if there is one.
 
-    Numba compiles it again when its own file changes, not when another does of which it uses a part: `make clean`.
+    Numba itself looks at a function's own file alone, and would go on with parts as they were in another.
     """
+    room = Path(__file__).parent
+    of_user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nightjar"
+    base = Path(chosen) if chosen else room / "__pycache__" if os.access(room, os.W_OK) else of_user
+    return str(base / f"kernels-{fingerprint.of_sources(*KERNELS)}")
+
+
+config.CACHE_DIR = kept_in(config.CACHE_DIR)
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled at its first call, in a second, for one length of v and one kind of cells, and kept on disk."""
     compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath=set(REORDER))(function)
     result: Callable[..., Any] = compiled
     return result

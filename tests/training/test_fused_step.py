@@ -1,4 +1,6 @@
+import importlib
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +17,7 @@ from training_states import train_alone
 from pipeline.data.batch import Batch
 from pipeline.embedding.lookup import group_ids
 from pipeline.embedding.sharding import Alone
+from pipeline.runtime import fingerprint
 from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.fused_step import fused_step, is_fusible
@@ -125,6 +128,17 @@ def test_a_steps_kernels_are_compiled_before_its_seconds_run(config, kind: str):
     before = [len(kernel.signatures) for kernel in (fused._score, fused.update)]
     step.take(ready, 1.0)
     assert [len(kernel.signatures) for kernel in (fused._score, fused.update)] == before
+
+
+def test_kernels_are_compiled_again_when_a_part_of_theirs_in_another_file_has_changed(tmp_path):
+    fused, cells, simd = (importlib.import_module(f"pipeline.embedding.{name}") for name in ("fused", "cells", "simd"))
+    room = REPOSITORY / "pipeline" / "embedding"
+    speak_numba = {file for file in room.glob("*.py") if re.search("^from .*(numba|simd)", file.read_text(), re.M)}
+    assert speak_numba == {REPOSITORY / source for source in simd.KERNELS}
+    own = fingerprint.of_sources(*simd.KERNELS)
+    for kernel in (fused._score, fused.update, cells._number_terms, radix.sort):
+        assert f"kernels-{own}" in kernel.stats.cache_path
+    assert simd.kept_in(str(tmp_path)) == str(tmp_path / f"kernels-{own}"), "by NUMBA_CACHE_DIR too"
 
 
 @pytest.mark.slow  # two processes that import torch and Numba
