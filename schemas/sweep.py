@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
 from schemas.features import FROZEN
@@ -107,7 +108,8 @@ class SweepConfig(BaseModel):
 
     model_config = FROZEN
     stage: str = Field(
-        description="Stage whose NE is to fall, or its control, on all days then. Stages before it are trained first."
+        description="Stage whose NE is to fall, or its control, on the stage's own days then. Stages before it are "
+        "trained first."
     )
     space: dict[str, Values] = Field(
         min_length=1, description="Dotted key, as `--set` has it, and what its values are drawn from."
@@ -221,9 +223,14 @@ def draw(sweep: SweepConfig) -> list[dict[str, Any]]:
 
 
 def lineage(config: TrainConfig, name: str) -> tuple[StageConfig, ...]:
-    """The stages of the plan that one starts from, first to last, and itself."""
+    """The stages of the plan that one starts from, first to last, and itself.
+
+    A control has the days of its stage: those that its time would buy go by seconds that no trial tells.
+    """
     of_name = {stage.name: stage for stage in config.plan}
     stages = [of_name[name]]
+    if stages[0].days == "affordable":
+        stages = [derived(stages[0], days=of_name[stages[0].control_of or ""].days)]
     while (earlier := of_name.get(stages[0].init_from or "")) is not None:
         stages.insert(0, earlier)
     return tuple(stages)

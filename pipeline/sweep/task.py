@@ -35,7 +35,8 @@ class Task:
 
     def num_looks(self, number: int) -> int:
         """How often a trial looks that nothing stops."""
-        rank, stage = Rank(self.configs[number], self.store, ""), lineage(self.configs[number], self.stage)[-1]
+        stage = lineage(self.configs[number], self.stage)[-1]
+        rank = Rank(self.configs[number], self.store, "").on_rows_of(stage)
         assert stage.early_stop is not None
         every = max(1, round(stage.early_stop.every_epochs * rank.steps_per_epoch(stage)))
         return ceil(rank.num_steps(stage) / every)

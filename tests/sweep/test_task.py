@@ -1,9 +1,12 @@
 """What trials are told: when they look, and what all of them start from."""
 
+from datetime import date, timedelta
+
 import pytest
 from sweep_folder import RATE, settings_of
 
-from pipeline.sweep.task import LOOKS, NEVER, shared_stages, with_looks
+from pipeline.data.store import Store, StoredPart
+from pipeline.sweep.task import LOOKS, NEVER, Task, shared_stages, with_looks
 from schemas import sweep as schema
 from schemas.config import TrainConfig
 from schemas.loading import load
@@ -27,6 +30,24 @@ def test_a_control_is_swept_as_its_stage(folder):
     schema.check(sweep, config, "sweep.yaml")
     assert lineage(with_looks(config, "fnn-control"), "fnn-control")[0].early_stop is not None
     assert [stage.name for stage in lineage(config, "fnn-control")] == ["fnn-control"]
+
+
+DAYS = [date(2026, 11, 1) + timedelta(day) for day in range(10)]
+
+
+def test_a_control_is_swept_on_the_days_of_its_stage_as_no_trial_tells_what_its_time_would_buy(folder):
+    config = load(TrainConfig, folder / "train.yaml", ["control=true", "stages.fnn.days={last: 3}"])
+    assert config.plan[2].days == "affordable"
+    (control,) = lineage(config, "fnn-control")
+    assert config.span_of(control).of(DAYS) == tuple(DAYS[-3:])
+
+
+def test_a_trial_is_known_to_look_as_often_as_it_does_on_the_rows_of_its_stage(folder):
+    config = load(TrainConfig, folder / "train.yaml", ["stages.fnn.days={last: 1}", "stages.fnn.batch_size=10"])
+    store = Store("nowhere", 40, tuple(StoredPart("train", day, 0, num_rows=101, num_positives=1) for day in DAYS))
+    task = Task("fnn", {1: with_looks(config, "fnn")}, store, "nowhere", ())
+    # Ten steps, with a look after each, and not 101 with one after every thirteenth.
+    assert task.num_looks(1) == 10
 
 
 @pytest.mark.parametrize(
