@@ -45,10 +45,13 @@ class Batch:
     def of(rows: Rows, start: int, stop: int) -> "Batch":
         """Rows start <= i < stop as tensors that view their arrays. `stop` may lie beyond the end."""
         rows = rows.slice(start, stop)
+        lengths = rows.cell_lengths()
+        starts_C = None if lengths is None else starts_of(lengths.ravel(), np.int32)[:-1]
+        weights = rows.id_weights(lengths)
         return Batch(
             ids_N=_view(rows.ids),
-            offsets_C=None if rows.lengths is None else _view(starts_of(rows.lengths.ravel(), np.int32)[:-1]),
-            weights_N=None if rows.weights is None else _view(rows.weights),
+            offsets_C=None if starts_C is None else _view(starts_C),
+            weights_N=None if weights is None else _view(weights),
             labels_B=_view(rows.labels),
             row_weights_B=None if rows.row_weights is None else _view(rows.row_weights),
             num_fields=rows.num_fields,

@@ -1,5 +1,6 @@
 """From a raw Arrow table to packed rows of ids: the same function in training, evaluation, scoring and serving."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.data import columns
-from pipeline.data.rows import Rows
+from pipeline.data.rows import Rows, ranges, starts_of
 from pipeline.data.vocabulary import FieldIds, Vocabulary, log_bucket
 from schemas.features import CategoricalField, FeatureField, HashEncoder, MultiValuedField, NumericField
 
@@ -33,7 +34,7 @@ def hash_column(column: pa.ChunkedArray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class _FieldCells:
-    """One field of R rows: ids of its cells one after another, how many each row has, and what they weigh."""
+    """One field of R rows: ids of its cells one after another, how many each has, and what each of a cell's weighs."""
 
     ids: np.ndarray
     lengths: np.ndarray | None = None
@@ -53,10 +54,6 @@ class Encoder:
         self.num_ids = vocabulary.num_ids
         self._fields = vocabulary.fields
         self._lookups = _lookups(vocabulary)
-        self._has_bags = any(field.kind == "multi_valued" for field in self.spec.fields)
-        self._has_weights = any(
-            field.encoder.type == "scale" or getattr(field, "combine", "sum") == "mean" for field in self.spec.fields
-        )
 
     def encode(self, table: pa.Table) -> Rows:
         """R rows of the log -> R packed rows. Label, weight and group are filled where the table has their columns."""
@@ -64,12 +61,16 @@ class Encoder:
             self._encode_field(table.column(field.name), field, ids)
             for field, ids in zip(self.spec.fields, self._fields, strict=True)
         ]
-        ids, lengths, weights = self._pack(cells, table.num_rows)
-        spec, names = self.spec, table.column_names
+        spec, names, num_rows = self.spec, table.column_names, table.num_rows
+        # Which fields have lengths and weights is said by the spec, so that all rows of a store agree in it.
+        lengths = {f: cell.lengths for f, cell in enumerate(cells) if cell.lengths is not None}
+        weights = {f: cell.weights for f, cell in enumerate(cells) if cell.weights is not None}
         return Rows(
-            ids=ids,
-            lengths=lengths,
-            weights=weights,
+            ids=_interleaved(cells, num_rows),
+            lengths=np.stack([*lengths.values()], axis=1).astype(np.uint16) if lengths else None,
+            list_fields=tuple(lengths) or None,
+            weights=np.stack([*weights.values()], axis=1) if weights else None,
+            weighted_fields=tuple(weights) or None,
             labels=_floats(table, spec.label) if spec.label in names else np.zeros(table.num_rows, np.float32),
             row_weights=_floats(table, spec.weight) if spec.weight and spec.weight in names else None,
             groups=hash_column(table.column(spec.group)).view(np.int64) if spec.group and spec.group in names else None,
@@ -104,7 +105,7 @@ class Encoder:
         is_missing = np.repeat(is_empty, filled)
         bag_ids[is_missing] = ids.missing
         bag_ids[~is_missing] = self._categories(values, field, ids)
-        weights = np.repeat(1.0 / filled, filled).astype(np.float32) if field.combine == "mean" else None
+        weights = (1.0 / filled).astype(np.float32) if field.combine == "mean" else None
         return _FieldCells(bag_ids, filled, weights)
 
     def _numbers(self, column: pa.ChunkedArray, field: NumericField, ids: FieldIds) -> _FieldCells:
@@ -124,25 +125,6 @@ class Encoder:
         if field.encoder.type != "scale":
             return _FieldCells(found)
         return _FieldCells(found, None, np.where(is_missing, 1.0, (values - ids.shift) / ids.scale).astype(np.float32))
-
-    def _pack(self, cells: list[_FieldCells], num_rows: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Interleave the fields row by row."""
-        num_fields = len(cells)
-        lengths = np.ones((num_rows, num_fields), np.uint16)
-        for f, cell in enumerate(cells):
-            if cell.lengths is not None:
-                lengths[:, f] = cell.lengths
-        ends = np.cumsum(lengths, dtype=np.int64)
-        starts = (ends - lengths.ravel()).reshape(num_rows, num_fields)
-        num_active = int(ends[-1]) if num_rows else 0
-        ids = np.empty(num_active, np.int32)
-        weights = np.ones(num_active, np.float32) if self._has_weights else None
-        for f, cell in enumerate(cells):
-            place = starts[:, f] if cell.lengths is None else _ranges(starts[:, f], cell.lengths)
-            ids[place] = cell.ids
-            if weights is not None and cell.weights is not None:
-                weights[place] = cell.weights
-        return ids, lengths if self._has_bags else None, weights
 
 
 class _Lookup:
@@ -173,8 +155,17 @@ def _floats(table: pa.Table, name: str) -> np.ndarray:
     return np.asarray(columns.numbers(table.column(name)).cast(pa.float32(), safe=False).to_numpy())
 
 
-def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """start, start + 1, ..., start + length - 1 of every pair, one after another."""
-    before = np.cumsum(lengths) - lengths
-    ranges: np.ndarray = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
-    return ranges
+def _interleaved(cells: Sequence[_FieldCells], num_rows: int) -> np.ndarray:
+    """The ids of all fields' cells row by row."""
+    if all(cell.lengths is None for cell in cells):
+        return np.stack([cell.ids for cell in cells], axis=1).ravel()
+    lengths = np.ones((num_rows, len(cells)), np.int64)
+    for f, cell in enumerate(cells):
+        if cell.lengths is not None:
+            lengths[:, f] = cell.lengths
+    starts = starts_of(lengths.ravel(), np.int64)
+    ids = np.empty(int(starts[-1]), np.int32)
+    for f, cell in enumerate(cells):
+        starts_R = starts[f : -1 : len(cells)]
+        ids[starts_R if cell.lengths is None else ranges(starts_R, cell.lengths)] = cell.ids
+    return ids

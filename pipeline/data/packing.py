@@ -3,17 +3,19 @@
 import numpy as np
 import pyarrow as pa
 
-from pipeline.data.rows import Rows
+from pipeline.data.rows import Rows, Stretches
 
 
 def to_table(rows: Rows) -> pa.Table:
     """Pack: the inverse of `to_rows`."""
-    num_active = None if rows.lengths is None else rows.lengths.sum(axis=1, dtype=np.int64)
-    columns = {"ids": _packed(rows.ids, len(rows), num_active), "label": pa.array(rows.labels.astype(np.uint8))}
-    if rows.lengths is not None:
-        columns["lengths"] = _packed(rows.lengths.ravel(), len(rows), None)
-    if rows.weights is not None:
-        columns["weights"] = _packed(rows.weights, len(rows), num_active)
+    columns = {"ids": _packed(rows.ids, len(rows), rows.of_ids), "label": pa.array(rows.labels.astype(np.uint8))}
+    for name, values, fields in (
+        ("lengths", rows.lengths, rows.list_fields),
+        ("weights", rows.weights, rows.weighted_fields),
+    ):
+        if values is not None:
+            of_rows = rows.of_ids if values.ndim == 1 else Stretches(values.shape[1], None)
+            columns[_named(name, fields)] = _packed(values, len(rows), of_rows)
     if rows.row_weights is not None:
         columns["row_weight"] = pa.array(rows.row_weights)
     if rows.groups is not None:
@@ -24,10 +26,14 @@ def to_table(rows: Rows) -> pa.Table:
 def to_rows(table: pa.Table, num_fields: int) -> Rows:
     """Unpack; a single chunk is viewed, not copied."""
     names = table.column_names
+    lengths, list_fields = _of_fields("lengths", table, np.uint16)
+    weights, weighted_fields = _of_fields("weights", table, np.float32)
     return Rows(
         ids=_unpacked(table.column("ids"), np.int32),
-        lengths=_unpacked(table.column("lengths"), np.uint16).reshape(-1, num_fields) if "lengths" in names else None,
-        weights=_unpacked(table.column("weights"), np.float32) if "weights" in names else None,
+        lengths=None if lengths is None else lengths.reshape(-1, len(list_fields or range(num_fields))),
+        list_fields=list_fields,
+        weights=weights if weights is None or weighted_fields is None else weights.reshape(-1, len(weighted_fields)),
+        weighted_fields=weighted_fields,
         labels=table.column("label").to_numpy().astype(np.float32),
         row_weights=table.column("row_weight").to_numpy() if "row_weight" in names else None,
         groups=table.column("group").to_numpy() if "group" in names else None,
@@ -35,15 +41,27 @@ def to_rows(table: pa.Table, num_fields: int) -> Rows:
     )
 
 
-def _packed(values: np.ndarray, num_rows: int, num_per_row: np.ndarray | None) -> pa.Array:
-    """One binary value a row: of fixed size, or of `num_per_row` elements."""
+def _named(name: str, fields: tuple[int, ...] | None) -> str:
+    """Of a column of these fields: tables that are put together agree in it, or cannot be."""
+    return name if fields is None else f"{name} of {','.join(map(str, fields))}"
+
+
+def _of_fields(name: str, table: pa.Table, dtype: type[np.generic]) -> tuple[np.ndarray | None, tuple[int, ...] | None]:
+    """The column that `_named` has named, if there is one, and the fields that it is of."""
+    found = next((column for column in table.column_names if column.partition(" of ")[0] == name), None)
+    if found is None:
+        return None, None
+    of = found.partition(" of ")[2]
+    return _unpacked(table.column(found), dtype), tuple(map(int, of.split(","))) if of else None
+
+
+def _packed(values: np.ndarray, num_rows: int, of_rows: Stretches) -> pa.Array:
+    """One binary value a row: of fixed size, where all rows have as many elements."""
     data = pa.py_buffer(np.ascontiguousarray(values))
-    if num_per_row is None:
-        width = values.itemsize * (len(values) // num_rows) if num_rows else values.itemsize
-        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), num_rows, [None, data])
-    ends = np.cumsum(num_per_row) * values.itemsize
-    offsets = np.concatenate([[0], ends]).astype(np.int64)
-    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), num_rows, [None, pa.py_buffer(offsets), data])
+    if of_rows.starts is None:
+        return pa.FixedSizeBinaryArray.from_buffers(pa.binary(values.itemsize * of_rows.width), num_rows, [None, data])
+    offsets = pa.py_buffer(of_rows.starts * values.itemsize)
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), num_rows, [None, offsets, data])
 
 
 def _unpacked(column: pa.ChunkedArray, dtype: type[np.generic]) -> np.ndarray:

@@ -16,6 +16,8 @@ ID_BYTES = 4
 IDS_OF_LIST = 4  # that a multi-valued field is taken to hold a row
 CHECKPOINTS = 2  # of a stage that Ray Train keeps at once, while it writes the newer one
 LABEL_BYTES = 1
+LENGTH_BYTES = 2  # of a cell of a multi-valued field
+WEIGHT_BYTES = 4  # of a cell whose ids weigh something else than 1
 LOGIT_BYTES = 4  # of a held-out row, by each stage
 
 
@@ -66,10 +68,13 @@ def need(
 def bytes_of_row(spec: FeatureSpec) -> int:
     """Of the encoded store, before it is packed."""
     multi = sum(field.kind == "multi_valued" for field in spec.fields)
-    has_weights = any(field.encoder.type == "scale" for field in spec.fields)
+    weighted = sum(
+        1
+        for field in spec.fields
+        if field.encoder.type == "scale" or (field.kind == "multi_valued" and field.combine == "mean")
+    )
     num_ids = len(spec.fields) - multi + IDS_OF_LIST * multi
-    lengths = 2 * len(spec.fields) if multi else 0
-    return num_ids * ID_BYTES * (2 if has_weights else 1) + lengths + LABEL_BYTES
+    return num_ids * ID_BYTES + multi * LENGTH_BYTES + weighted * WEIGHT_BYTES + LABEL_BYTES
 
 
 def check(config: TrainConfig, need: DiskNeed) -> None:

@@ -44,7 +44,11 @@ def test_a_row_by_hand():
         return disk.bytes_of_row(FeatureSpec.model_validate({**SPEC, "fields": fields}))
 
     assert row({"name": "user", "kind": "categorical"}, {"name": "site", "kind": "categorical"}) == 2 * 4 + 1
-    assert row({"name": "user", "kind": "categorical"}, {"name": "tags", "kind": "multi_valued"}) == 5 * 4 + 2 * 2 + 1
+    user, tags = {"name": "user", "kind": "categorical"}, {"name": "tags", "kind": "multi_valued"}
+    price = {"name": "price", "kind": "numeric", "encoder": {"type": "scale"}}
+    assert row(user, {**tags, "combine": "sum"}) == 5 * 4 + 2 + 1
+    assert row(user, {**tags, "combine": "mean"}) == 5 * 4 + 2 + 4 + 1
+    assert row(user, price) == 2 * 4 + 4 + 1
 
 
 def test_ray_train_and_a_tracking_server_change_what_lies_in_the_work_folder(config, inputs):
