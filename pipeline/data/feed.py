@@ -9,8 +9,8 @@ from ray.data import ExecutionOptions, ExecutionResources
 
 from pipeline.data.packing import to_rows
 from pipeline.data.rows import Rows
-from pipeline.data.store import SplitName, Store, StoredPart, opened
-from pipeline.data.windows import WINDOW_ROWS
+from pipeline.data.store import SplitName, Store, StoredPart, opened, without_groups
+from pipeline.data.windows import WINDOW_ROWS, rewindowed
 
 ROWS_PER_READ = 262_144  # small parts are read together by one task, up to about this many rows
 BLOCK_BYTES = 16 * 2**20  # a window or two: blocks of Ray's 128 MB come later, and are copied together and held twice
@@ -18,7 +18,7 @@ READ_AHEAD_BYTES = 128 * 2**20  # for each rank, of what is read and not yet tra
 
 
 def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
-    """All packed rows of a split, in the order of days. Lazy; each iteration is one epoch.
+    """All packed rows of a split to train on, in the order of days. Lazy; each iteration is one epoch.
 
     The store knows its parts, so no footers are read to plan the reading: this is what makes an epoch start quickly.
     """
@@ -30,7 +30,7 @@ def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
     def read(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
         for uri, footer_sha256, thinning in (part for i in batch["read"] for part in reads[i]):
             with opened(uri, footer_sha256) as file:
-                record_batches = file.iter_batches(batch_size=WINDOW_ROWS)
+                record_batches = file.iter_batches(batch_size=WINDOW_ROWS, columns=without_groups(file))
                 yield from thinning.kept(pa.Table.from_batches([one]) for one in record_batches)
 
     items = [{"read": i} for i in range(len(reads))]
@@ -50,9 +50,14 @@ def execution_options(num_ranks: int) -> ExecutionOptions:
 
 
 def windows(shard: ray.data.DataIterator, num_fields: int, window_rows: int = WINDOW_ROWS) -> Iterator[Rows]:
-    """One epoch of a rank's share, `window_rows` at a time."""
-    for table in shard.iter_batches(batch_size=window_rows, batch_format="pyarrow", prefetch_batches=1):
-        yield to_rows(table, num_fields)
+    """One epoch of a rank's share, `window_rows` at a time.
+
+    By blocks as they are, which are viewed: Ray would put windows together of them, each a copy and by steps that take
+    it longer than a fused FM takes for the window's rows.
+    """
+    blocks = shard.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    chunks = (pa.Table.from_batches([chunk]) for block in blocks for chunk in block.to_batches())
+    return rewindowed((to_rows(chunk, num_fields) for chunk in chunks), window_rows)
 
 
 def _group(parts: list[StoredPart]) -> list[list[StoredPart]]:

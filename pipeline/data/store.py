@@ -152,6 +152,11 @@ def opened(part_uri: str, footer_sha256: str) -> Iterator[pq.ParquetFile]:
         raise Failure(f"{part_uri} is damaged ({damaged.why}): the same command encodes its rows again") from damaged
 
 
+def without_groups(part: pq.ParquetFile) -> list[str]:
+    """The columns that are trained on: groups are what metrics go by."""
+    return [name for name in part.schema_arrow.names if name != "group"]
+
+
 def complete(store_uri: str, num_ids: int, parts: list[StoredPart], vocabulary_fingerprint: str = "") -> Store:
     """List the parts, then mark the store as whole.
 

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.data.packing import to_rows
 from pipeline.data.rows import Rows
-from pipeline.data.store import SplitName, Store, opened
+from pipeline.data.store import SplitName, Store, opened, without_groups
 
 WINDOW_ROWS = 65_536  # rows that a rank holds and shuffles at a time
 
 
-def local_windows(store: Store, split: SplitName, num_fields: int, rank: int, num_ranks: int) -> Iterator[Rows]:
+def local_windows(
+    store: Store, split: SplitName, num_fields: int, rank: int, num_ranks: int, *, with_groups: bool = True
+) -> Iterator[Rows]:
     """Every `num_ranks`-th row group of a split, read by this process: the ranks' shares are all rows, each once.
 
     Ray's equal shares would drop the rows that do not divide, which a held-out day can't do without.
@@ -18,24 +20,28 @@ def local_windows(store: Store, split: SplitName, num_fields: int, rank: int, nu
     number = 0
     for part in store.of_split(split):
         with opened(store.uri_of(part), part.footer_sha256) as file:
-            num_groups = file.metadata.num_row_groups
+            num_groups, columns = file.metadata.num_row_groups, None if with_groups else without_groups(file)
             own = [group for group in range(num_groups) if (number + group) % num_ranks == rank]
             number += num_groups
-            for table in store.thinning(part).kept(map(file.read_row_group, own)):
+            for table in store.thinning(part).kept(file.read_row_group(group, columns) for group in own):
                 yield to_rows(table, num_fields)
 
 
 def rewindowed(windows: Iterable[Rows], window_rows: int) -> Iterator[Rows]:
-    """The same rows in windows of `window_rows`, but for a last, shorter one."""
+    """The same rows in windows of `window_rows`, but for a last, shorter one. One within another is a view."""
     waiting: list[Rows] = []
+    num_waiting = 0
     for rows in windows:
-        waiting.append(rows)
-        if sum(map(len, waiting)) < window_rows:
-            continue
-        joined = Rows.concatenate(waiting)
-        whole = len(joined) // window_rows * window_rows
-        for start in range(0, whole, window_rows):
-            yield joined.slice(start, start + window_rows)
-        waiting = [joined.slice(whole, len(joined))] if whole < len(joined) else []
+        start = 0
+        while (stop := start + window_rows - num_waiting) <= len(rows):
+            yield _joined([*waiting, rows.slice(start, stop)])
+            waiting, num_waiting, start = [], 0, stop
+        if start < len(rows):
+            waiting.append(rows.slice(start, len(rows)))
+            num_waiting += len(rows) - start
     if waiting:
-        yield Rows.concatenate(waiting)
+        yield _joined(waiting)
+
+
+def _joined(rows: list[Rows]) -> Rows:
+    return rows[0] if len(rows) == 1 else Rows.concatenate(rows)

@@ -15,6 +15,6 @@ def run_stage(rank: Rank, stage: StageConfig, report: Report) -> None:
     own = rank.on_rows_of(stage)
 
     def windows(window_rows: int) -> Iterator[Rows]:
-        return rewindowed(local_windows(own.store, "train", own.num_fields, 0, 1), window_rows)
+        return rewindowed(local_windows(own.store, "train", own.num_fields, 0, 1, with_groups=False), window_rows)
 
     train_stage(own, stage, None, windows, report, Checkpoints(rank.config.checkpoint.every_steps))

@@ -1,4 +1,9 @@
-from pipeline.training.on_ray.progress import Board, Note
+import time
+
+import pytest
+import ray
+
+from pipeline.training.on_ray.progress import TELL_AFTER_SECONDS, Board, Note, waiting_told
 
 
 def test_a_loss_is_told_as_an_attempt_of_those_there_may_be_and_a_move_as_none():
@@ -15,3 +20,16 @@ def test_a_loss_is_told_as_an_attempt_of_those_there_may_be_and_a_move_as_none()
         Note("the ranks move", "1 rank goes on from the last checkpoint, 2 before"),
         Note("a worker was lost, attempt 3 of 4", "1 rank goes on from the last checkpoint"),
     ]
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("cluster")
+def test_the_board_is_told_of_a_rank_that_waits_for_long_and_of_none_that_does_not():
+    board = ray.remote(num_cpus=0)(Board).remote(max_failures=0)
+    with waiting_told(board, rank=0):
+        assert ray.get(board.seconds_without_rows.remote()) == 0.0
+    with waiting_told(board, rank=0):
+        time.sleep(TELL_AFTER_SECONDS + 0.2)
+        assert ray.get(board.seconds_without_rows.remote()) > TELL_AFTER_SECONDS
+    assert ray.get(board.seconds_without_rows.remote()) == 0.0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event as Flag
-from threading import Thread
+from threading import Thread, Timer
 
 import ray
 from ray.actor import ActorHandle
@@ -15,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pipeline.runtime.progress import RATE, Point, Report
 
 POLL_SECONDS = 0.5
+TELL_AFTER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class Board:
                 f"{who} on from the last checkpoint{f', {before} before' if before != num_ranks else ''}",
             )
 
-    def wait_for_rows(self, rank: int) -> None:
-        self._waiting[rank] = time.monotonic()
+    def wait_for_rows(self, rank: int, seconds: float = 0.0) -> None:
+        """The rank waits, and has done so for these seconds."""
+        self._waiting[rank] = time.monotonic() - seconds
 
     def take_rows(self, rank: int) -> None:
         self._waiting.pop(rank, None)
@@ -93,6 +95,30 @@ def open_board(max_failures: int) -> ActorHandle:
     """On this node, whose loss would end the command in any case: no other node's takes it away."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return ray.remote(num_cpus=0)(Board).options(scheduling_strategy=here).remote(max_failures)
+
+
+@contextmanager
+def waiting_told(board: ActorHandle, rank: int) -> Iterator[None]:
+    """Tell the board that the rank waits for rows, if the body takes long, and then that it has them.
+
+    Most are there within milliseconds: to tell of each would cost more than they take to learn from.
+    """
+    is_told = Flag()
+
+    def tell() -> None:
+        is_told.set()
+        board.wait_for_rows.remote(rank, TELL_AFTER_SECONDS)
+
+    timer = Timer(TELL_AFTER_SECONDS, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if is_told.is_set():
+            board.take_rows.remote(rank)
 
 
 @contextmanager

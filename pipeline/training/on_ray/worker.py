@@ -21,6 +21,7 @@ from pipeline.runtime.progress import Report
 from pipeline.training import affordable, checkpoint, memory, published
 from pipeline.training.losses import Diverged
 from pipeline.training.on_ray import snapshot
+from pipeline.training.on_ray.progress import waiting_told
 from pipeline.training.on_ray.saving import RankCheckpoints
 from pipeline.training.rank import Rank
 from pipeline.training.stage import Moved, train_stage
@@ -157,11 +158,10 @@ def _run_stage(rank: Rank, saved: _Saved, told: _Told, stage: StageConfig) -> No
 
 
 def _said_to_wait(windows: Iterator[Rows], rank: int, board: ActorHandle) -> Iterator[Rows]:
-    """The same windows; the board is told when one is waited for, and when it has come."""
+    """The same windows; the board is told when one has to be waited for, and when it has come."""
     while True:
-        board.wait_for_rows.remote(rank)
-        rows = next(windows, None)
-        board.take_rows.remote(rank)
+        with waiting_told(board, rank):
+            rows = next(windows, None)
         if rows is None:
             return
         yield rows
