@@ -1,7 +1,7 @@
 """What a stage's model makes of rows that it does not train on, each rank of its share of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import tee
 
 import numpy as np
@@ -26,6 +26,8 @@ class Judge:
     rank: Rank
     state: StageState
     placement: Placement
+    samples: dict[tuple[SplitName, int], list[tuple[int, Rows]]] = field(default_factory=dict)
+    """This rank's windows of the samples that were asked for: to find a few rows, all are read."""
 
     def sums(self, split: SplitName, sample_rows: int | None = None) -> Sums:
         """Over all ranks, on every rank; of about `sample_rows` rows alone, always the same ones, where it is given."""
@@ -74,10 +76,22 @@ class Judge:
             pass
 
     def _slices(self, split: SplitName, sample_rows: int | None) -> Iterator[tuple[int, Rows]]:
-        rank, store = self.rank, self.rank.store
-        of_split = local_windows(store, split, rank.num_fields, rank.index, rank.count)
-        share = 1.0 if sample_rows is None else min(1.0, sample_rows / max(1, store.num_rows(split)))
-        for index, rows in enumerate(of_split):
-            taken = rows.slice(0, max(1, round(share * len(rows))))
-            for start in range(0, len(taken), SCORED_ROWS):
-                yield rank.index + index * rank.count, taken.slice(start, start + SCORED_ROWS)
+        """Which window, and some of its rows."""
+        if sample_rows is None:
+            windows = self._windows(split)
+        else:
+            share = min(1.0, sample_rows / max(1, self.rank.store.num_rows(split)))
+            if (split, sample_rows) not in self.samples:
+                first = (
+                    (number, rows.slice(0, max(1, round(share * len(rows))))) for number, rows in self._windows(split)
+                )
+                self.samples[split, sample_rows] = [(number, Rows.concatenate([rows])) for number, rows in first]
+            windows = iter(self.samples[split, sample_rows])
+        for number, rows in windows:
+            for start in range(0, len(rows), SCORED_ROWS):
+                yield number, rows.slice(start, start + SCORED_ROWS)
+
+    def _windows(self, split: SplitName) -> Iterator[tuple[int, Rows]]:
+        rank = self.rank
+        own = local_windows(rank.store, split, rank.num_fields, rank.index, rank.count)
+        return ((rank.index + index * rank.count, rows) for index, rows in enumerate(own))
