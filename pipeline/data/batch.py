@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from pipeline.data.rows import Rows, starts_of
+from pipeline.data.rows import Rows
 
 SCORED_ROWS = 8192  # of a batch that is only scored; bits may depend on it, so all who score use the same
 
@@ -44,16 +44,18 @@ class Batch:
     @staticmethod
     def of(rows: Rows, start: int, stop: int) -> "Batch":
         """Rows start <= i < stop as tensors that view their arrays. `stop` may lie beyond the end."""
-        rows = rows.slice(start, stop)
-        lengths = rows.cell_lengths()
-        starts_C = None if lengths is None else starts_of(lengths.ravel(), np.int32)[:-1]
-        weights = rows.id_weights(lengths)
+        stop = min(stop, len(rows))
+        active, offsets_C = slice(start * rows.num_fields, stop * rows.num_fields), None
+        if rows.cell_starts is not None:
+            cells = active
+            active = slice(int(rows.cell_starts[cells.start]), int(rows.cell_starts[cells.stop]))
+            offsets_C = rows.cell_starts[cells] - np.int32(active.start)
         return Batch(
-            ids_N=_view(rows.ids),
-            offsets_C=None if starts_C is None else _view(starts_C),
-            weights_N=None if weights is None else _view(weights),
-            labels_B=_view(rows.labels),
-            row_weights_B=None if rows.row_weights is None else _view(rows.row_weights),
+            ids_N=_view(rows.ids[active]),
+            offsets_C=None if offsets_C is None else _view(offsets_C),
+            weights_N=None if rows.id_weights is None else _view(rows.id_weights[active]),
+            labels_B=_view(rows.labels[start:stop]),
+            row_weights_B=None if rows.row_weights is None else _view(rows.row_weights[start:stop]),
             num_fields=rows.num_fields,
         )
 

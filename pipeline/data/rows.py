@@ -86,9 +86,9 @@ class Rows:
 
     def in_full(self) -> Self:
         """The same rows, with the lengths and the weights of all fields, where there are any."""
-        lengths = self.cell_lengths()
-        return replace(self, lengths=lengths, list_fields=None, weights=self.id_weights(lengths), weighted_fields=None)
+        return replace(self, lengths=self.cell_lengths, list_fields=None, weights=self.id_weights, weighted_fields=None)
 
+    @cached_property
     def cell_lengths(self) -> NDArray[np.uint16] | None:
         """[R, F] ids of each cell. None: one."""
         if self.lengths is None or self.list_fields is None:
@@ -97,13 +97,22 @@ class Rows:
         lengths[:, self.list_fields] = self.lengths
         return lengths
 
-    def id_weights(self, cell_lengths: NDArray[np.uint16] | None) -> NDArray[np.float32] | None:
-        """[N] x_i of each id, from what `cell_lengths` gives. None: all are 1."""
+    @cached_property
+    def cell_starts(self) -> NDArray[np.int32] | None:
+        """[R * F + 1] where each cell's ids start, and where the last one's end. None: every cell has one."""
+        if self.cell_lengths is None:
+            return None
+        assert len(self.ids) < 2**31
+        return starts_of(self.cell_lengths.ravel(), np.int32)
+
+    @cached_property
+    def id_weights(self) -> NDArray[np.float32] | None:
+        """[N] x_i of each id. None: all are 1."""
         if self.weights is None or self.weighted_fields is None:
             return self.weights
         weights = np.ones((len(self), self.num_fields), np.float32)
         weights[:, self.weighted_fields] = self.weights
-        return weights.ravel() if cell_lengths is None else weights.ravel().repeat(cell_lengths.ravel())
+        return weights.ravel() if self.cell_lengths is None else weights.ravel().repeat(self.cell_lengths.ravel())
 
     @staticmethod
     def concatenate(parts: "Sequence[Rows]") -> "Rows":

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,7 +65,9 @@ def train_stage(
     Rank 0 alone reports.
     """
     done_steps = checkpoint.read_progress(own).step if own else 0
-    with TemporaryDirectory() as folder, closing(Ahead(_batches(rank, stage, windows, done_steps))) as batches:
+    # A window ahead, not batches: one takes as long to read and to shuffle as many steps take.
+    sliced = Ahead(_sliced_windows(rank, stage, windows, done_steps), depth=1)
+    with TemporaryDirectory() as folder, closing(sliced):
         # Reading has begun by now: it takes as long to begin as the state takes to make.
         state = initialize.start(rank, stage, own)
         config = rank.config
@@ -78,7 +80,7 @@ def train_stage(
                 report(Point(stage.name, 0, rank.num_steps(stage), errors))
         watch = Watch(stage, judge, Path(folder), own)
         step = build_step(rank, stage, state, placement)
-        _Run(rank, stage, state, step, watch, report, checkpoints).take_steps(batches)
+        _Run(rank, stage, state, step, watch, report, checkpoints).take_steps(chain.from_iterable(sliced))
         watch.restore_best()
     state.progress.settings = {**step.settings, "threads": str(torch.get_num_threads()), "days": _days(rank)}
     _publish(rank, state, judge, published.stage_uri(rank.run_uri, stage.name))
@@ -128,8 +130,8 @@ class _Run:
         deque(prepared, maxlen=0)
 
 
-def _batches(rank: Rank, stage: StageConfig, windows: Windows, done_steps: int) -> Iterator[Batch]:
-    """The batches that are still to be trained on, over all epochs.
+def _sliced_windows(rank: Rank, stage: StageConfig, windows: Windows, done_steps: int) -> Iterator[list[Batch]]:
+    """The batches that are still to be trained on, over all epochs, those of a window together.
 
     A window of rows is shuffled by a generator of its own, seeded by its place, so that a resumed run draws what an
     uninterrupted one would.
@@ -145,8 +147,7 @@ def _batches(rank: Rank, stage: StageConfig, windows: Windows, done_steps: int) 
                 continue
             seed = [rank.config.seed, crc32(stage.name.encode()), epoch, index, rank.index]
             shuffled = rows.take(np.random.default_rng(seed).permutation(len(rows)))
-            for start in starts[skip:]:
-                yield Batch.of(shuffled, start, start + batch_size)
+            yield [Batch.of(shuffled, start, start + batch_size) for start in starts[skip:]]
             skip = 0
 
 

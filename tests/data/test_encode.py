@@ -16,7 +16,7 @@ def vocabulary(rows: pa.Table, spec: FeatureSpec) -> Vocabulary:
 
 def cells(rows: Rows) -> list[list[list[int]]]:
     """Ids of each row's fields, as lists."""
-    lengths = rows.cell_lengths()
+    lengths = rows.cell_lengths
     lengths = np.ones((len(rows), rows.num_fields), int) if lengths is None else lengths.astype(int)
     flat = iter(rows.ids.tolist())
     return [[[next(flat) for _ in range(length)] for length in row] for row in lengths.tolist()]

@@ -53,7 +53,7 @@ def test_nothing_of_the_held_out_day_reaches_vocabulary_or_training(logs_uri, sp
     assert {part.day for part in encoded.of_split("train")} == {date(2026, 11, 1), date(2026, 11, 2)}
     assert {part.day for part in encoded.of_split("test")} == set(HELD_OUT)
     (held_out,) = local_windows(encoded, "test", len(spec.fields), 0, 1)
-    starts = np.concatenate([[0], np.cumsum(held_out.cell_lengths().sum(axis=1, dtype=int))[:-1]])
+    starts = np.concatenate([[0], np.cumsum(held_out.cell_lengths.sum(axis=1, dtype=int))[:-1]])
     assert (held_out.ids[starts] == vocab.fields[0].oov).all(), "the user is each row's first field"
 
 
@@ -80,7 +80,7 @@ def test_counts_over_all_nodes_are_those_of_one_process(logs_uri, spec):
 
 
 def as_multiset(rows: Rows) -> list[tuple[int, ...]]:
-    bounds = np.concatenate([[0], np.cumsum(rows.cell_lengths().sum(axis=1, dtype=int))])
+    bounds = np.concatenate([[0], np.cumsum(rows.cell_lengths.sum(axis=1, dtype=int))])
     return sorted(tuple(rows.ids[bounds[i] : bounds[i + 1]].tolist()) for i in range(len(rows)))
 
 

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from schemas.days import Span
 from schemas.stage import StageConfig
 
 NUM_EPOCHS = 1000
+PATIENCE_SECONDS = 10.0
 PARTS = [
     StoredPart(split, date(2026, 11, day), 0, num_rows=100 + day, num_positives=day)
     for split, days in (("train", (1, 2, 3)), ("validation", (1, 2, 3)), ("test", (4,)))
@@ -70,6 +72,24 @@ def test_a_stage_that_ends_early_does_not_read_the_rows_that_it_had_left(config,
     with pytest.raises((Diverged, KeyboardInterrupt)):
         train_stage(rank, stage, None, windows, report, Checkpoints(1))
     assert num_epochs < NUM_EPOCHS / 32
+
+
+def test_the_next_window_is_read_and_shuffled_while_the_steps_of_one_are_taken(config, rows, store, tmp_path):
+    """A step would wait for as long as that takes, once a window, if only as much was ready as a few steps need."""
+    is_next_ready = Event()
+
+    def windows(window_rows: int) -> Iterator[Rows]:
+        yield Rows.concatenate([rows] * 8)
+        yield rows
+        is_next_ready.set()
+        yield rows
+
+    class AtOnce(Checkpoints):
+        def are_due(self, step: int) -> bool:
+            assert step > 1 or is_next_ready.wait(PATIENCE_SECONDS), "the first window has 80 batches"
+            return False
+
+    train_stage(Rank(config, store, str(tmp_path)), config.stages[0], None, windows, lambda point: None, AtOnce(1))
 
 
 @pytest.mark.parametrize("method", ["none", "platt"])
