@@ -40,6 +40,7 @@ def step(
     batch_size: BatchSize = 4096,
     dimension: Dimension = 16,
     hidden: Hidden = "400,400,400",
+    members: Annotated[int, typer.Option(help="Nets over the same rows; fm is one.")] = 1,
     ranks: Annotated[int, typer.Option(help="Processes that train together, over gloo on this machine.")] = 1,
     batch_per_rank: Annotated[
         bool, typer.Option("--batch-per-rank", help="--batch-size is that of each rank.")
@@ -66,6 +67,7 @@ def step(
         batch_size=batch_size * ranks if batch_per_rank else batch_size,
         dimension=dimension,
         hidden=parse_hidden(hidden),
+        members=members,
         num_ranks=ranks,
         threads=threads,
         placement=placement,

@@ -89,7 +89,8 @@ def job_figures(report: dict[str, Any]) -> Table:
 
 def shape_title(report: dict[str, Any]) -> str:
     shape = report["shape"]
-    layers = "" if shape["model"] == "fm" else f", MLP {'x'.join(map(str, shape['hidden']))}"
+    members = f"{shape['members']} x " if shape["members"] > 1 else ""
+    layers = "" if shape["model"] == "fm" else f", {members}MLP {'x'.join(map(str, shape['hidden']))}"
     ranks = "" if shape["num_ranks"] == 1 else f"{shape['num_ranks']} ranks of "
     return (
         f"{shape['model']}, {shape['num_fields']} fields, {shape['num_ids']:,} ids, K = {shape['dimension']}{layers}, "

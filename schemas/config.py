@@ -142,6 +142,8 @@ class TrainConfig(BaseModel):
                     f"stage {stage.name!r} starts from {stage.init_from!r}, which is no earlier stage; "
                     f"earlier: {', '.join(sorted(earlier)) or 'none'}"
                 )
+            if stage.init_from in earlier:
+                stage.check_layers(next(one for one in self.stages if one.name == stage.init_from), stage.init_from)
             earlier.add(stage.name)
         names = [stage.name for stage in self.plan]
         for stage in self.plan:

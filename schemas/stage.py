@@ -6,7 +6,10 @@ from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, ValidationInf
 
 from schemas.checking import BY_HAND
 from schemas.days import StageDays
+from schemas.errors import Refusal
 from schemas.features import FROZEN
+from schemas.layers import MLPConfig as MLPConfig
+from schemas.layers import RBMConfig as RBMConfig
 from schemas.locations import Location, absolute_model
 from schemas.optimization import EmbeddingConfig, LinearSchedule, OptimizerConfig, Schedule
 from schemas.transfer import TransferConfig
@@ -14,15 +17,6 @@ from schemas.transfer import TransferConfig
 WARM, REFRESH = "warm", "refresh"  # stages that nights train beside those of the config
 ORIGIN = "origin-"  # a registered model among the stages of a run, and a digest of its URI
 ModelName = Literal["fm", "dnn", "fnn", "deepfm"]
-
-
-class RBMConfig(BaseModel):
-    """Hidden layers pretrained one on another as restricted Boltzmann machines (Zhang et al. 2016)."""
-
-    model_config = FROZEN
-    rows: PositiveInt = Field(default=65_536, description="Training rows that they learn from.")
-    epochs: PositiveInt = Field(default=1, description="Passes over these rows, for each layer.")
-    learning_rate: PositiveFloat = 0.01
 
 
 class EarlyStopConfig(BaseModel):
@@ -33,34 +27,6 @@ class EarlyStopConfig(BaseModel):
     patience: PositiveInt = Field(
         default=2, description="Looks in a row without a new lowest NE, after which it stops."
     )
-
-
-class MLPConfig(BaseModel):
-    """The hidden layers over the rows; an output unit of its own always follows."""
-
-    model_config = FROZEN
-    hidden: tuple[PositiveInt, ...] = Field(default=(300, 100), description="Units of each hidden layer.")
-    activation: Literal["sigmoid", "tanh", "relu", "leaky_relu"] = Field(
-        default="relu", description="What follows each hidden layer."
-    )
-    initializer: Literal["uniform", "normal", "xavier", "kaiming"] = Field(
-        default="xavier",
-        description="How first weights are drawn, by torch's function of that name; biases start at 0.",
-    )
-    init_scale: PositiveFloat = Field(default=0.05, description="Bound of `uniform`, standard deviation of `normal`.")
-    dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of each hidden layer's units set to 0 in a step."
-    )
-    batch_norm: bool = Field(
-        default=False, description="Normalize each hidden layer over the batch, before activation."
-    )
-    rbm: RBMConfig | None = Field(default=None, description="Pretrain the hidden layers; none: start them at random.")
-
-    @model_validator(mode="after")
-    def _rbm_has_no_batch_norm(self) -> Self:
-        if self.rbm and self.batch_norm:
-            raise ValueError("rbm pretrains what batch_norm would normalise away: choose one of them")
-        return self
 
 
 class ControlConfig(BaseModel):
@@ -87,6 +53,11 @@ class StageConfig(BaseModel):
     )
     control: ControlConfig = Field(default=ControlConfig(), description="How its control differs from it.")
     mlp: MLPConfig = MLPConfig()
+    members: PositiveInt = Field(
+        default=1,
+        description="Nets over the same rows, each with layers, first weights and a loss of its own; what is served is "
+        "the mean of their probabilities. The rows learn by the mean of their gradients. Not of fm, nor with mlp.rbm.",
+    )
     epochs: PositiveFloat = Field(default=1.0, description="Passes over the training rows; 0.25: the oldest quarter.")
     days: StageDays = Field(
         default="all",
@@ -119,6 +90,37 @@ class StageConfig(BaseModel):
         if info.context == BY_HAND and (name in (WARM, REFRESH) or name.startswith(ORIGIN)):
             raise ValueError(f"a name other than {WARM}, {REFRESH} and {ORIGIN}..., which nights give to their stages")
         return name
+
+    @model_validator(mode="after")
+    def _members_are_nets_drawn_at_random(self) -> Self:
+        if self.members > 1 and (self.model == "fm" or self.mlp.rbm):
+            is_fm = self.model == "fm"
+            raise Refusal(
+                found=f"{self.members} members of {'an fm' if is_fm else 'a net whose layers are pretrained by RBMs'}",
+                expected="1: members differ by their layers, "
+                + ("of which fm has none" if is_fm else "and RBMs pretrain those of one net"),
+                where=f"stages.{self.name}.members",
+                remedy="leave members away" if is_fm else "leave members or mlp.rbm away",
+            )
+        return self
+
+    def check_layers(self, other: "StageConfig", name: str) -> None:
+        """Raise Refusal where it is to take over the layers of `other`, known as `name`, and has unlike ones."""
+        own, its = self._layers, other._layers
+        if self.transfer.dense and own != its:
+            raise Refusal(
+                found=f"transfer.dense from {name}, which has {its}",
+                expected=f"layers like its own: {own}",
+                where=f"stages.{self.name}.transfer.dense",
+                remedy="make the two alike, or leave dense away, so that the layers start fresh",
+            )
+
+    @property
+    def _layers(self) -> str:
+        """What another's must be like for their tensors to be of the same shapes."""
+        if self.model == "fm":
+            return "no layers"
+        return f"{self.members} x {'fnn' if self.model == 'dnn' else self.model} of {self.mlp.shape}"
 
     @property
     def starts_from_model(self) -> bool:

@@ -25,6 +25,8 @@ class Shape:
     dimension: int
     hidden: tuple[int, ...]
     """Units of each hidden layer. FM has none and leaves them aside."""
+    members: int = 1
+    """Nets over the same rows, where it has layers."""
     num_ranks: int = 1
     threads: int = 1
     """Threads of each rank."""
@@ -48,11 +50,14 @@ class Shape:
         _require_known("--precision", self.precision, ClusterConfig.model_fields["precision"].annotation)
         check_ids(self.num_fields, self.num_ids)
         require_positive("--dimension", self.dimension)
+        require_positive("--members", self.members)
         require_positive("--ranks", self.num_ranks)
         require_positive("--batch-size", self.batch_size)
         require_positive("--threads", self.threads)
         for num_units in self.hidden:
             require_positive("--hidden", num_units)
+        if self.model == "fm" and self.members > 1:
+            raise _refusal("--members", str(self.members), "1: fm has no layers to have several of", "leave it away")
         if self.batch_size % self.num_ranks:
             expected = f"a multiple of the {self.num_ranks} ranks, which each take an equal share"
             remedy = "change it, or give --batch-per-rank, so that each rank takes as many rows"
@@ -65,6 +70,7 @@ class Shape:
             "model": self.model,
             "batch_size": self.batch_size,
             "mlp": {"hidden": self.hidden},
+            "members": self.members,
             "schedule": {"type": "constant"},
         }
         fields = [{"name": f"field_{f}", "kind": "categorical"} for f in range(self.num_fields)]

@@ -23,12 +23,12 @@ class Work:
 
 
 def dense_flops(model: nn.Module) -> int:
-    """6 floating-point operations a row for each weight of a matrix.
+    """6 floating-point operations a row for each weight of a matrix, of each member.
 
     A multiplication and an addition in each of: forward, gradient by the input, gradient by the weights. Biases,
     activations and FM's O(F K) are left out.
     """
-    return 6 * sum(parameter.numel() for parameter in model.parameters() if parameter.ndim == 2)
+    return 6 * sum(parameter.numel() for parameter in model.parameters() if parameter.ndim >= 2)
 
 
 def bytes_moved(num_active: int, num_distinct: float, dimension: int) -> float:

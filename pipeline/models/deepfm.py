@@ -4,22 +4,26 @@ from torch import Tensor
 
 from pipeline.embedding.lookup import Lookup
 from pipeline.models.fm import FM
-from pipeline.models.mlp import MLP, layers_dtype
+from pipeline.models.members import nets
+from pipeline.models.mlp import layers_dtype
 from schemas.stage import MLPConfig
 
 
 class DeepFM(FM):
-    """logit = FM(rows) + MLP(v_1, ..., v_F)   (Guo et al. 2017, eq. 1), of which both parts share the rows."""
+    """logit = FM(rows) + MLP(v_1, ..., v_F)   (Guo et al. 2017, eq. 1), of which both parts share the rows.
 
-    def __init__(self, num_fields: int, dimension: int, mlp: MLPConfig, seed: int) -> None:
+    Of several members each has an MLP, and all have the one FM.
+    """
+
+    def __init__(self, num_fields: int, dimension: int, mlp: MLPConfig, seed: int, members: int = 1) -> None:
         super().__init__()
-        self.mlp = MLP(num_fields * dimension, mlp, seed)
+        self.mlp = nets(num_fields * dimension, mlp, seed, members)
 
     def inputs(self, lookup: Lookup) -> Tensor:
         """What the layers read of each row. [B, F K]"""
         return lookup.cells(layers_dtype(lookup.rows_UD), first=1).flatten(start_dim=1)
 
     def forward(self, lookup: Lookup) -> Tensor:
-        """-> logits [B]"""
-        deep_B: Tensor = self.mlp(self.inputs(lookup))
-        return super().forward(lookup) + deep_B
+        """-> logits [B], or of each member [M, B]"""
+        deep: Tensor = self.mlp(self.inputs(lookup))
+        return super().forward(lookup) + deep

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.embedding.lookup import Lookup
-from pipeline.models.mlp import MLP, layers_dtype
+from pipeline.models.members import nets
+from pipeline.models.mlp import layers_dtype
 from schemas.stage import MLPConfig
 
 
@@ -15,14 +16,14 @@ class FNN(nn.Module):
     FNN feed v alone.
     """
 
-    def __init__(self, num_fields: int, dimension: int, mlp: MLPConfig, seed: int) -> None:
+    def __init__(self, num_fields: int, dimension: int, mlp: MLPConfig, seed: int, members: int = 1) -> None:
         super().__init__()
         self.w0 = nn.Parameter(torch.zeros(()))
-        self.mlp = MLP(1 + num_fields * (1 + dimension), mlp, seed)
+        self.mlp = nets(1 + num_fields * (1 + dimension), mlp, seed, members)
 
     @property
     def bias(self) -> nn.Parameter:
-        """What is added to every logit: not w0, which is an input here. Of one element."""
+        """What is added to every logit: not w0, which is an input here. [1], or [M]"""
         return self.mlp.bias
 
     def inputs(self, lookup: Lookup) -> Tensor:
@@ -32,6 +33,6 @@ class FNN(nn.Module):
         return torch.cat([w0_B1, rows_BFD.flatten(start_dim=1)], dim=1)
 
     def forward(self, lookup: Lookup) -> Tensor:
-        """-> logits [B]"""
-        logits_B: Tensor = self.mlp(self.inputs(lookup))
-        return logits_B
+        """-> logits [B], or of each member [M, B]"""
+        logits: Tensor = self.mlp(self.inputs(lookup))
+        return logits

@@ -126,7 +126,7 @@ def _why_not_warm(config: TrainConfig, bundle: Bundle) -> str:
     stage = _stage_like(config, bundle)
     if stage is None:
         return f"the champion is a {bundle.stage.model}, which no stage of the config trains"
-    if config.night.transfer.dense and stage.mlp != bundle.stage.mlp:
+    if config.night.transfer.dense and (stage.mlp, stage.members) != (bundle.stage.mlp, bundle.stage.members):
         return f"stage {stage.name!r} has other layers than the champion"
     return ""
 

@@ -185,7 +185,7 @@ class Bundle:
         for name in FILES:
             _check_digest(folder / name, contents.sha256.get(name))
         spec, stage, dimension = contents.features, contents.stage, contents.table.dimension
-        model = models.build(stage.model, len(spec.fields), dimension, stage.mlp, seed=0)
+        model = models.build(stage.model, len(spec.fields), dimension, stage.mlp, 0, stage.members)
         try:
             vocabulary = store.read_vocabulary(str(folder.absolute()), spec)
             with trusted.parsing(str(folder / WEIGHTS)):
@@ -216,7 +216,7 @@ class Bundle:
         logits_R = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), SCORED_ROWS):
             lookup = self.table.read(Batch.of(rows, start, start + SCORED_ROWS))
-            logits_R[start : start + SCORED_ROWS] = self.model(lookup).numpy()
+            logits_R[start : start + SCORED_ROWS] = models.served(self.model(lookup)).numpy()
         return self.contents.calibration.apply(logits_R) if self.contents.calibration else logits_R
 
     def probabilities(self, table: pa.Table) -> NDArray[np.float32]:

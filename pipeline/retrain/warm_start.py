@@ -35,6 +35,9 @@ def load(config: TrainConfig, tracking: Tracking) -> dict[str, Bundle]:
     bundles = {uri: model_uri.load_bundle(tracking, uri) for uri in uris}
     for uri, bundle in bundles.items():
         check(uri, bundle, config)
+    for stage in config.stages:
+        if stage.init_from in bundles:
+            stage.check_layers(bundles[stage.init_from].stage, stage.init_from)
     fingerprints = {uri: bundle.vocabulary.fingerprint for uri, bundle in bundles.items()}
     if len(set(fingerprints.values())) > 1:
         raise Refusal(

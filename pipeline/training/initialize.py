@@ -46,7 +46,8 @@ def from_scratch(
 ) -> StageState:
     """A fresh table and model. Its bias gives the training rows' base rate: no step is spent on learning the mean."""
     num_fields = len(config.data.features.fields)
-    model = models.build(stage.model, num_fields, config.table.dimension, stage.mlp, config.seed).to(device)
+    dimension = config.table.dimension
+    model = models.build(stage.model, num_fields, dimension, stage.mlp, config.seed, stage.members).to(device)
     with torch.no_grad():
         model.bias.fill_(log(base_rate / (1 - base_rate)))
     table = Table.create(num_ids, config.table, config.seed, stage.embedding.name, shard).to(device)

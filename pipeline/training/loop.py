@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline import models
 from pipeline.data.batch import Batch
 from pipeline.embedding.sharding import Placement
 from pipeline.training.checkpoint import StageState
@@ -80,11 +81,11 @@ def _generator_of(device: torch.device) -> torch.Generator:
 def predict(
     state: StageState, placement: Placement, batches: Iterable[Batch], num_fields: int
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Each batch with its logits, to the same bits wherever the table's rows live.
+    """Each batch with its logits as they are served, to the same bits wherever the table's rows live.
 
     Where ranks hold a shard each, one that has no batches left goes on answering the others, with batches of no rows.
     """
     state.table.settle()
     state.model.eval()
     for batch in placement.until_all_end(batches, num_fields):
-        yield batch, state.model(placement.lookup(batch))
+        yield batch, models.served(state.model(placement.lookup(batch)))

@@ -11,6 +11,7 @@ from pipeline.embedding.sharding import Placement
 from pipeline.models import rbm
 from pipeline.models.deepfm import DeepFM
 from pipeline.models.fnn import FNN
+from pipeline.models.mlp import MLP
 from pipeline.models.rbm import LayerFit
 from pipeline.training.checkpoint import StageState
 from pipeline.training.losses import Diverged
@@ -35,6 +36,7 @@ def pretrain(rank: Rank, state: StageState, placement: Placement, config: RBMCon
         lookup = placement.lookup(Batch.of(rows, 0, len(rows)))
         inputs.append(model.inputs(lookup).float().cpu())
     mlp = model.mlp.cpu()
+    assert isinstance(mlp, MLP), "members have no RBMs"
     try:
         return rbm.pretrain(
             mlp, inputs, epochs=config.epochs, learning_rate=config.learning_rate, seed=rank.config.seed

@@ -62,12 +62,12 @@ def lifts(run_uri: str, stages: Sequence[StageConfig], store: Store, num_fields:
         before = sum(progress(run_uri, one.name).seconds for one in earlier)
         logits, base_logits = (held_out_logits(run_uri, one.name) for one in (stage, control))
         against = Control(
-            f"{CALLED[control.model]} alone",
+            f"{_called(control)} alone",
             its.seconds,
             its.results.get("ne"),
             compare(logits, base_logits, *held_out, draws),
         )
-        name = " then ".join(CALLED[one.model] for one in (*reversed(earlier), stage))
+        name = " then ".join(_called(one) for one in (*reversed(earlier), stage))
         lift = found.get(stage.name) or Lift(name, before + own.seconds, own.results.get("ne"))
         if control.days == "affordable":
             rate = max(own.rows_seen, 1) / max(own.seconds, 1e-9)
@@ -78,6 +78,10 @@ def lifts(run_uri: str, stages: Sequence[StageConfig], store: Store, num_fields:
             lift = replace(lift, at_equal_rows=against)
         found[stage.name] = lift
     return found
+
+
+def _called(stage: StageConfig) -> str:
+    return CALLED[stage.model] if stage.members == 1 else f"{stage.members} x {CALLED[stage.model]}"
 
 
 def _held_out_labels(store: Store, num_fields: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:

@@ -50,7 +50,7 @@ class AutogradStep:
     """Trains any model by autograd, wherever the table's rows live.
 
     With several ranks DDP averages the dense gradients and the placement those of the table: one step over the union
-    of their batches.
+    of their batches. Each member of an ensemble has a loss of its own, and what they share learns by the mean of these.
     """
 
     def __init__(
@@ -83,14 +83,17 @@ class AutogradStep:
         batch, groups = prepared.batch, prepared.groups
         rows_UD = self._placement.pull(prepared).requires_grad_()
         with matmuls_in(self._precision, rows_UD.device):
-            logits_B = self._net(Lookup(rows_UD, groups.index_N, batch, groups)).float() + self._offset
+            logits = self._net(Lookup(rows_UD, groups.index_N, batch, groups)).float() + self._offset
             weights_B = _weights(batch)
-            loss_sum = F.binary_cross_entropy_with_logits(logits_B, batch.labels_B, weights_B, reduction="sum")
+            labels = batch.labels_B.expand_as(logits)
+            loss_sum = F.binary_cross_entropy_with_logits(logits, labels, weights_B, reduction="sum")
             # An infinite loss can have finite gradients. As nan they reach every rank, and all refuse the step.
             is_finite = torch.isfinite(loss_sum.detach())
             (loss_sum * torch.where(is_finite, 1 / self._rank_batch_size, nan)).backward()
         self._require_finite(batch)
         assert rows_UD.grad is not None
+        if self._stage.members > 1:
+            self._mean_of_members(rows_UD.grad)
         self._state.optimizer.step()
         self._state.optimizer.zero_grad()
         with torch.no_grad():
@@ -98,7 +101,8 @@ class AutogradStep:
             rate = config.learning_rate * factor
             if step >= config.frozen_steps:
                 self._placement.push(prepared, rows_UD.detach(), rows_UD.grad, config, rate, step)
-        return Losses(batch.num_rows, loss_sum.detach(), weights_B.sum(), (batch.labels_B * weights_B).sum())
+        log_loss = loss_sum.detach() / self._stage.members
+        return Losses(batch.num_rows, log_loss, weights_B.sum(), (batch.labels_B * weights_B).sum())
 
     def finish(self) -> None:
         if self._asked is not None:
@@ -108,12 +112,22 @@ class AutogradStep:
             if not answer:
                 raise Diverged.at(step, self._stage, num_rows)
 
+    def _mean_of_members(self, rows_grad_UD: Tensor) -> None:
+        """Divide the gradients of what the members share, of which backward has made sums over them.
+
+        L2, clipping and accumulators that are taken over then mean to the rows what they mean with a lone net.
+        """
+        w0_grad = self._state.model.w0.grad
+        assert w0_grad is not None
+        for gradient in (rows_grad_UD, w0_grad):
+            gradient.div_(self._stage.members)
+
     def _require_finite(self, batch: Batch) -> None:
-        """By the gradient of the bias, which is the sum of all logits' gradients, meaned over the ranks."""
+        """By the gradient of the bias, in which the gradients of all logits are added up, meaned over the ranks."""
         gradient, step = self._state.model.bias.grad, self._state.progress.step
         assert gradient is not None
         if gradient.device.type == "cpu":
-            if not torch.isfinite(gradient):
+            if not torch.isfinite(gradient).all():
                 raise Diverged.at(step, self._stage, batch.num_rows)
             return
         self.finish()

@@ -50,6 +50,7 @@ def test_step_runs_where_neither_ray_nor_mlflow_is_installed():
         (["step", "--fields", "50", "--vocab", "10"], "10", "--vocab"),
         (["step", "--vocab", str(2**31 + 1)], "2,147,483,649", "--vocab"),
         (["step", "--batch-size", "10", "--ranks", "3"], "10", "--batch-size"),
+        (["step", "--model", "fm", "--members", "2"], "2", "--members"),
         (["step", "--batch-size=-4"], "-4", "--batch-size"),
         (["step", "--fields", "0"], "0", "--fields"),
         (["step", "--threads", "0"], "0", "--threads"),

@@ -24,7 +24,7 @@ LEFT = ("encoded", "nights", "profiles", "runs")
 MEANT = os.environ.get("NIGHTJAR_DAMAGE", "")
 STAGES = [
     STAGE,
-    {"name": "deepfm", "model": "deepfm", "init_from": "fm", "batch_size": 50, "mlp": {"hidden": [4]}},
+    {"name": "deepfm", "model": "deepfm", "init_from": "fm", "batch_size": 50, "mlp": {"hidden": [4]}, "members": 2},
 ]
 # What is tried each time: a pattern of the file, and its damage.
 RETRAINS = {

@@ -215,9 +215,13 @@ def test_a_cold_start_can_be_asked_for(logs, tracking):
             {"stages": [STAGES[0], {**STAGES[1], "mlp": {"hidden": [9]}}]},
             "stage 'deepfm' has other layers than the champion",
         ),
+        (
+            {"stages": [STAGES[0], {**STAGES[1], "members": 2}]},
+            "stage 'deepfm' has other layers than the champion",
+        ),
         ({"fields": SPEC["fields"][:-1]}, "these differ, or their order does: price"),
     ],
-    ids=["dimension", "model", "layers", "fields"],
+    ids=["dimension", "model", "layers", "members", "fields"],
 )
 def test_what_the_champion_cannot_go_on_with_is_trained_from_nothing(logs, tracking, changes, why):
     if "fields" in changes:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from bundles import bundle_logits
 from safetensors import safe_open
 from training_states import logits_of
@@ -16,7 +17,8 @@ from pipeline.data.batch import Batch
 from pipeline.evaluation.calibration import Isotonic, Platt
 from pipeline.registry.bundle import Bundle, Origin
 from pipeline.retrain.promotion import write_bundle
-from pipeline.training import checkpoint, published
+from pipeline.training import checkpoint, initialize, published
+from schemas.checking import derived
 from schemas.config import RandomSplit
 from schemas.errors import Refusal
 
@@ -42,6 +44,34 @@ def test_a_bundle_scores_bit_for_bit_as_training_evaluates(bundle, state, random
     assert scored.dtype == np.float32
     assert np.array_equal(scored, evaluated)
     assert len(np.unique(scored)) > 8000
+
+
+def test_a_bundle_of_members_scores_bit_for_bit_as_evaluated_by_the_mean_of_their_probabilities(
+    config, bundle, random_log, tmp_path
+):
+    stage, folder = derived(config.stages[1], members=3), tmp_path / "stage"
+    state = initialize.from_scratch(stage, config, bundle.vocabulary.num_ids)
+    state.table.rows.normal_(std=0.3, generator=torch.Generator().manual_seed(0))
+    folder.mkdir()
+    checkpoint.save(state, folder)
+    origin = Origin(identity="0123456789abcdef", training_days=[], results={"ne": 0.9})
+    write_bundle(tmp_path / "bundle", config, stage, bundle.vocabulary, folder, origin)
+    log = random_log(100, 1)
+    rows, many = bundle.encoder.encode(log), Bundle.load(tmp_path / "bundle")
+    assert many.stage.members == 3
+    assert np.array_equal(many.logits(rows), logits_of(state, [Batch.of(rows, 0, 100)]).numpy())
+    with torch.no_grad():
+        p_MB = state.model.eval()(state.table.read(Batch.of(rows, 0, 100))).sigmoid()
+    assert p_MB.std(dim=0).min() > 1e-4
+    assert many.probabilities(log) == pytest.approx(p_MB.mean(dim=0).numpy(), rel=1e-5)
+
+
+def test_a_bundle_of_before_stages_had_members_loads_as_it_was(copied):
+    before = Bundle.load(copied)
+    contents = json.loads((copied / "bundle.json").read_text())
+    assert contents["stage"].pop("members") == 1
+    (copied / "bundle.json").write_text(json.dumps(contents))
+    assert Bundle.load(copied).contents == before.contents
 
 
 def test_probability_is_the_sigmoid_of_the_logit(bundle, random_log):

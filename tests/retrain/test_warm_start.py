@@ -69,6 +69,22 @@ def test_a_model_of_another_spec_is_refused_with_both_shown(config, bundle_folde
         warm_start.load(starting_from(other, bundle_folder), tracking)
 
 
+def test_layers_of_a_model_of_another_number_of_members_are_refused_and_its_rows_are_taken(
+    config, bundle_folder, tracking
+):
+    mlp = config.stages[1].mlp.model_dump()
+    net = {"name": "net", "model": "deepfm", "mlp": mlp, "init_from": str(bundle_folder), "transfer": ALL}
+
+    def stages_of(**changes: object) -> TrainConfig:
+        return config.model_copy(update={"stages": (StageConfig.model_validate({**net, **changes}),)})
+
+    dense = {**ALL, "dense": True}
+    assert warm_start.load(stages_of(transfer=dense), tracking)
+    assert warm_start.load(stages_of(members=2), tracking)
+    with pytest.raises(Refusal, match=r"has 1 x deepfm of 8, .*\nexpected  layers like its own: 2 x deepfm of 8, "):
+        warm_start.load(stages_of(members=2, transfer=dense), tracking)
+
+
 def test_an_adam_models_accumulators_are_left_behind(config, random_log, tracking, tmp_path):
     adam = config.stages[0].model_copy(update={"embedding": EmbeddingConfig(name="adam")})
     warm = starting_from(config, bundle_of(config, adam, random_log(400, 0), tmp_path))

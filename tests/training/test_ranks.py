@@ -21,15 +21,22 @@ ROW_OPTIMIZERS: dict[str, dict[str, object]] = {
     "clip": {"learning_rate": 0.1, "clip": {"ratio": 0.01}},
 }
 PLACEMENTS = ["replicated", "row_sharded"]
+ENSEMBLES: dict[str, dict[str, object]] = {
+    "members": {"members": 3},
+    "members-of-fnn": {"members": 2, "model": "fnn"},
+}
 FM_ROW_OPTIMIZERS: dict[str, dict[str, object]] = {
     "adam": {"name": "adam", "learning_rate": 0.01},
     "clip-decay-l2": {"learning_rate": 0.1, "clip": {"ratio": 0.01}, "weight_decay": 0.5, "l2": 0.1},
 }
 
 
-def changed(config: TrainConfig, embedding: dict[str, object], **table: object) -> TrainConfig:
+def changed(
+    config: TrainConfig, embedding: dict[str, object], stage: dict[str, object] | None = None, **table: object
+) -> TrainConfig:
     """Without dropout, which draws by rank."""
-    values = config.model_dump()
+    values = config.model_dump(mode="json")
+    values["stages"][1] |= stage or {}
     values["stages"][1]["mlp"]["dropout"] = 0.0
     values["stages"][1]["embedding"] |= embedding
     values["table"] |= table
@@ -68,6 +75,8 @@ def ranks(config: TrainConfig, rows: Rows, tmp_path_factory: pytest.TempPathFact
     for placement in PLACEMENTS:
         for name, embedding in ROW_OPTIMIZERS.items():
             cases[f"{placement}-{name}"] = (changed(config, embedding, placement=placement), rows)
+        for name, stage in ENSEMBLES.items():
+            cases[f"{placement}-{name}"] = (changed(config, {}, stage, placement=placement), rows)
         cases[f"{placement}-bfloat16"] = (changed(config, {}, placement=placement, wire="bfloat16"), rows)
         broken = Rows(ids=rows.ids, labels=labels, num_fields=rows.num_fields)
         cases[f"{placement}-nan"] = (changed(config, {}, placement=placement), broken)
@@ -93,7 +102,7 @@ def assert_close(state: StageState, other: StageState) -> None:
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ROW_OPTIMIZERS)
+@pytest.mark.parametrize("name", [*ROW_OPTIMIZERS, *ENSEMBLES])
 def test_replicated_ranks_give_what_one_process_gives_on_the_union_batch(ranks, name):
     cases, out = ranks
     config, rows = cases[f"replicated-{name}"]
@@ -105,7 +114,7 @@ def test_replicated_ranks_give_what_one_process_gives_on_the_union_batch(ranks, 
     assert_close(states[0], trained_alone(config, rows))
 
 
-@pytest.mark.parametrize("name", ROW_OPTIMIZERS)
+@pytest.mark.parametrize("name", [*ROW_OPTIMIZERS, *ENSEMBLES])
 def test_row_sharded_ranks_do_too_and_any_number_of_ranks_loads_their_checkpoint(ranks, name):
     cases, out = ranks
     (config, rows), folder = cases[f"row_sharded-{name}"], out / f"row_sharded-{name}" / "state"

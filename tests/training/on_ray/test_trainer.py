@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mar
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """Two ranks, a stage that ends within an epoch of one day, one that diverges, and one that does neither.
+    """Two ranks, a stage that ends within an epoch of one day, one that diverges, and two members that do neither.
 
     A thousand rows to train on, 500 held out.
     """
@@ -54,6 +54,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
                     "negative_share": 0.9,
                     "batch_size": 32,
                     "mlp": {"hidden": [8], "dropout": 0.3},
+                    "members": 2,
                 },
             ],
             "checkpoint": {"every_steps": 5, "max_failures": 2},
