@@ -49,6 +49,7 @@ FILES = ("vocabulary.json", "vocabulary.parquet", WEIGHTS)
 # The sources that decide what a model says of encoded rows.
 PREDICTING = (
     "schemas/config.py",
+    "schemas/layers.py",
     "schemas/night.py",
     "schemas/optimization.py",
     "schemas/plan.py",
