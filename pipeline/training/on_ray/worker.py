@@ -70,7 +70,7 @@ def run(settings: dict[str, Any]) -> dict[str, str] | None:
         # Of gloo on a GPU too: what it is told are ids, on the host, by the thread that prepares batches.
         dist.new_group(backend="gloo") if dist.is_initialized() else None,
     )
-    saved = _Saved.of_attempt(job.run_uri)
+    saved = Saved.of_attempt(job.run_uri)
     told = _Told(job.report, settings["board"], dict(saved.failures))
     try:
         return run_plan(job, partial(_run_stage, rank, saved, told), told.failures)
@@ -113,16 +113,20 @@ class _Told:
     failures: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _Saved:
-    """The last checkpoint when an attempt begins: of which stage it is, and which ones before had failed."""
+@dataclass
+class Saved:
+    """The last checkpoint when an attempt begins: of which stage it is, and which ones before had failed.
+
+    It is for the first stage that the attempt trains. Where that is an earlier one than its own, which has been lost,
+    the later ones begin anew: they may start from other rows, or have other days, and by then it is gone.
+    """
 
     checkpoint: ray.train.Checkpoint | None = None
     stage: str = ""
     failures: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_attempt(cls, run_uri: str) -> "_Saved":
+    def of_attempt(cls, run_uri: str) -> "Saved":
         """To be asked for once, before any rank reports: Ray tells of a later one only the ranks with a part in it.
 
         The others would be told of this one again, which is removed by then.
@@ -137,14 +141,15 @@ class _Saved:
     @contextmanager
     def folder_of(self, stage: StageConfig) -> Iterator[Path | None]:
         """Its folder where it is that stage's, which begins from it before a newer one can take its place."""
-        if self.checkpoint is None or self.stage != stage.name:
+        saved, self.checkpoint = self.checkpoint, None
+        if saved is None or self.stage != stage.name:
             yield None
             return
-        with self.checkpoint.as_directory() as folder:
+        with saved.as_directory() as folder:
             yield Path(folder)
 
 
-def _run_stage(rank: Rank, saved: _Saved, told: _Told, stage: StageConfig) -> None:
+def _run_stage(rank: Rank, saved: Saved, told: _Told, stage: StageConfig) -> None:
     shard = ray.train.get_dataset_shard(dataset_name(rank.config.span_of(stage), stage.negative_share))
 
     def windows(window_rows: int) -> Iterator[Rows]:

@@ -69,16 +69,25 @@ def encode(config: TrainConfig) -> Store:
 
 @dataclass(frozen=True)
 class Kills:
-    """Kills its own process, rank 0, at these points of stages: once at each, as files in `folder` then tell."""
+    """Kills its own process, rank 0, at these points of stages: once at each, as files in `folder` then tell.
+
+    Before that it removes the file `lost`, if there is to be one. All points are written down in `folder`.
+    """
 
     folder: Path | None = None
     points: tuple[tuple[str, int], ...] = ()
+    lost: Path | None = None
 
     def __call__(self, point: Point) -> None:
+        if self.folder:
+            with (self.folder / "points").open("a") as points:
+                points.write(f"{point.stage} {point.step}\n")
         if self.folder and (point.stage, point.step) in self.points:
             marker = self.folder / f"killed at {point.stage} {point.step}"
             if not marker.exists():
                 marker.touch()
+                if self.lost:
+                    self.lost.unlink()
                 time.sleep(0.5)  # until the controller, which polls, has taken up the last checkpoint
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -142,14 +151,18 @@ def test_a_worker_killed_in_the_first_stage_and_in_the_last_costs_two_failures_a
     assert resumed == whole_run[1]
 
 
-@pytest.mark.cluster
-def test_a_control_whose_worker_is_killed_goes_on_with_the_days_that_the_time_had_bought(config, tmp_path):
+def with_control(config: TrainConfig) -> TrainConfig:
     fm, _, deepfm = config.model_dump(mode="json")["stages"]
     whole = {"epochs": 1, "negative_share": 1.0}
     stages = [{**fm, "days": {"before": "deepfm"}}, {**deepfm, "days": {"last": 1}, **whole}]
     one_rank = {"num_workers": 1}  # whose days are those of all: they go by what is published
     changes = {"stages": stages, "control": True, "cluster": one_rank}
-    own = TrainConfig.model_validate({**config.model_dump(mode="json"), **changes})
+    return TrainConfig.model_validate({**config.model_dump(mode="json"), **changes})
+
+
+@pytest.mark.cluster
+def test_a_control_whose_worker_is_killed_goes_on_with_the_days_that_the_time_had_bought(config, tmp_path):
+    own = with_control(config)
     store, run = encode(own), tmp_path / "run"
     assert not trainer.fit(
         TrainingJob(own, store, str(run), Kills(tmp_path, (("deepfm-control", 12),))), lambda point: None
@@ -159,6 +172,34 @@ def test_a_control_whose_worker_is_killed_goes_on_with_the_days_that_the_time_ha
     ended = results.progress(str(run), "deepfm-control")
     assert ended.settings["days"].startswith(f"{bought.last}, ")
     assert ended.rows_seen == 500 * bought.last
+
+
+@pytest.mark.cluster
+def test_a_control_begins_anew_where_its_stage_is_trained_anew_and_its_time_may_buy_other_days(config, tmp_path):
+    once = config.checkpoint.model_copy(update={"max_failures": 1})
+    own = with_control(config).model_copy(update={"checkpoint": once})
+    store, run = encode(own), tmp_path / "run"
+    lost = Path(published.stage_uri(str(run), "deepfm")) / "_SUCCESS"
+    kills = Kills(tmp_path, (("deepfm-control", 12),), lost)
+    assert not trainer.fit(TrainingJob(own, store, str(run), kills), lambda point: None)
+    assert [path.name for path in tmp_path.glob("killed*")] == ["killed at deepfm-control 12"]
+    bought = affordable.on_its_days(own.plan[-1], own, store, str(run)).days
+    ended = results.progress(str(run), "deepfm-control")
+    assert ended.settings["days"].startswith(f"{bought.last}, ")
+    assert ended.rows_seen == 500 * bought.last
+    points = (tmp_path / "points").read_text().splitlines()
+    assert points.count("deepfm-control 1") == 2
+
+
+def test_a_checkpoint_is_for_no_stage_after_one_that_is_trained_anew(config, tmp_path):
+    fm, _, deepfm = config.stages
+    last = ray.train.Checkpoint.from_directory(tmp_path)
+    saved = [worker.Saved(last, "deepfm") for _ in range(2)]
+    with saved[0].folder_of(deepfm) as own:
+        assert own == tmp_path
+    for stage in (fm, deepfm):
+        with saved[1].folder_of(stage) as own:
+            assert own is None
 
 
 def test_a_stage_that_had_failed_before_the_checkpoint_is_not_tried_again(config, whole_run, tmp_path):
