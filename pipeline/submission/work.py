@@ -37,7 +37,18 @@ class Work:
     @property
     def files(self) -> dict[str, str]:
         """The folder that travels. Its config is whole: the feature spec in it, defaults spelled out."""
-        return {CONFIG: _as_yaml(_for_a_job(self.config).model_dump(mode="json")), **self.beside}
+        return {CONFIG: _as_yaml(self._config), **self.beside}
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """All that those who may ask the job server are shown, by where it stands."""
+        files = {CONFIG: self._config, **{name: yaml.safe_load(text) for name, text in self.beside.items()}}
+        arguments = {f"the arguments of {self.verb}": shlex.join(self.arguments)}
+        return {**dict(_texts(files)), **self.environment, **arguments}
+
+    @property
+    def _config(self) -> dict[str, object]:
+        return _for_a_job(self.config).model_dump(mode="json")
 
     @property
     def num_bytes(self) -> int:
@@ -90,10 +101,7 @@ def require_portable(work: Work) -> None:
 
 def require_no_secrets(work: Work) -> None:
     """Refuse what Ray would show in clear to everyone who may ask its job server."""
-    files = {name: yaml.safe_load(text) for name, text in work.files.items()}
-    arguments = {f"the arguments of {work.verb}": shlex.join(work.arguments)}
-    texts = {**dict(_texts(files)), **work.environment, **arguments}
-    for where, text in texts.items():
+    for where, text in work.texts.items():
         if redacted(text) != text:
             raise Refusal(
                 found=f"a secret: {redacted(text)}",
