@@ -137,14 +137,8 @@ def in_words(value: Any) -> str | None:
     return str(int(value)) if isinstance(value, float | np.floating) else None if value is None else str(value)
 
 
-# Of these roles nearly every type is read, and held against the plain one.
-LONGER = ("ignored", "multi_valued")
-
-
-@pytest.mark.parametrize(
-    ("role", "encoder"),
-    [pytest.param(*one, marks=pytest.mark.slow if one[0] in LONGER else ()) for one in ROLES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("role", "encoder"), ROLES)
 def test_each_type_is_read_as_the_plain_one_or_refused(role, encoder):
     spec, num_read = spec_of(role, encoder), 0
     for column in arrays():

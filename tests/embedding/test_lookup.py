@@ -37,6 +37,7 @@ def test_no_ids_have_a_plan_too(make):
     assert [len(values) for values in (groups.unique_U, groups.order_N, groups.starts_U, groups.counts_U)] == [0] * 4
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 9), st.integers(1, 5), st.integers(1, 4), st.integers(1, 12), kinds, st.integers(0, 999))
 def test_reading_cells_is_a_matrix_product_and_its_gradient_the_transpose(

@@ -83,6 +83,7 @@ ROW_OPTIMIZERS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 9),
@@ -139,6 +140,7 @@ def test_four_steps_equal_dense_autograd_and_a_pass_over_the_whole_table(
     torch.testing.assert_close(table.accumulators, sums_n)
 
 
+@pytest.mark.slow
 def test_weight_decay_reaches_rows_that_no_batch_touches_and_survives_ten_thousand_steps():
     # Each step times 1 - 0.1 * 0.5 = 0.95; 0.95^10000 is below the least float64.
     table = Table(torch.ones(3, 2, dtype=F64), torch.zeros(3, dtype=F64))

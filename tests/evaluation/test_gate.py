@@ -207,9 +207,9 @@ def test_rules_that_fail_together_are_all_judged_and_all_said():
 
 def test_a_better_model_on_real_rows_replaces_a_worse_one_and_not_the_other_way_round():
     random = np.random.default_rng(0)
-    truth = random.normal(-2, 1, 20_000)
-    labels = (random.random(20_000) < 1 / (1 + np.exp(-truth))).astype(float)
-    noisy = truth + random.normal(0, 0.7, 20_000)
+    truth = random.normal(-2, 1, 5_000)
+    labels = (random.random(5_000) < 1 / (1 + np.exp(-truth))).astype(float)
+    noisy = truth + random.normal(0, 0.7, 5_000)
     better, worse = (Sums.of(logits, labels).metrics() for logits in (truth, noisy))
     assert decide(Evidence(better, worse, compare(truth, noisy, labels)), GateConfig()).promote
     assert failed(decide(Evidence(worse, better, compare(noisy, truth, labels)), GateConfig())) == ["champion"]

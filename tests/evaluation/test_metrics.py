@@ -183,6 +183,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(rows, st.booleans())
 def test_auc_is_within_its_stated_error(scored: list[tuple[float, int, int]], weighted: bool):
@@ -196,6 +197,7 @@ def test_auc_is_within_its_stated_error(scored: list[tuple[float, int, int]], we
     assert abs(binned.auc - auc) <= binned.auc_error + 1e-12
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(rows, rows, rows)
 def test_sums_of_parts_add_up_to_the_sums_of_the_whole(a, b, c):

@@ -119,6 +119,7 @@ def test_a_bundle_holds_four_files_and_no_optimizer(bundle_folder):
         assert {name.partition(".")[0] for name in file.keys()} == {"table", "model"}  # noqa: SIM118 (no mapping)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layer",
     [Platt(slope=0.3, intercept=-2.1), Isotonic(knots_x=(-1.1, 0.7), knots_y=(-3.3, 0.1))],

@@ -342,6 +342,7 @@ def test_on_s3_who_comes_second_is_refused_and_an_expired_one_followed(bucket):
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow  # a server that speaks S3
 def test_s3_itself_refuses_to_create_a_generation_twice(bucket):
     fs = fsspec.filesystem("s3")
     fs.pipe_file(f"{bucket}/once.json", b"first", mode="create")

@@ -52,7 +52,7 @@ def refusal_of(path: Path, content: bytes) -> Refusal:
         ("a: 1\nb: " + "9" * 5000, "which is no int", 2),
         ("%YAML " + "1" * 5000 + ".1\n---\na: 1\n", "what YAML cannot read: Exceeds the limit", 1),
         ("a: 1\n---\nb: 2\n", "but found another document", 2),
-        (LAUGHS, "aliases that repeat more than 100,000 values", 15),
+        pytest.param(LAUGHS, "aliases that repeat more than 100,000 values", 15, marks=pytest.mark.slow),
         (DEEPENING, "more than 32 deep", 32),
     ],
 )

@@ -220,6 +220,7 @@ def train(rank: Rank, stage: StageConfig, own: Path | None, saved: Path | None) 
     train_stage(rank, stage, own, windows, lambda point: None, Kept(rank.config.checkpoint.every_steps))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_from_any_checkpoint_publishes_the_bits_of_an_uninterrupted_one(
     config, store, layered, tmp_path
 ):

@@ -69,6 +69,7 @@ def test_what_an_attempt_that_was_cut_short_has_left_is_no_part_of_the_next(stag
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_a_published_stage_with_any_damaged_file_is_dropped_to_be_trained_again(stage_folder, tmp_path, caplog):
     names = sorted(path.name for path in stage_folder.iterdir())
     assert len(names) == 7
@@ -97,6 +98,7 @@ def test_a_checkpoint_with_any_damaged_file_is_not_gone_on_from(config, rows, tm
         kept.check_checkpoint(str(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_tensors_of_which_any_bit_has_changed_are_not_loaded(tmp_path):
     path = tmp_path / "two.safetensors"
     tensors = {"rows": torch.arange(12.0).view(4, 3), "step": torch.tensor(7)}
