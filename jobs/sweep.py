@@ -32,6 +32,10 @@ def sweep(
     sweep_path: Annotated[Path, typer.Option("--sweep", help="YAML file of what to draw; see jobs/configs.")],
     out: Annotated[str, typer.Option("--out", help="File or URI for the best config.")],
     set_: Overrides = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", metavar="<int>", help="Judge trials that nothing stops by the mean of so many seeds."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: AsJson = False,
     log: Log = Form.TEXT,
@@ -39,12 +43,13 @@ def sweep(
     """Train a stage with many drawn values of its keys and write the best config, for `nightjar train`.
 
     Trials run on one CPU each, and are judged by the normalized entropy (NE) of the validation rows, which are neither
-    trained on nor held out. Those that fall behind are stopped early (ASHA).
+    trained on nor held out. Those that fall behind are stopped early (ASHA), by the first seed; with --seeds the
+    others are trained with as many, and the best mean wins.
 
     Example: `nightjar sweep --config jobs/configs/demo.yaml --set data.validation_share=0.05
     --sweep jobs/configs/demo_sweep.yaml --out best.yaml`
     """
-    settings = load(SweepConfig, sweep_path)
+    settings = load(SweepConfig, sweep_path, [] if seeds is None else [f"seeds={seeds}"])
     loaded = load_config(config, set_)
     check_out(out, force)
     schema.check(settings, loaded, str(sweep_path))
@@ -75,7 +80,10 @@ def check_out(out: str, force: bool) -> None:
 
 
 def print_summary(summary: "Summary", out: str, console: Console) -> None:
-    table = Table(title=f"Validation rows, {summary.stage}", title_justify="left", box=SIMPLE_HEAD)
+    from pipeline.sweep.outcome import in_words, ranked
+
+    of_seeds = f", means over {summary.num_seeds} seeds ± their deviation" if summary.num_seeds > 1 else ""
+    table = Table(title=f"Validation rows, {summary.stage}{of_seeds}", title_justify="left", box=SIMPLE_HEAD)
     keys = list(summary.outcomes[0].values)
     table.add_column("trial", justify="right")
     for key in keys:
@@ -83,12 +91,10 @@ def print_summary(summary: "Summary", out: str, console: Console) -> None:
     table.add_column("looks", justify="right")
     table.add_column("best NE", justify="right")
     table.add_column("AUC", justify="right")
-    for outcome in sorted(summary.outcomes, key=_rank):
+    for outcome in ranked(summary.outcomes):
         values = [_cell(outcome.values[key]) for key in keys]
         looks = f"{len(outcome.looks)} of {outcome.num_looks}" if outcome.num_looks else "none"
-        best = outcome.best
-        ne = f"{best.ne:#.4g}" if best else "failed" if outcome.failure else "none"
-        auc = f"{best.auc:.4f}" if best else ""
+        ne, auc = _figures(outcome)
         style = "bold" if outcome.number == summary.best_trial else None
         table.add_row(str(outcome.number), *values, looks, ne, auc, style=style)
     console.print(table)
@@ -98,11 +104,19 @@ def print_summary(summary: "Summary", out: str, console: Console) -> None:
     for key, bound in summary.at_bounds.items():
         words = f"the best {key} lies at the bound {bound:g} of what was drawn: draw beyond it as well"
         console.print(words, highlight=False)
-    console.print(f"{out} is trial {summary.best_trial}, of validation NE {summary.best_ne:.4f}", highlight=False)
+    words = in_words(summary.best, ".4f")
+    console.print(f"{out} is trial {summary.best_trial}, of validation NE {words}", highlight=False)
 
 
-def _rank(outcome: "Outcome") -> tuple[bool, float]:
-    return (outcome.best is None, outcome.best.ne if outcome.best else 0.0)
+def _figures(outcome: "Outcome") -> tuple[str, str]:
+    """NE and AUC; with their deviations over seeds where it was trained with several."""
+    judged = outcome.judged
+    if judged is None:
+        return "failed" if outcome.failure else "none", ""
+    ne, auc = f"{judged.ne:#.4g}", f"{judged.auc:.4f}"
+    if judged.deviations is None:
+        return ne, auc
+    return f"{ne} ± {judged.deviations[0]:.4f}", f"{auc} ± {judged.deviations[1]:.4f}"
 
 
 def _cell(value: object) -> str:

@@ -1,11 +1,14 @@
 """What a sweep needs in a folder: a config to draw values of, and what to draw."""
 
+from datetime import date
 from pathlib import Path
 
 import yaml
 from click_logs import SPEC
 
-from schemas.sweep import SweepConfig
+from pipeline.data.store import Store, StoredPart
+from pipeline.sweep.task import Task
+from schemas.sweep import SweepConfig, draw_trials
 
 RATE, DENSE_RATE = "stages.fnn.embedding.learning_rate", "stages.fnn.optimizer.learning_rate"
 CONFIG = {
@@ -33,3 +36,10 @@ def write_sweep(folder: Path, **changes: object) -> None:
 
 def settings_of(space: dict[str, object], **changes: object) -> SweepConfig:
     return SweepConfig.model_validate({"stage": "fnn", "space": space, **changes})
+
+
+def task_of(folder: Path, *overrides: str, rates: tuple[float, ...] = (0.1, 0.2)) -> Task:
+    """Of a trial of each of the rates, over rows that are nowhere."""
+    trials = draw_trials(settings_of({RATE: {"choice": rates}}), folder / "train.yaml", overrides, "sweep.yaml")
+    store = Store("nowhere", 40, (StoredPart("train", date(2026, 11, 1), 0, num_rows=1024, num_positives=20),))
+    return Task.of("fnn", trials, store, f"{folder}/sweep")

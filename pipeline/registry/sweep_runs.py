@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOOK_NE, LOOK_AUC = "validation/ne", "validation/auc"
 BEST_NE, BEST_AUC = "validation/best_ne", "validation/auc_at_best_ne"
+DEVIATION = "_deviation"  # over the seeds, after the name of what varies
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,13 @@ class SweepRuns:
     def log_look(self, number: int, step: int, ne: float, auc: float) -> None:
         self._log.add(str(number), {LOOK_NE: ne, LOOK_AUC: auc}, step)
 
-    def finish_trial(self, number: int, best_ne: float, auc: float) -> None:
-        self._log.add(str(number), {BEST_NE: best_ne, BEST_AUC: auc}, 0)
+    def finish_trial(
+        self, number: int, best_ne: float, auc: float, deviations: tuple[float, float] | None = None
+    ) -> None:
+        """Of several seeds these are means, with the `deviations` of NE and AUC."""
+        names = (f"{BEST_NE}{DEVIATION}", f"{BEST_AUC}{DEVIATION}")
+        spread = dict(zip(names, deviations, strict=True)) if deviations else {}
+        self._log.add(str(number), {BEST_NE: best_ne, BEST_AUC: auc, **spread}, 0)
         self._end_trial(number, "FINISHED")
 
     def fail_trial(self, number: int, why: str) -> None:
@@ -64,14 +70,23 @@ class SweepRuns:
         """One that was stopped before anything had come of it."""
         self._end_trial(number, "KILLED", why)
 
-    def conclude(self, best: int, best_ne: float, values: Mapping[str, Any], config_yaml: str) -> None:
+    def conclude(
+        self,
+        best: int,
+        best_ne: float,
+        deviations: tuple[float, float] | None,
+        values: Mapping[str, Any],
+        config_yaml: str,
+    ) -> None:
         """The best trial's values as the parent's parameters, its NE, and its config as `best.yaml`."""
         from mlflow.entities import Metric, Param
 
         client = self.client
         start_ms = client.get_run(self.run_id).info.start_time
         params = [Param(key, text) for key, text in _texts(values).items()]
-        client.log_batch(self.run_id, metrics=[Metric(BEST_NE, best_ne, start_ms, 0)], params=params)
+        figures = {BEST_NE: best_ne} | ({f"{BEST_NE}{DEVIATION}": deviations[0]} if deviations else {})
+        metrics = [Metric(name, value, start_ms, 0) for name, value in figures.items()]
+        client.log_batch(self.run_id, metrics=metrics, params=params)
         client.set_tag(self.run_id, BEST_TRIAL, str(best))
         client.log_text(self.run_id, config_yaml, "best.yaml")
 

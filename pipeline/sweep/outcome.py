@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from pipeline.report.trials import Axis, plot_trials
@@ -22,19 +23,44 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """Means over the seeds that a trial was trained with, of the best look of each, and their standard deviations."""
+
+    num_seeds: int
+    ne: float
+    auc: float
+    deviations: tuple[float, float] | None = None
+    """Of NE and AUC; None of one seed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a trial: its looks, which are `num_looks` where nothing stops it, or a failure."""
+    """What became of a trial: its looks, which are `num_looks` where nothing stops it, or a failure.
+
+    `further` are the best looks that it came to with the seeds after the first.
+    """
 
     number: int
     values: dict[str, Any]
     num_looks: int = 0
     looks: tuple[Look, ...] = ()
     failure: str = ""
+    further: tuple[Look, ...] = ()
 
     @property
     def best(self) -> Look | None:
         """The look of the lowest NE; None where it failed, or was stopped before it looked."""
         return None if self.failure else min(self.looks, key=lambda look: look.ne, default=None)
+
+    @property
+    def judged(self) -> Judged | None:
+        """What it is ranked by; None where it has no best look."""
+        if self.best is None:
+            return None
+        of_seeds = (self.best, *self.further)
+        nes, aucs = [look.ne for look in of_seeds], [look.auc for look in of_seeds]
+        deviations = (stdev(nes), stdev(aucs)) if self.further else None
+        return Judged(len(of_seeds), fmean(nes), fmean(aucs), deviations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +73,46 @@ class Summary:
     stage: str
     best_trial: int
     best_ne: float
+    """Of several seeds their mean."""
     outcomes: tuple[Outcome, ...]
     best_yaml: str
     at_bounds: dict[str, float]
     """Keys whose best value lies at a bound of what they were drawn from, with that bound."""
+    num_seeds: int = 1
+
+    @property
+    def best(self) -> Judged:
+        judged = next(outcome for outcome in self.outcomes if outcome.number == self.best_trial).judged
+        assert judged is not None
+        return judged
 
 
-def best_of(outcomes: Sequence[Outcome]) -> tuple[int, float]:
-    """The number and the NE of the trial with the lowest one. Raises Failure where none came to a look."""
-    best_nes = {outcome.number: outcome.best.ne for outcome in outcomes if outcome.best}
-    if best_nes:
-        best = min(best_nes, key=lambda number: best_nes[number])
-        return best, best_nes[best]
+def in_words(judged: Judged, form: str) -> str:
+    """Its NE, in a format such as .4f, and of several seeds that it is a mean, of what spread."""
+    ne = format(judged.ne, form)
+    if judged.deviations is None:
+        return ne
+    return f"{ne}, the mean of {judged.num_seeds} seeds, with a deviation of {judged.deviations[0]:.2g}"
+
+
+def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Best first: by NE those that were trained with most seeds, then those of fewer, then those without a look.
+
+    What one seed came to before it was stopped may be luck, and is held against no mean.
+    """
+
+    def place(outcome: Outcome) -> tuple[int, float]:
+        judged = outcome.judged
+        return (-judged.num_seeds, judged.ne) if judged else (0, 0.0)
+
+    return sorted(outcomes, key=place)
+
+
+def best_of(outcomes: Sequence[Outcome]) -> tuple[int, Judged]:
+    """The number of the best trial, and what it is judged by. Raises Failure where none came to a look."""
+    first = ranked(outcomes)[0]
+    if first.judged:
+        return first.number, first.judged
     failed = [outcome for outcome in outcomes if outcome.failure]
     if not failed:
         raise Failure("no trial came to a first look within the sweep's `seconds`")
@@ -67,14 +121,15 @@ def best_of(outcomes: Sequence[Outcome]) -> tuple[int, float]:
 
 def plot(settings: SweepConfig, outcomes: Sequence[Outcome]) -> "Figure":
     """The trials that came to a look, of which there is one at least, as parallel coordinates."""
-    looked = [(outcome, outcome.best) for outcome in outcomes if outcome.best]
-    nes = [look.ne for _, look in looked]
+    looked = [(outcome, outcome.judged) for outcome in outcomes if outcome.judged]
+    nes = [judged.ne for _, judged in looked]
     own = f"stages.{settings.stage}."
     axes = [
         _axis(key.removeprefix(own), values, [outcome.values[key] for outcome, _ in looked])
         for key, values in settings.space.items()
     ]
-    return plot_trials(axes, nes, nes.index(min(nes)))
+    best, _ = best_of(outcomes)
+    return plot_trials(axes, nes, [outcome.number for outcome, _ in looked].index(best))
 
 
 def _axis(name: str, values: Values, drawn: Sequence[Any]) -> Axis:

@@ -26,7 +26,7 @@ from schemas.redaction import redacted
 from schemas.sweep import SweepConfig, Trial
 
 # The sources that decide what a sweep finds, beside those of a retrain.
-SEARCHING = ("schemas/sweep.py", "pipeline/sweep")
+SEARCHING = ("schemas/drawn.py", "schemas/sweep.py", "pipeline/sweep")
 
 
 def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], command: str, show: Show) -> Summary:
@@ -56,15 +56,14 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
             note = f"{len(trials)} of {settings.trials} trials: the space holds no more values"
             show(Event("draw values", 1, 1, note))
         with sweep_runs.recorded(tracking, identity, settings, config, trials) as runs:
-            standings = Standings(task, trials, runs, show)
+            standings = Standings(task.of_seeds(settings.seeds), trials, runs, show)
             waiting = standings.open()
-            if waiting:
-                tuning.train_all(settings, standings, waiting, settings.seconds and began + settings.seconds)
-            standings.run_out(waiting, f"not within the sweep's {settings.seconds or 0:g} seconds")
+            tuning.train_all(settings, standings, waiting, settings.seconds and began + settings.seconds)
+            standings.run_out(f"not within the sweep's {settings.seconds or 0:g} seconds")
             summary = _conclude(settings, standings, tracking.uri, identity, command)
-    if len(standings.over) == len(trials):
+    if standings.are_all_over:
         trusted.write(f"{uri}/summary.json", asdict(summary))
-        for folder in ("outcomes", "shared", "trials", "tune"):
+        for folder in ("outcomes", "seeds", "shared", "trials", "tune"):
             files.remove(f"{uri}/{folder}")
     return summary
 
@@ -90,25 +89,26 @@ def _check_memory(settings: SweepConfig, task: Task) -> None:
 
 
 def _conclude(settings: SweepConfig, standings: Standings, tracking_uri: str, identity: str, command: str) -> Summary:
-    task, outcomes = standings.task, tuple(standings.outcomes[trial.number] for trial in standings.trials)
-    best, ne = outcome.best_of(outcomes)
-    origin = f"{command}: trial {best} of {len(outcomes)}, validation NE {ne:.6g}"
-    config = next(trial.config for trial in standings.trials if trial.number == best)
+    outcomes = tuple(standings.outcome(trial.number) for trial in standings.trials)
+    best, judged = outcome.best_of(outcomes)
+    origin = f"{command}: trial {best} of {len(outcomes)}, validation NE {outcome.in_words(judged, '.6g')}"
+    config, values = next((trial.config, trial.values) for trial in standings.trials if trial.number == best)
     assert config is not None
     best_yaml = as_yaml(to_train(config), origin)
-    bounds = {key: settings.space[key].bound_near(value) for key, value in standings.outcomes[best].values.items()}
-    standings.runs.conclude(best, ne, standings.outcomes[best].values, best_yaml)
+    bounds = {key: settings.space[key].bound_near(value) for key, value in values.items()}
+    standings.runs.conclude(best, judged.ne, judged.deviations, values, best_yaml)
     standings.runs.log_figure("parallel_coordinates", outcome.plot(settings, outcomes))
     return Summary(
         run_id=standings.runs.run_id,
         identity=identity,
         tracking_uri=redacted(tracking_uri),
-        stage=task.stage,
+        stage=settings.stage,
         best_trial=best,
-        best_ne=ne,
+        best_ne=judged.ne,
         outcomes=outcomes,
         best_yaml=best_yaml,
         at_bounds={key: bound for key, bound in bounds.items() if bound is not None},
+        num_seeds=settings.seeds,
     )
 
 

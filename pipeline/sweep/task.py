@@ -1,19 +1,25 @@
 """What the trials of a sweep are told: their configs, the rows, and the stages that all of them start from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import ceil
 
 from pipeline.data.store import Store
+from pipeline.sweep.outcome import Look
 from pipeline.training.rank import Rank
 from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.stage import EarlyStopConfig, StageConfig
 from schemas.sweep import Trial, lineage, owner
 
+SEEDS = 2**31  # that a config may have
 LOOKS = 8  # at the validation rows, in a stage that does not say how often
 NEVER = 1_000_000  # looks of patience: the sweep alone stops the stage
+
+
+Attempt = tuple[int, int]
+"""A trial's number, and the place of the seed that it is trained with: 0 of the config's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,26 @@ class Task:
 
     def trial_uri(self, number: int) -> str:
         return f"{self.uri}/trials/{number}"
+
+    def of_seeds(self, count: int) -> "dict[int, Task]":
+        """Itself, and the same trials with the seeds after the config's, each in a folder of its own.
+
+        Rows stay as the config's own seed has encoded and split them.
+        """
+        tasks = {0: self}
+        for place in range(1, count):
+            one = {
+                number: derived(config, seed=(config.seed + place) % SEEDS) for number, config in self.configs.items()
+            }
+            tasks[place] = replace(self, configs=one, uri=f"{self.uri}/seeds/{place}")
+        return tasks
+
+    def has_ended(self, number: int, looks: Sequence[Look]) -> bool:
+        """Whether a trial of these looks has come to its end by itself, by the last step or its own early stop."""
+        early_stop = lineage(self.configs[number], self.stage)[-1].early_stop
+        assert early_stop is not None
+        best = min(range(len(looks)), key=lambda i: looks[i].ne, default=0)
+        return len(looks) == self.num_looks(number) or len(looks) - 1 - best >= early_stop.patience
 
     def num_looks(self, number: int) -> int:
         """How often a trial looks that nothing stops."""

@@ -9,7 +9,7 @@ from ray import tune
 from pipeline.registry.sweep_runs import LOOK_AUC, LOOK_NE
 from pipeline.runtime import files
 from pipeline.runtime.progress import Point, Report
-from pipeline.sweep.task import Task
+from pipeline.sweep.task import Attempt, Task
 from pipeline.training import local, memory, published
 from pipeline.training.losses import Diverged
 from pipeline.training.published import stage_uri
@@ -20,9 +20,10 @@ from schemas.sweep import lineage
 WORST_NE = 1e6  # of a trial that diverged; a number, since ASHA takes percentiles
 
 
-def run_trial(drawn: Mapping[str, int], task: Task) -> None:
-    """What Tune calls with a trial's number, and stops by an exception out of a report."""
-    number = drawn["trial"]
+def run_trial(drawn: Mapping[str, Attempt], tasks: Mapping[int, Task]) -> None:
+    """What Tune calls with an attempt at a trial, and stops by an exception out of a report; `tasks` are by seed."""
+    number, seed = drawn["attempt"]
+    task = tasks[seed]
     config, uri = task.configs[number], task.trial_uri(number)
     num_looks = 0
 

@@ -28,6 +28,8 @@ def refused(folder: Path, *arguments: str) -> str:
         ({"space": {RATE: {"uniform": [0, 1], "choice": [1]}}}, "these keys", "exactly one of choice"),
         ({"space": {RATE: {"log_unifrom": [0.1, 1]}}}, "unknown key 'log_unifrom'", "did you mean 'log_uniform'?"),
         ({"space": {}}, "these keys", "at least 1 item"),
+        ({"seeds": 0}, "0", "greater than 0"),
+        ({"seeds": 21}, "21", "less than or equal to 20"),
         ({"trails": 3}, "unknown key 'trails'", "did you mean 'trials'?"),
         ({"stage": "deepfm"}, "stage 'deepfm'", "fm, fnn, dnn"),
         ({"space": {"data.negative_share": {"uniform": [0.1, 1]}}}, "key 'data.negative_share'", "share their rows"),
@@ -44,6 +46,13 @@ def test_a_sweep_that_cannot_be_is_refused(folder, changes, found, remedy_or_exp
     message = refused(folder)
     assert found in message
     assert remedy_or_expected in message
+
+
+@pytest.mark.parametrize("seeds", ["0", "-3", "1000"])
+def test_a_number_of_seeds_that_nobody_could_mean_is_refused(folder, seeds):
+    message = refused(folder, "--seeds", seeds)
+    assert f"found     {seeds}" in message
+    assert "sweep.yaml: seeds" in message
 
 
 def test_trials_without_validation_rows_are_refused(folder):

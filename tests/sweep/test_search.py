@@ -1,6 +1,7 @@
 """A whole sweep of a tiny log."""
 
 import json
+from statistics import fmean, stdev
 
 import pytest
 from click_logs import write_random_log
@@ -24,8 +25,19 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     write_random_log(folder / "logs", num_days=3, rows_per_day=1000)
     rates = [0.002, 0.05, -1, "1e30"]
-    write_sweep(folder, trials=4, concurrent=2, space={DENSE_RATE: {"choice": rates}})
-    command = ("sweep", "--config", "train.yaml", "--sweep", "sweep.yaml", "--out", "best.yaml", "--json")
+    write_sweep(folder, trials=4, concurrent=2, grace_looks=99, space={DENSE_RATE: {"choice": rates}})
+    command = (
+        "sweep",
+        "--config",
+        "train.yaml",
+        "--sweep",
+        "sweep.yaml",
+        "--out",
+        "best.yaml",
+        "--json",
+        "--seeds",
+        "2",
+    )
     done = nightjar(*command, cwd=folder)
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
@@ -34,7 +46,12 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
     assert "stage 'fnn', step 1: the loss" in outcomes["1e30"]["failure"]
     assert "greater than 0" in outcomes["-1"]["failure"]
 
-    best_nes = {rate: min(look["ne"] for look in outcomes[rate]["looks"]) for rate in ("0.002", "0.05")}
+    of_seeds = {
+        rate: [min(look["ne"] for look in outcomes[rate]["looks"]), *(look["ne"] for look in outcomes[rate]["further"])]
+        for rate in ("0.002", "0.05")
+    }
+    assert {len(set(nes)) for nes in of_seeds.values()} == {2}, "another seed comes to something else"
+    best_nes = {rate: fmean(nes) for rate, nes in of_seeds.items()}
     winner = min(best_nes, key=best_nes.__getitem__)
     assert found["best_ne"] == best_nes[winner]
     assert found["best_trial"] == outcomes[winner]["number"]
@@ -46,13 +63,21 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
     assert (given.data.validation_share, best.data.validation_share) == (0.2, 0.0), "all rows are trained on"
     first_line = (folder / "best.yaml").read_text().splitlines()[0]
     assert f"nightjar {' '.join(command)}: trial" in first_line
-    assert f"validation NE {best_nes[winner]:.6g}" in first_line
+    deviation = stdev(of_seeds[winner])
+    assert (
+        f"validation NE {best_nes[winner]:.6g}, the mean of 2 seeds, with a deviation of {deviation:.2g}" in first_line
+    )
+    assert f"{best_nes[winner]:#.4g} ± {deviation:.4f}" in done.stderr
+    assert best.seed == given.seed
 
     client = MlflowClient(f"sqlite:///{folder}/.nightjar/mlflow.db")
     parent = client.get_run(found["run_id"])
     assert (parent.info.run_name, parent.info.status) == ("sweep fnn", "FINISHED")
     assert parent.data.params[DENSE_RATE] == winner
-    assert parent.data.metrics == {"validation/best_ne": found["best_ne"]}
+    assert parent.data.metrics == {
+        "validation/best_ne": found["best_ne"],
+        "validation/best_ne_deviation": pytest.approx(deviation),
+    }
     names = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
     assert names == {"best.yaml", "config.yaml", "sweep.yaml", "plots"}
     children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
@@ -67,6 +92,7 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
                     look["step"]: look[name] for look in outcomes[rate]["looks"]
                 }
             assert child.data.metrics["validation/best_ne"] == best_nes[rate]
+            assert child.data.metrics["validation/best_ne_deviation"] == pytest.approx(stdev(of_seeds[rate]))
 
     (sweep_folder,) = (folder / ".nightjar" / "sweeps").iterdir()
     assert [path.name for path in sweep_folder.iterdir()] == ["summary.json"]

@@ -3,9 +3,10 @@
 from datetime import date, timedelta
 
 import pytest
-from sweep_folder import RATE, settings_of
+from sweep_folder import RATE, settings_of, task_of
 
 from pipeline.data.store import Store, StoredPart
+from pipeline.sweep.outcome import Look
 from pipeline.sweep.task import LOOKS, NEVER, Task, shared_stages, with_looks
 from schemas import sweep as schema
 from schemas.config import TrainConfig
@@ -64,3 +65,25 @@ def test_what_no_drawn_value_reaches_is_trained_once(folder, space, shared):
     trials = draw_trials(settings_of(space, trials=2), folder / "train.yaml", [], "sweep.yaml")
     stages = shared_stages([trial.config for trial in trials], "fnn")
     assert [stage.name for stage in stages] == shared
+
+
+def test_the_other_seeds_train_the_same_trials_on_the_same_rows_each_in_a_folder_of_its_own(folder):
+    task = task_of(folder, "seed=2147483646")
+    tasks = task.of_seeds(3)
+    assert tasks[0] is task
+    assert [one.configs[1].seed for one in tasks.values()] == [2147483646, 2147483647, 0], "as many as there are"
+    assert len({one.trial_uri(1) for one in tasks.values()} | {one.shared_uri for one in tasks.values()}) == 6
+    for one in tasks.values():
+        assert one.store == task.store
+        assert one.configs[2].stages == task.configs[2].stages
+        assert one.shared == task.shared
+
+
+def test_a_trial_has_ended_by_its_last_look_or_by_an_early_stop_of_its_own(folder):
+    task, patient = task_of(folder), task_of(folder, "stages.fnn.early_stop={every_epochs: 0.25, patience: 2}")
+    falling = [Look(i, 0.9 - i / 100, 0.6) for i in range(LOOKS)]
+    assert task.num_looks(1) == patient.num_looks(1) == LOOKS
+    assert [task.has_ended(1, falling[:count]) for count in (0, 1, LOOKS - 1, LOOKS)] == [False, False, False, True]
+    rising = falling[:3][::-1]
+    assert not task.has_ended(1, rising)
+    assert [patient.has_ended(1, looks) for looks in (rising[:2], rising, falling[:3])] == [False, True, False]
