@@ -32,9 +32,10 @@ def trained(config: TrainConfig, stage: StageConfig, rows: Rows, device: torch.d
     [{}, {"name": "adam", "learning_rate": 0.01, "l2": 0.1, "weight_decay": 0.5}, {"clip": {"ratio": 0.1}}],
     ids=["adagrad", "adam-decay-l2", "clip"],
 )
-@pytest.mark.parametrize("position", [0, 1], ids=["fm", "deepfm"])
-def test_a_gpu_takes_the_steps_of_a_cpu(config, rows, position, embedding):
-    values = config.model_dump()
+@pytest.mark.parametrize(("position", "members"), [(0, 1), (1, 1), (1, 3)], ids=["fm", "deepfm", "members"])
+def test_a_gpu_takes_the_steps_of_a_cpu(config, rows, position, members, embedding):
+    values = config.model_dump(mode="json")
+    values["stages"][position]["members"] = members
     values["stages"][position]["mlp"]["dropout"] = 0.0
     values["stages"][position]["embedding"] |= embedding
     config = TrainConfig.model_validate(values)
