@@ -1,4 +1,5 @@
 import gc
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -38,6 +39,14 @@ os.environ |= {
 
 # What is imported and collected stays to the end: to look through it again and again takes a tenth of the time.
 gc.disable()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Catch warnings, and not by `log_level`, for which every logger forgets what it lets through, six times a test."""
+    logs = session.config.pluginmanager.get_plugin("logging-plugin")
+    assert logs is not None
+    for handler in (logs.caplog_handler, logs.report_handler):
+        handler.setLevel(logging.WARNING)
 
 
 def pytest_collection_finish() -> None:
