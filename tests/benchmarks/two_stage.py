@@ -1,39 +1,47 @@
-"""Where does pretraining by FM pay? FNN and DeepFM from FM, over transfer choices, against controls of as many rows.
+"""What FM over the history buys a net over the newest days: against the net alone, at equal time and at equal rows.
 
-    python tests/benchmarks/two_stage.py --out study --rows 200000 2000000 --seeds 2 3 4
+    python tests/benchmarks/two_stage.py --out study --preset ads apps
+    python tests/benchmarks/two_stage.py --out study --bank
+    python tests/benchmarks/two_stage.py --out study --report
 
-Writes `study/results.json`, one entry a stage trained; what is there already is not trained again. `--report` writes
-tests/benchmarks/two_stage.md and its plots from it. Nets and controls were tuned alike, on seed 1, which is none of the
-study's. Two processes of one thread each; 2 M rows take about five minutes a seed.
+Logs of thirty days and one that is held out. FM learns from the first 27, 23 or 16 days, FNN and DeepFM from it on the
+others; a control is the same net from random rows, on as many of the newest days as the same seconds buy, or on the
+net's days alone. All are tuned alike on a log of seed 1: of TRIALS, each is given those that are best for it there.
+
+Each stage is trained in one process, where one thread takes the steps and others read and prepare ahead. All goes by
+seconds: it wants two cores, and nothing beside it.
+`study/results.json` has an entry a net; what is there is not trained again. `--report` writes two_stage.md's tables and
+its plots.
 """
 
 import argparse
-import multiprocessing
 import re
 import statistics
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from itertools import product
-from math import inf
+from math import inf, nan
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import TypeAdapter
 
 from pipeline.data.store import Store
-from pipeline.evaluation.bootstrap import Interval
-from pipeline.evaluation.lift import reached_at
+from pipeline.evaluation.lift import Control, Lift
 from pipeline.retrain.dataset import best_possible_ne, encoded_store, find_inputs
 from pipeline.runtime import cluster
 from pipeline.synthetic.log import generate
-from pipeline.training import local, published, results
+from pipeline.synthetic.presets import PresetName
+from pipeline.training import affordable, local, memory, published, results
+from pipeline.training.checkpoint import Progress
 from pipeline.training.rank import Rank
+from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.loading import load
+from schemas.plan import controls_of
 from schemas.stage import StageConfig
 
 ROOT = Path(__file__).parents[2]
@@ -41,326 +49,368 @@ PAGE = Path(__file__).with_suffix(".md")
 IMAGES = ROOT / "infra" / "images"
 SYNTHETIC, BANK = ROOT / "jobs/configs/study.yaml", ROOT / "jobs/configs/bank_marketing.yaml"
 BANK_LOG = ROOT.parent / "shared/data/bank_marketing"
-CONTROL, ALONE = "nothing: the control", "nothing: one pass alone"
-AS_IS, CONFIGURED = "what its config says", "v alone, new accumulators"
-COLUMNS = ("model", "takes over", "NE", "AUC", "calibration", "log loss against its control", "control's NE at")
-COLUMNS += ("log loss against one pass alone",)
-ALL: dict[str, Any] = {"w": True, "w0": True}
-TRANSFERS: dict[str, dict[str, Any]] = {
-    "accumulators kept": {"transfer": {**ALL, "accumulators": 1.0}},
-    "a tenth of accumulators": {"transfer": {**ALL, "accumulators": 0.1}},
-    "new accumulators": {"transfer": ALL},
-    "new accumulators, rows times 0.1": {"transfer": {**ALL, "scale": 0.1}},
-    "new accumulators, fresh deviation": {"transfer": {**ALL, "scale": "fresh"}},
-    CONFIGURED: {},
-    f"{CONFIGURED}, layers from RBMs": {"mlp": {"rbm": {}}},
-    f"{CONFIGURED}, layer rates halved downwards": {"optimizer": {"layer_decay": 0.5}},
-    f"{CONFIGURED}, rows frozen for 200 steps": {"embedding": {"frozen_steps": 200}},
+BANK_NET_DAYS, AS_CONFIGURED = 60, "as its config says"
+BANK_MONTHS = ("2009-04", "2009-05", "2009-06", "2009-07", "2009-08", "2009-09", "2009-10", "2009-11")
+NUM_DAYS = 30
+TUNING_SEED = 1
+LAYERS = {"300x100": (300, 100), "400x400x400": (400, 400, 400)}
+CALLED = {"fnn": "FNN", "deepfm": "DeepFM"}
+# What else is tried of a net on the last seven days, with layers of 300 and 100; `init_from: all`: an FM of all days.
+VARIED_DAYS, VARIED_LAYERS = 7, "300x100"
+VARIANTS: dict[str, dict[str, Any]] = {
+    "v alone, new accumulators": {"transfer": {"w": False, "w0": False, "accumulators": 0.0}},
+    "all, a tenth of the accumulators": {"transfer": {"accumulators": 0.1}},
+    "from FM on all days, v alone": {"init_from": "all"},
+    "from FM on all days, all taken over": {"init_from": "all", "transfer": {"w": True, "w0": True, "accumulators": 1}},
+    "layers not normalised": {"mlp": {"batch_norm": False}},
+    "layers not normalised, from RBMs": {"mlp": {"batch_norm": False, "rbm": {}}},
+    "layer rates halved downwards": {"optimizer": {"layer_decay": 0.5}},
 }
-# Learning rate and L2 of the rows, dense learning rate: each the best of as many for nets and for controls, on a log of
-# the size with seed 1. Rows that are seen twice want more L2.
-Settings = dict[str, tuple[float, float, float]]
-TUNED: dict[int, Settings] = {
-    200_000: {
-        "fnn": (0.3, 2e-5, 0.004),
-        "fnn control": (0.3, 1e-4, 0.004),
-        "deepfm": (0.05, 1e-3, 0.008),
-        "deepfm control": (0.1, 3e-4, 0.004),
-    },
-    2_000_000: {
-        "fnn": (0.1, 1e-4, 0.002),
-        "fnn control": (0.2, 5e-4, 0.002),
-        "fnn alone": (0.1, 1e-4, 0.002),
-        "deepfm": (0.1, 1e-4, 0.002),
-        "deepfm control": (0.2, 5e-4, 0.004),
-        "deepfm alone": (0.1, 1e-4, 0.002),
-    },
-}
-HEAD = """# Where pretraining by FM pays
+CONFIGURED = "all taken over"
+TUNED_STAGES = ("fnn", "fnn-control", "fnn-alone", "deepfm", "deepfm-control", "deepfm-alone")
+MARK = "<!-- from here on as `--report` writes it -->"
+COLUMNS = ("FM, net", "net", "NE", "seconds", "alone as long", "by", "its NE at", "alone on the net's days", "by")
 
-FNN and DeepFM, each from the rows of one FM, against their controls: the same nets from random rows, on as many rows
-in all. FM's pass counts, so that a control sees again what FM has seen, and its net sees every row once. At 2 M rows
-and more, they stand beside the same nets after one pass alone as well: fewer rows, none of them twice. On a log of seed
-1 of each size, which is not among these, nets and controls had the same number of trials for their learning rates (of
-the rows and of the layers) and the rows' L2: some thirty each at 0.2 M rows, some twenty at 2 M, and six for one pass
-alone. Change of log loss: below 0 pretraining helped.
 
-- **Against a control of as many rows it pays at 2 M rows**, many ids with few rows each: by 1.1% for FNN and DeepFM.
-  FM over two rows in five does what FM over all does, with 70% of the rows.
-- **Against one pass alone it is worth 0.1% at most.** What a control loses is what a second look at rows with rare
-  ids costs: a net that takes each row once, from random rows, comes to the pretrained one's NE, and needs no FM.
-- **At 0.2 M rows it hurts FNN**: a control that sees the rows twice, at a high learning rate of its layers, is 2.5%
-  ahead. DeepFM is ahead by less than it varies from log to log. On the demo's log, with few ids, it hurts both.
-- **How the rows are taken over decides it.** Kept Adagrad accumulators hold still what FM has seen often: that costs
-  0.4% after a short FM and 1% to 7% after a whole pass. A smaller scale makes little difference. Taking w and w0 over
-  too, as FNN's authors do, gains nothing.
-- **Layers pretrained as RBMs hurt**: at 0.2 M rows, log loss is 7% higher than without for FNN, 2% for DeepFM; rates
-  halved from layer to layer cost 1%, rows frozen for the first 200 steps 5%.
-- **At 10 M rows of one day**, seed 2, it is the same: 1.2% and 1.6% ahead of the controls, DeepFM with 70% of their
-  rows, and level with one pass alone. The best NE, 0.804, lies 3.9% above the truth's.
-- **On the Bank Marketing log** it makes no difference at random: FNN 0.8415, its control 0.8417. By time (trained up to
-  March 2009, held out the two months after it) the nets learn next to nothing of use: their NE is 0.994 to 1.003.
+class Settings(NamedTuple):
+    """What is tuned: the rows' learning rate and L2, the layers' learning rate, and whether these are normalised."""
 
-Made by
+    rows_rate: float
+    l2: float
+    dense_rate: float
+    batch_norm: bool
 
-    python tests/benchmarks/two_stage.py --out study --rows 200000 --transfers 0 5 6 7 8
-    python tests/benchmarks/two_stage.py --out study --rows 2000000 --fm-epochs 0.4 --transfers 5 0
-    python tests/benchmarks/two_stage.py --out study --rows 10000000 --fm-epochs 0.4 --seeds 2
-    python tests/benchmarks/two_stage.py --out study --bank
-    python tests/benchmarks/two_stage.py --out study --report
+    def given_to(self, stage: StageConfig) -> StageConfig:
+        return derived(
+            stage,
+            embedding={"learning_rate": self.rows_rate, "l2": self.l2},
+            optimizer={"name": "adam", "learning_rate": self.dense_rate},
+            mlp=derived(stage.mlp, batch_norm=self.batch_norm),
+        )
 
-and the table of the choices of transfer with `--rows 2000000 --transfers 0 1 2 3 4 5`, all dense learning rates 0.002,
-rows at 0.1 with L2 of 1e-4 for nets and 0.2 with 2e-3 for controls, by `--set stages.fnn.embedding=...` and so on.
-"""
+    def __str__(self) -> str:
+        return f"{self.rows_rate:g}, {self.l2:g}, {self.dense_rate:g}{', normalised' * self.batch_norm}"
+
+
+TRIALS = (
+    Settings(0.1, 1e-4, 0.002, batch_norm=False),
+    Settings(0.1, 1e-4, 0.004, batch_norm=False),
+    Settings(0.1, 3e-5, 0.004, batch_norm=False),
+    Settings(0.05, 1e-4, 0.004, batch_norm=False),
+    Settings(0.1, 1e-4, 0.004, batch_norm=True),
+    Settings(0.1, 3e-5, 0.004, batch_norm=True),
+    Settings(0.05, 1e-4, 0.004, batch_norm=True),
+    Settings(0.05, 3e-5, 0.004, batch_norm=True),
+)
+Tuned = dict[str, Settings]
+"""Stage -> what it was given."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A log to train on: `name` and `seed` say which."""
+    """A log to train on; `seed` of several that are alike, or a month."""
 
     name: str
     seed: int
     config: TrainConfig
     store: Store
     best_possible_ne: float | None
-    tuned: Settings
 
-    @property
-    def run_uri(self) -> str:
-        return f"{self.config.work_uri}/runs"
+    def run_uri(self, of: str) -> str:
+        return f"{self.config.work_uri}/study/{of}"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stage that was trained, and how it compares with its control, where it has one."""
+    """A net after FM, and what that bought it; of a variant its NE alone."""
 
     world: str
     seed: int
+    net_days: int
     model: str
-    transfer: str
-    results: dict[str, float]
-    curve: list[list[float]]
+    layers: str
+    variant: str
+    ne: float
     best_possible_ne: float | None
-    control_log_loss: float = 1.0
-    change: Interval | None = None
-    """Log loss minus the control's, with its bootstrap interval."""
-    rows_ratio: float | None = None
-    """Rows seen in all when it was as good as the control at its end, over the control's."""
+    lift: Lift | None = None
+    fm_seconds: float = 0.0
+    control_days: str = ""
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    """[seconds, FM's included, NE on a sample of the held-out rows], as training went."""
+    control_curve: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return self.world, self.seed, self.net_days, self.model, self.layers, self.variant
 
 
-ENTRIES = TypeAdapter(list[Entry])
+ENTRIES, TUNED = TypeAdapter(list[Entry]), TypeAdapter(dict[str, Tuned])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rows", type=int, nargs="*", default=[])
-    parser.add_argument("--days", type=int, default=2, help="the last one is held out")
-    parser.add_argument("--fm-epochs", type=float, default=1.0, help="of FM; a net has one, a control as many as both")
+    parser.add_argument("--preset", nargs="*", default=[], choices=["ads", "apps"])
+    parser.add_argument("--rows-per-day", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 4])
-    parser.add_argument("--bank", action="store_true")
-    parser.add_argument("--transfers", type=int, nargs="*", help="numbers of TRANSFERS; none: only the config's")
-    parser.add_argument(
-        "--set", action="append", default=[], help="overrides of what was tuned, as a config takes them"
-    )
-    parser.add_argument("--called", default="", help="what such a study is called")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--net-days", type=int, nargs="+", default=[3, 7, 14], help="the newest; FM has the others")
+    parser.add_argument("--layers", nargs="+", default=list(LAYERS), choices=list(LAYERS))
+    parser.add_argument("--bank", action="store_true", help="the Bank Marketing log, one month held out after another")
     parser.add_argument("--report", action="store_true")
     told = parser.parse_args()
     told.out.mkdir(parents=True, exist_ok=True)
     saved = told.out / "results.json"
     entries: list[Entry] = ENTRIES.validate_json(saved.read_bytes()) if saved.exists() else []
-    for name, seed, config, tuned in worlds(told):
-        if not any((entry.world, entry.seed) == (name, seed) for entry in entries):
-            entries += study(prepare(name, seed, config, tuned), told.transfers or [], told.processes)
+    for world, net_days, layers in cases(told):
+        key = world.name, world.seed, net_days, layers
+        if not any((one.world, one.seed, one.net_days, one.layers) == key for one in entries):
+            entries += studied(world, net_days, layers, Tunings(told.out / "tuned.json"))
             saved.write_bytes(ENTRIES.dump_json(entries, indent=1))
-            print(*table(name, [entry for entry in entries if entry.world == name]), sep="\n", flush=True)
+            print(*table([one for one in entries if one.world == world.name]), sep="\n", flush=True)
     if told.report:
-        report(entries)
+        report(entries, Tunings(told.out / "tuned.json"))
 
 
-def worlds(told: argparse.Namespace) -> Iterator[tuple[str, int, TrainConfig, Settings]]:
-    """Name, seed, config and what was tuned of each log that was asked for."""
+def cases(told: argparse.Namespace) -> Iterator[tuple[World, int, str]]:
+    """Each log, with each division of its days and each size of layers, once settings are tuned for that division."""
     folder = told.out.absolute()
-    for size, seed in product(told.rows, told.seeds):
-        logs, work = (f"{folder}/{kind}-{size}-{told.days}-{seed}" for kind in ("logs", "work"))
-        generate(logs, days=told.days, rows_per_day=size // (told.days - 1), seed=seed, preset="apps")
-        sets = [f"data.logs_uri={logs}", f"work_uri={work}-{told.fm_epochs}", f"seed={seed}"]
-        name = f"synthetic, {size / 1e6:g} M rows of {told.days - 1} day{'s' * (told.days > 2)}"
-        name += f", FM for {told.fm_epochs:g} of a pass" * (told.fm_epochs != 1)
-        name += f", {told.called}" * bool(told.called)
-        tuned = TUNED[size if size in TUNED else max(TUNED)]
-        sets += [f"stages.fm.epochs={told.fm_epochs}", *overrides(tuned), *told.set]
-        yield name, seed, load(TrainConfig, SYNTHETIC, sets), tuned
-    spring = sorted(path.name.removeprefix("date=") for path in BANK_LOG.glob("date=2009-0[45]-*"))
-    by_time = f"data.split={{by: date, train_to: 2009-03-31, test_dates: [{', '.join(spring)}]}}"
-    for seed, kind in product(told.seeds if told.bank else (), ("at random", "by time")):
-        sets = [f"data.logs_uri={BANK_LOG}", f"work_uri={folder}/work-bank-{kind[-4:]}-{seed}", f"seed={seed}"]
-        sets.append(f"data.split.seed={seed}" if kind == "at random" else by_time)
-        yield f"bank, {kind}", seed, load(TrainConfig, BANK, sets), {}
+    for preset in told.preset:
+        logs = [synthetic(preset, told.rows_per_day, seed, folder) for seed in (TUNING_SEED, *told.seeds)]
+        tuning, *worlds = prepared(logs)
+        for net_days in told.net_days:
+            if told.layers:
+                tune(tuning, net_days, Tunings(folder / "tuned.json"))
+            for layers, world in product(told.layers, worlds):
+                yield world, net_days, layers
+    if told.bank:
+        for world in prepared([bank(month, folder) for month in BANK_MONTHS]):
+            yield world, BANK_NET_DAYS, AS_CONFIGURED
 
 
-def prepare(name: str, seed: int, config: TrainConfig, tuned: Settings) -> World:
-    """Encode the log, on a Ray of this machine."""
-    inputs = find_inputs(config, lambda event: None)
-    with cluster.connected(config.cluster):
-        store = encoded_store(config, inputs, lambda event: None)
-    return World(name, seed, config, store, best_possible_ne(config.data.logs_uri, inputs), tuned)
+def synthetic(preset: PresetName, rows_per_day: int, seed: int, folder: Path) -> tuple[str, int, TrainConfig]:
+    name = f"{preset}, {rows_per_day:,} rows a day"
+    logs = f"{folder}/logs-{preset}-{rows_per_day}-{seed}"
+    if not Path(logs, "truth.json").exists():
+        generate(logs, days=NUM_DAYS + 1, rows_per_day=rows_per_day, seed=seed, preset=preset)
+    work = f"{folder}/work-{preset}-{rows_per_day}-{seed}"
+    return name, seed, load(TrainConfig, SYNTHETIC, [f"data.logs_uri={logs}", f"work_uri={work}", f"seed={seed}"])
 
 
-def overrides(tuned: Settings) -> Iterator[str]:
-    """Of the config."""
-    for net in ("fnn", "deepfm"):
-        for section, values in sections(*tuned[net]).items():
-            yield f"stages.{net}.{section}={values}"
-        yield f"stages.{net}.control={sections(*tuned[f'{net} control'])}"
+def bank(month: str, folder: Path) -> tuple[str, int, TrainConfig]:
+    """The days before a month to train on, the month held out."""
+    days = sorted(path.name.removeprefix("date=") for path in BANK_LOG.glob("date=*"))
+    train_to = max(day for day in days if day < month)
+    own = ", ".join(day for day in days if day.startswith(month))
+    split = f"data.split={{by: date, train_to: {train_to}, test_dates: [{own}]}}"
+    sets = [f"data.logs_uri={BANK_LOG}", f"work_uri={folder}/work-bank-{month}", split]
+    return "bank, month after month", int(month.replace("-", "")), load(TrainConfig, BANK, sets)
 
 
-def sections(rows_rate: float, l2: float, dense_rate: float) -> dict[str, dict[str, Any]]:
-    """Of a stage's config; a dict's text is YAML too."""
-    embedding = {"learning_rate": rows_rate, "l2": l2}
-    return {"embedding": embedding, "optimizer": {"name": "adam", "learning_rate": dense_rate}}
-
-
-def study(world: World, transfers: Sequence[int], processes: int) -> Iterator[Entry]:
-    """FM and the controls once, then each net from the same FM by each transfer."""
-    of_name = {stage.name: stage for stage in world.config.stages}
-    of_name |= {one.name: as_many_rows(one, world) for one in world.config.plan if one.control_of}
-    first = [stage for stage in of_name.values() if stage.init_from is None]
-    nets = [stage for stage in of_name.values() if stage.init_from is not None]
-    alone = [alone_of(of_name[f"{net.name}-control"], net, world) for net in nets if f"{net.name} alone" in world.tuned]
-    changed = [(AS_IS, net, net) for net in nets]
-    if transfers:
-        changed = [(list(TRANSFERS)[i], net, changed_as(net, i)) for net in nets for i in transfers]
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(train, [world] * len(first + alone), first + alone))
-        list(pool.map(train, [world] * len(changed), [stage for *_, stage in changed]))
-    for stage in first:
-        yield entry_of(world, stage, CONTROL if stage.control_of else "")
-    for stage in alone:
-        yield entry_of(world, stage, ALONE)
-    for transfer, net, stage in changed:
-        yield entry_of(world, stage, transfer, of_name[f"{net.name}-control"])
-
-
-def alone_of(control: StageConfig, net: StageConfig, world: World) -> StageConfig:
-    """The control over a single pass: fewer rows than the pretrained net has seen, and none of them twice."""
-    own = sections(*world.tuned[f"{net.name} alone"])
-    changes = {"name": f"{net.name}-alone", "epochs": 1.0, "control_of": None}
-    return StageConfig.model_validate({**control.model_dump(), **own, **changes})
-
-
-def as_many_rows(control: StageConfig, world: World) -> StageConfig:
-    """Over the same rows as often as FM and the net together."""
-    changes = {"days": "all", "epochs": control.epochs + world.config.stages[0].epochs}
-    return StageConfig.model_validate({**control.model_dump(), **changes})
-
-
-def changed_as(net: StageConfig, number: int) -> StageConfig:
-    """The stage with the changes of that transfer, section by section."""
-    tree = {**net.model_dump(), "name": f"{net.name}-{number}"}
-    for section, values in list(TRANSFERS.values())[number].items():
-        tree[section] = {**tree[section], **values}
-    return StageConfig.model_validate(tree)
-
-
-def train(world: World, stage: StageConfig) -> None:
+def prepared(logs: Sequence[tuple[str, int, TrainConfig]]) -> list[World]:
+    """Encoded, on a Ray of this machine."""
+    worlds = []
+    with cluster.connected(logs[0][2].cluster):
+        for name, seed, config in logs:
+            inputs = find_inputs(config, lambda event: None)
+            store = encoded_store(config, inputs, lambda event: None)
+            worlds.append(World(name, seed, config, store, best_possible_ne(config.data.logs_uri, inputs)))
     torch.set_num_threads(1)
-    if not published.is_published(published.stage_uri(world.run_uri, stage.name)):
-        local.run_stage(Rank(world.config, world.store, world.run_uri), stage, lambda point: None)
+    memory.keep_freed()
+    return worlds
 
 
-def entry_of(world: World, stage: StageConfig, transfer: str, control: StageConfig | None = None) -> Entry:
-    own = results.progress(world.run_uri, stage.name)
-    plain = Entry(world.name, world.seed, stage.model, transfer, own.results, own.curve, world.best_possible_ne)
-    if control is None:
-        return plain
-    its = results.progress(world.run_uri, control.name)
-    of_stage = control.model_copy(update={"control_of": stage.name})
-    pair = (*(one for one in world.config.stages if one.init_from is None), stage, of_stage)
-    num_fields = len(world.config.data.features.fields)
-    lift = results.lifts(world.run_uri, pair, world.store, num_fields, world.seed)[stage.name]
-    assert lift.at_equal_rows
-    before = sum(results.progress(world.run_uri, one.name).rows_seen for one in pair if one.name == stage.init_from)
-    reached = reached_at(own.curve, its.published_ne or -inf, before)
-    return replace(
-        plain,
-        control_log_loss=its.results["log_loss"],
-        change=lift.at_equal_rows.comparison.log_loss,
-        rows_ratio=None if reached is None else reached / its.rows_seen,
-    )
+class Tunings:
+    """What was best for each stage on the log that is tuned on, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._of: dict[str, Tuned] = TUNED.validate_json(path.read_bytes()) if path.exists() else {}
+
+    def of(self, world: str, net_days: int) -> Tuned:
+        """None of a log whose config is taken as it is."""
+        return self._of.get(f"{world}, {net_days}", {})
+
+    def keep(self, world: str, net_days: int, tuned: Tuned) -> None:
+        self._of[f"{world}, {net_days}"] = tuned
+        self._path.write_bytes(TUNED.dump_json(self._of, indent=1))
 
 
-def report(entries: list[Entry]) -> None:
-    """The page: a table a log, means over its seeds with their deviation, and the plots."""
-    text = [HEAD]
+def tune(world: World, net_days: int, tunings: Tunings) -> None:
+    """Give every net and control each of TRIALS, and find the one of its lowest NE; FM is the same in all."""
+    if tunings.of(world.name, net_days):
+        return
+    best: dict[str, tuple[float, Settings]] = {}
+    for number, trial in enumerate(TRIALS):
+        config = divided(world.config, net_days, VARIED_LAYERS, dict.fromkeys(TUNED_STAGES, trial))
+        run_uri = world.run_uri(f"{net_days}-trial-{number}")
+        train(world, config.plan, config, run_uri)
+        for name in TUNED_STAGES:
+            best[name] = min(best.get(name, (inf, trial)), (results.progress(run_uri, name).results["ne"], trial))
+    tunings.keep(world.name, net_days, {name: trial for name, (_, trial) in best.items()})
+
+
+def divided(config: TrainConfig, net_days: int, layers: str, tuned: Tuned) -> TrainConfig:
+    """The config with its nets on so many days, of such layers, each with its two controls, and all as tuned."""
+    first, *nets = config.stages
+    names = tuple(net.name for net in nets)
+    stages = [derived(first, days={"before": names})]
+    for net in nets:
+        own = derived(net, days={"last": net_days})
+        if layers in LAYERS:
+            own = derived(own, mlp=derived(net.mlp, hidden=LAYERS[layers]))
+        for stage in (own, *controls_of(own, "all")):
+            stages.append(tuned[stage.name].given_to(stage) if stage.name in tuned else stage)
+    return derived(config, stages=tuple(stages), control=False)
+
+
+def train(world: World, stages: Sequence[StageConfig], config: TrainConfig, run_uri: str) -> None:
+    for stage in stages:
+        if not published.is_published(published.stage_uri(run_uri, stage.name)):
+            own = affordable.on_its_days(stage, config, world.store, run_uri)
+            local.run_stage(Rank(config, world.store, run_uri), own, lambda point: None)
+
+
+def studied(world: World, net_days: int, layers: str, tunings: Tunings) -> Iterator[Entry]:
+    tuned = tunings.of(world.name, net_days)
+    config, run_uri = divided(world.config, net_days, layers, tuned), world.run_uri(f"{net_days}-{layers}")
+    train(world, config.plan, config, run_uri)
+    num_fields = len(config.data.features.fields)
+    for name, lift in results.lifts(run_uri, config.plan, world.store, num_fields, world.seed).items():
+        fm, net, control = (results.progress(run_uri, one) for one in ("fm", name, f"{name}-control"))
+        yield Entry(
+            *(world.name, world.seed, net_days, name, layers, CONFIGURED, net.results["ne"], world.best_possible_ne),
+            lift=lift,
+            fm_seconds=fm.seconds,
+            control_days=control.settings["days"],
+            curve=in_seconds(net, fm.seconds),
+            control_curve=in_seconds(control, 0.0),
+        )
+    if tuned and (net_days, layers) == (VARIED_DAYS, VARIED_LAYERS):
+        yield from varied(world, config, run_uri)
+
+
+def in_seconds(progress: Progress, before: float) -> list[tuple[float, float]]:
+    rate = progress.rows_seen / max(progress.seconds, 1e-9)
+    return [(before + rows / rate, ne) for rows, ne in progress.curve]
+
+
+def varied(world: World, config: TrainConfig, run_uri: str) -> Iterator[Entry]:
+    """Each net as VARIANTS change it, from the same FM or from one of all days."""
+    of_name = {stage.name: stage for stage in config.stages}
+    on_all = derived(of_name["fm"], name="all", days="all")
+    for name, (number, (variant, changes)) in product(CALLED, enumerate(VARIANTS.items())):
+        tree = of_name[name].model_dump(exclude_unset=True) | {"name": f"{name}-{number}"}
+        for key, change in changes.items():
+            tree[key] = {**tree.get(key, {}), **change} if isinstance(change, dict) else change
+        stage = StageConfig.model_validate(tree)
+        own = derived(config, stages=(*config.stages, on_all, stage))
+        train(world, own.stages[-2:], own, run_uri)
+        ne = results.progress(run_uri, stage.name).results["ne"]
+        yield Entry(world.name, world.seed, VARIED_DAYS, name, VARIED_LAYERS, variant, ne, world.best_possible_ne)
+
+
+def report(entries: list[Entry], tunings: Tunings) -> None:
+    """The page: what is found, a table a log, means over its seeds with their deviation, and the plots."""
+    text = [PAGE.read_text(encoding="utf-8").split(MARK)[0] + MARK]
     for world in dict.fromkeys(entry.world for entry in entries):
-        text += table(world, [entry for entry in entries if entry.world == world])
+        own = [entry for entry in entries if entry.world == world]
+        text += [*table(own), *table_of_variants(own), *table_of_settings(own, tunings)]
         name = f"two-stage-{re.sub('[^a-z0-9]+', '-', world.lower())}.png"
-        plot([entry for entry in entries if entry.world == world]).savefig(IMAGES / name, dpi=110)
-        text += ["", f"![NE against rows seen: {world}](../../infra/images/{name})", ""]
+        plot(own).savefig(IMAGES / name, dpi=110)
+        text += ["", f"![NE against seconds: {world}](../../infra/images/{name})"]
     PAGE.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
-def table(world: str, entries: list[Entry]) -> list[str]:
-    of_kind: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-    for entry in entries:
-        of_kind[entry.model, entry.transfer].append(entry)
-    best = {entry.seed: entry.best_possible_ne for entry in entries if entry.best_possible_ne}
+def table(entries: list[Entry]) -> list[str]:
+    world, best = entries[0].world, {one.seed: one.best_possible_ne for one in entries if one.best_possible_ne}
     lines = ["", f"## {world[0].upper()}{world[1:]}", ""]
     lines += [f"Best possible NE: {spread(list(best.values()), '.4f')}.", ""] if best else []
-    lines += [
-        f"Seeds {', '.join(map(str, sorted({entry.seed for entry in entries})))}; mean ± standard deviation.",
-        "",
-        f"| {' | '.join(COLUMNS)} |",
-        "|---" * len(COLUMNS) + "|",
-    ]
-    of_pass = {(entry.model, entry.seed): entry.results["log_loss"] for entry in entries if entry.transfer == ALONE}
-    for (model, transfer), same in of_kind.items():
-        changes = [entry.change.estimate / entry.control_log_loss for entry in same if entry.change]
-        ratios = [entry.rows_ratio for entry in same if entry.rows_ratio is not None]
-        reached = f"{spread(ratios, '.0%')} of its rows" if ratios else "never"
-        reached += f" ({len(ratios)} of {len(same)})" if 0 < len(ratios) < len(same) else ""
-        figures = (spread([entry.results[key] for entry in same], ".4f") for key in ("ne", "auc"))
-        calibration = spread([entry.results["calibration"] for entry in same], ".3f")
-        against = f"{spread(changes, '+.2%')} | {reached}" if changes else " | "
-        its_pass = [(entry, of_pass.get(("dnn" if model == "fnn" else model, entry.seed))) for entry in same]
-        ahead = [entry.results["log_loss"] / alone - 1 for entry, alone in its_pass if alone and changes]
-        against += f" | {spread(ahead, '+.2%') if ahead else ''}"
-        lines.append(f"| {model} | {transfer} | {' | '.join(figures)} | {calibration} | {against} |")
+    lines += [f"| {' | '.join(COLUMNS)} |", "|---" * 2 + "|---:" * (len(COLUMNS) - 2) + "|"]
+    cases = {(one.net_days, one.model, one.layers): None for one in entries if one.lift}
+    for net_days, model, layers in cases:
+        same = [one for one in entries if (one.net_days, one.model, one.layers) == (net_days, model, layers)]
+        lifts = [one.lift for one in same if one.lift]
+        times = [one.at_equal_time for one in lifts if one.at_equal_time]
+        rows = [one.at_equal_rows for one in lifts if one.at_equal_rows]
+        ratios = [one.time_ratio for one in lifts if one.time_ratio is not None]
+        reached = f"{spread(ratios, '.0%')} of its time" if ratios else "never"
+        reached += f" ({len(ratios)} of {len(lifts)})" if 0 < len(ratios) < len(lifts) else ""
+        days = (
+            f"{NUM_DAYS - net_days}, {net_days}" if model in CALLED and layers in LAYERS else f"all before, {net_days}"
+        )
+        figures = [days, f"{CALLED[model]} {layers}", spread([one.ne or nan for one in lifts], ".4f")]
+        figures += [f"{statistics.fmean(one.seconds for one in lifts):.1f}", *against(times), reached, *against(rows)]
+        lines.append(f"| {' | '.join(figures)} |")
     return lines
 
 
-def spread(values: list[float], form: str) -> str:
+def against(controls: Sequence[Control]) -> tuple[str, str]:
+    """NE, and the pretrained net's above it as a share."""
+    changes = [one.change.estimate for one in controls if one.change]
+    return spread([one.ne or nan for one in controls], ".4f"), spread(changes, "+.2%")
+
+
+def table_of_variants(entries: list[Entry]) -> list[str]:
+    variants = list(dict.fromkeys(one.variant for one in entries if one.variant != CONFIGURED))
+    if not variants:
+        return []
+    of_key = {one.key: one for one in entries}
+    lines = ["", f"Of {NUM_DAYS - VARIED_DAYS} and {VARIED_DAYS} days, layers of {VARIED_LAYERS}, NE above that of", ""]
+    lines[-2] += " the net that takes over all:"
+    lines += ["| otherwise | FNN | DeepFM |", "|---|---:|---:|"]
+    for variant in variants:
+        cells = []
+        for model in CALLED:
+            own = [one for one in entries if (one.variant, one.model) == (variant, model)]
+            plain = [of_key[(*one.key[:-1], CONFIGURED)] for one in own]
+            cells.append(spread([one.ne / base.ne - 1 for one, base in zip(own, plain, strict=True)], "+.2%"))
+        lines.append(f"| {variant} | {' | '.join(cells)} |")
+    return lines
+
+
+def table_of_settings(entries: list[Entry], tunings: Tunings) -> list[str]:
+    world = entries[0].world
+    found = {days: tunings.of(world, days) for days in dict.fromkeys(one.net_days for one in entries)}
+    if not any(found.values()):
+        return []
+    lines = [
+        "",
+        "Learning rate of the rows, their L2, learning rate of the layers, and batch norm, as best on seed 1:",
+        "",
+    ]
+    lines += [f"| FM, net | {' | '.join(TUNED_STAGES)} |", "|---" * (1 + len(TUNED_STAGES)) + "|"]
+    for days, tuned in found.items():
+        cells = " | ".join(str(tuned[name]) for name in TUNED_STAGES)
+        lines.append(f"| {NUM_DAYS - days}, {days} | {cells} |")
+    return lines
+
+
+def spread(values: Sequence[float], form: str) -> str:
     deviation = f" ± {statistics.stdev(values):{form.replace('+', '')}}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):{form}}{deviation}"
+    return f"{statistics.fmean(values):{form}}{deviation}" if values else ""
 
 
 def plot(entries: list[Entry]) -> Figure:
-    """Held-out NE against rows seen, FM's included: of each net, its best transfer, its control and one pass alone."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, model, control in zip(figure.subplots(1, 2), ("fnn", "deepfm"), ("dnn", "deepfm"), strict=True):
-        of_transfer = {name: [e for e in entries if e.model == model and e.transfer == name] for name in names(entries)}
-        best = min(of_transfer, key=lambda name: statistics.fmean(e.results["ne"] for e in of_transfer[name]))
-        controls = {e.seed: e for e in entries if e.model == control and e.transfer == CONTROL}
-        alone = {e.seed: e for e in entries if e.model == control and e.transfer == ALONE}
-        for entry in of_transfer[best]:
-            its = controls[entry.seed]
-            before = its.results["rows_seen"] - entry.results["rows_seen"]
-            lines = [(f"from FM, {best}", entry, before, "#0072B2"), ("control", its, 0.0, "#D55E00")]
-            if entry.seed in alone:
-                lines.append(("one pass alone", alone[entry.seed], 0.0, "#009E73"))
-            for label, one, start, color in lines:
-                rows, ne = [(x + start) / 1e6 for x, _ in one.curve], [y for _, y in one.curve]
-                axes.plot(rows, ne, color, label=label if entry is of_transfer[best][0] else None)
-        axes.set(title=model, xlabel="rows seen, those by FM included (millions)", ylabel="held-out NE")
-        axes.legend()
+    """NE against seconds on a core, FM's included: nets after FM, and their controls of as long."""
+    layers = next(iter(dict.fromkeys(one.layers for one in entries)))
+    drawn = [one for one in entries if one.lift and one.layers == layers]
+    days = sorted({one.net_days for one in drawn})
+    figure = Figure(figsize=(4 * len(days), 6), layout="constrained")
+    grid = figure.subplots(len(CALLED), len(days), squeeze=False, sharey=True)
+    for (row, model), (column, net_days) in product(enumerate(CALLED), enumerate(days)):
+        own = [one for one in drawn if (one.model, one.net_days) == (model, net_days)]
+        draw(grid[row][column], own, f"{CALLED[model]} {layers}, last {net_days} days")
     return figure
 
 
-def names(entries: list[Entry]) -> list[str]:
-    """Of the transfers."""
-    return [name for name in dict.fromkeys(entry.transfer for entry in entries) if name not in ("", CONTROL, ALONE)]
+def draw(axes: Axes, entries: Sequence[Entry], title: str) -> None:
+    for number, entry in enumerate(entries):
+        label, alone = ("after FM on the days before", "alone, as long") if number == 0 else (None, None)
+        axes.plot(*zip(*entry.curve, strict=True), color="#0072B2", label=label)
+        axes.plot(*zip(*entry.control_curve, strict=True), color="#D55E00", label=alone)
+        axes.axvspan(0, entry.fm_seconds, color="#0072B2", alpha=0.04)
+    axes.set(title=title, xlabel="seconds in steps; shaded: FM", ylabel="held-out NE")
+    axes.legend()
 
 
 if __name__ == "__main__":
