@@ -188,7 +188,7 @@ def test_a_control_begins_anew_where_its_stage_is_trained_anew_and_its_time_may_
     assert ended.settings["days"].startswith(f"{bought.last}, ")
     assert ended.rows_seen == 500 * bought.last
     points = (tmp_path / "points").read_text().splitlines()
-    assert points.count("deepfm-control 1") == 2
+    assert points.count("deepfm-control 1") == 2 * points.count("fm 1"), "one began twice, the other once"
 
 
 def test_a_checkpoint_is_for_no_stage_after_one_that_is_trained_anew(config, tmp_path):
