@@ -95,7 +95,7 @@ def test_ranks_leave_a_node_that_is_about_to_go_after_a_checkpoint_and_no_failur
 
 def test_ranks_that_leave_no_cpu_to_read_rows_become_fewer_and_more_again_when_a_node_comes(lab):
     cluster = {"num_workers": {"min": 1, "max": 2}, "cpus_per_worker": 1.5, "starved_seconds": 20}
-    command = lab.train("fewer", stages=[{**STAGES[0], "epochs": 8}], cluster=cluster)
+    command = lab.train("fewer", stages=[{**STAGES[0], "epochs": 16}], cluster=cluster)
     command.wait_for(lambda: command.is_in("fm"), "training fm")
     [reader] = lab.idle()
     reader.kill()
