@@ -54,7 +54,11 @@ class Rank:
         return clicks / (clicks + (self.store.num_rows("train") - clicks) / self.negative_share)
 
     def on_rows_of(self, stage: StageConfig) -> Self:
-        """The rank as the stage trains it: on its own days alone, and on its share of their negatives."""
+        """The rank as the stage trains it: on its own days alone, and on its share of their negatives.
+
+        A control's must be known by then (`affordable.on_its_days`), lest it be trained on all there are.
+        """
+        assert stage.days != "affordable", f"{stage.name}: its days are not known"
         return replace(self, store=self.store.of_span(self.config.span_of(stage), stage.negative_share))
 
     def batch_size(self, stage: StageConfig) -> int:

@@ -16,6 +16,7 @@ from pipeline.training import affordable, published, results
 from pipeline.training.checkpoint import PROGRESS, Progress
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.worker import TrainingJob
+from pipeline.training.rank import Rank
 from schemas.config import TrainConfig
 from schemas.days import SomeDays, Span
 
@@ -132,3 +133,10 @@ def test_a_plan_with_controls_tells_its_lifts_and_goes_on_with_the_days_that_it_
     assert lift.at_equal_time is not None
     assert lift.at_equal_rows is not None
     assert lift.at_equal_rows.comparison != lift.at_equal_time.comparison or own.last == 1
+
+
+def test_a_control_whose_days_are_not_known_yet_is_not_trained_on_all_there_are(config):
+    own = with_controls(config)
+    control = next(one for one in own.plan if one.days == "affordable")
+    with pytest.raises(AssertionError, match="its days are not known"):
+        Rank(own, log_of(5), "").on_rows_of(control)
