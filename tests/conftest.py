@@ -1,7 +1,6 @@
 import gc
 import logging
 import os
-import socket
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from click_logs import SPEC, click_rows, write_day
+from processes import free_port
 
 from schemas.features import FeatureSpec
 
@@ -20,15 +20,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
 os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process a job, for nodes that nobody takes away
 
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 # Known before Ray starts, whose workers have the environment they were started with.
-S3_PORT = _free_port()
+S3_PORT = free_port()
 os.environ |= {
     "AWS_ENDPOINT_URL": f"http://127.0.0.1:{S3_PORT}",
     "AWS_ACCESS_KEY_ID": "test",

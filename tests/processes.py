@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import os
+import random
 import select
 import signal
 import socket
@@ -20,12 +21,16 @@ QUIET = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight more processes, of which nothing here has any use
 }
+BELOW_THOSE_OF_THE_KERNEL = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Nobody listens there, and the kernel gives it to nobody: those that it draws from lie above."""
+    for port in random.SystemRandom().sample(BELOW_THOSE_OF_THE_KERNEL, 100):
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 def served(command: list[str], port: int, cwd: Path) -> contextlib.AbstractContextManager[str]:
