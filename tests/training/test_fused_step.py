@@ -22,7 +22,7 @@ from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.fused_step import fused_step, is_fusible
 from pipeline.training.losses import Diverged
-from schemas.optimization import ClipConfig, ConstantSchedule
+from schemas.optimization import ClipConfig, ConstantSchedule, OptimizerConfig
 from schemas.stage import StageConfig
 
 REPOSITORY = Path(__file__).parents[2]
@@ -68,7 +68,9 @@ def assert_alike(state: StageState, other: StageState) -> None:
 )
 def test_three_fused_steps_are_three_by_autograd(config, kind, sizes, name, l2, weight_decay, clip, seed):
     (num_rows, num_fields, num_ids), rng = sizes, np.random.default_rng(seed)
-    stage = changed(config.stages[0], name=name, l2=l2, weight_decay=weight_decay, clip=clip)
+    # By SGD: Adam makes a whole step of what rounding leaves of a gradient of the bias that is 0.
+    by_sgd = config.stages[0].model_copy(update={"optimizer": OptimizerConfig(name="sgd")})
+    stage = changed(by_sgd, name=name, l2=l2, weight_decay=weight_decay, clip=clip)
     drawn = [random_batch(rng, num_rows, num_fields, num_ids, kind) for _ in range(3)]
     batches = [labelled(rng, batch, is_weighted=seed % 2 == 0) for batch in drawn]
     one, other = (initialize.from_scratch(stage, config, num_ids, 0.3) for _ in range(2))
