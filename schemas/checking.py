@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.errors import Refusal
+from schemas.errors import Refusal, on_one_line
 
 Config = TypeVar("Config", bound=BaseModel)
 RENAMED = {  # keys that configs had before
@@ -39,11 +39,12 @@ def derived(config: Config, **changes: Any) -> Config:
 
 
 def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: int, where: str) -> Refusal:
-    own = detail.get("ctx", {}).get("error")
-    if isinstance(own, Refusal):  # a validator's, in its own words
-        return Refusal(found=own.found, expected=own.expected, where=f"{where}: {own.where}", remedy=own.remedy)
     is_unknown = detail["type"] == "extra_forbidden"
     key, known = _place(config_class, detail["loc"][:-1] if is_unknown else detail["loc"])
+    own = detail.get("ctx", {}).get("error")
+    if isinstance(own, Refusal):  # a validator's, in its own words; where within what it has checked, or in all
+        within = [own.where] if own.where.partition(".")[0] in key[:1] else [*key, own.where]
+        return Refusal(found=own.found, expected=own.expected, where=f"{where}: {'.'.join(within)}", remedy=own.remedy)
     more = f" (and {num_errors - 1} more)" if num_errors > 1 else ""
     if is_unknown:
         name = str(detail["loc"][-1])
@@ -65,12 +66,21 @@ def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: in
             remedy="the configs in jobs/configs have one of each",
         )
     is_no_mapping = detail["type"] in ("model_type", "model_attributes_type", "dict_type")
-    found = "nothing" if detail["type"] == "missing" else repr(value) if not isinstance(value, dict) else "these keys"
+    found = (
+        "nothing" if detail["type"] == "missing" else repr(value) if not isinstance(value, dict) else _in_words(value)
+    )
     return Refusal(
         found=found[:200] + more,
         expected="a mapping of keys to values" if is_no_mapping else detail["msg"].removeprefix("Value error, "),
         where=place,
         remedy="correct the value; the JSON Schemas in schemas/json describe every key to your editor",
+    )
+
+
+def _in_words(tree: Mapping[str, Any]) -> str:
+    """On one line, about as it stands in the file."""
+    return (
+        f"{{{on_one_line(', '.join(f'{key}: {value}' for key, value in tree.items()), None)}}}" if tree else "no keys"
     )
 
 

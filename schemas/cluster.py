@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
 
+from schemas.errors import Refusal
 from schemas.features import FROZEN
 
 
@@ -84,5 +85,10 @@ class ClusterConfig(BaseModel):
     @model_validator(mode="after")
     def _a_gpu_wants_a_worker(self) -> Self:
         if self.use_gpu and not self.num_workers:
-            raise ValueError("use_gpu wants workers: set num_workers to 1 or more")
+            raise Refusal(
+                found="use_gpu, and no workers: num_workers is 0",
+                expected="a worker for each GPU",
+                where="num_workers",
+                remedy="set num_workers to 1 or more, or leave use_gpu away",
+            )
         return self

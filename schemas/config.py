@@ -18,10 +18,11 @@ from schemas.data import DataConfig as DataConfig
 from schemas.data import DateSplit as DateSplit
 from schemas.data import RandomSplit as RandomSplit
 from schemas.days import Span, spans
+from schemas.errors import Refusal
 from schemas.features import FROZEN
 from schemas.locations import Location, StorageUri, absolute_tracking
 from schemas.night import NightConfig, RetentionConfig
-from schemas.plan import controls_of, resolved
+from schemas.plan import check_order, controls_of, resolved
 from schemas.stage import StageConfig
 
 MODEL_NAME = r"\w([\w .,+=()-]*[\w,+=()-])?"
@@ -133,31 +134,7 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _stages_start_from_earlier_ones(self) -> Self:
-        earlier: set[str] = set()
-        for stage in self.stages:
-            if stage.name in earlier:
-                raise ValueError(f"two stages are named {stage.name!r}")
-            if stage.init_from is not None and not stage.starts_from_model and stage.init_from not in earlier:
-                raise ValueError(
-                    f"stage {stage.name!r} starts from {stage.init_from!r}, which is no earlier stage; "
-                    f"earlier: {', '.join(sorted(earlier)) or 'none'}"
-                )
-            if stage.init_from in earlier:
-                stage.check_layers(next(one for one in self.stages if one.name == stage.init_from), stage.init_from)
-            earlier.add(stage.name)
-        names = [stage.name for stage in self.plan]
-        for stage in self.plan:
-            if names.count(stage.name) > 1:
-                raise ValueError(
-                    f"`control: true` adds a stage {stage.name!r}, which is there already: rename that one"
-                )
-            if stage.control_of is not None and stage.control_of not in names:
-                raise ValueError(f"stage {stage.name!r} is the control of {stage.control_of!r}, which is no stage")
-            is_after = stage.control_of in names[: names.index(stage.name)]
-            if stage.days == "affordable" and (stage.init_from is not None or not is_after):
-                raise ValueError(
-                    f"stage {stage.name!r} on affordable days: a control_of an earlier stage, which starts from none"
-                )
+        check_order(self.stages, self.plan)
         return self
 
     @model_validator(mode="after")
@@ -165,7 +142,12 @@ class TrainConfig(BaseModel):
         spec = self.data.features
         for name in self.night.gate.slices:
             if name not in (*spec.columns, *spec.ignored):
-                raise ValueError(f"night.gate.slices names {name!r}, which is no column of the feature spec")
+                raise Refusal(
+                    found=f"{name!r}, which is no column of the feature spec",
+                    expected=f"columns among {', '.join([*spec.columns, *spec.ignored])}",
+                    where="night.gate.slices",
+                    remedy="correct the name, or leave it away",
+                )
         return self
 
     @model_validator(mode="after")
@@ -173,9 +155,11 @@ class TrainConfig(BaseModel):
         wanting = [f"stage {stage.name!r} with early_stop" for stage in self.stages if stage.early_stop]
         wanting += [f"calibration {self.calibration!r}"] if self.calibration != "none" else []
         if wanting and not self.data.has_validation:
-            raise ValueError(
-                f"{wanting[0]} needs validation rows: set data.split.validation_dates, or data.validation_share, for "
-                "example to 0.05"
+            raise Refusal(
+                found=f"{wanting[0]} needs validation rows, and there are none",
+                expected="rows to go by that are neither trained on nor held out",
+                where="data.validation_share",
+                remedy="set data.validation_share, for example to 0.05, or data.split.validation_dates",
             )
         return self
 
@@ -195,9 +179,12 @@ class TrainConfig(BaseModel):
         for stage in self.stages:
             for num_workers in sorted({self.cluster.least_workers, self.cluster.most_workers}):
                 if num_workers and stage.batch_size % num_workers:
-                    raise ValueError(
-                        f"stage {stage.name!r}: batch_size {stage.batch_size} does not divide among "
-                        f"{num_workers} workers"
+                    raise Refusal(
+                        found=f"stage {stage.name!r}: batch_size {stage.batch_size} does not divide among "
+                        f"{num_workers} workers",
+                        expected="as many rows of each step for every worker",
+                        where=f"stages.{stage.name}.batch_size, cluster.num_workers",
+                        remedy=f"choose a multiple of {num_workers}, or another number of workers",
                     )
         return self
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, PositiveInt, Tag, model_validator
 
 from schemas.click_log import OnUnknown
+from schemas.errors import Refusal
 from schemas.features import FROZEN, FeatureSpec, Share
 from schemas.locations import Location, StorageUri, absolute
 
@@ -102,8 +103,12 @@ class DataConfig(BaseModel):
     @model_validator(mode="after")
     def _validation_rows_are_days_or_a_share(self) -> Self:
         if self.validation_share and self._validation_dates:
-            raise ValueError(
-                "split.validation_dates and validation_share both name validation rows: choose one of them"
+            raise Refusal(
+                found=f"validation_share {self.validation_share:g}, and split.validation_dates "
+                + ", ".join(map(str, self._validation_dates)),
+                expected="one name for the validation rows",
+                where="validation_share",
+                remedy="choose one of them: set validation_share to 0, or leave split.validation_dates away",
             )
         return self
 
@@ -121,10 +126,17 @@ class DataConfig(BaseModel):
         if isinstance(self.split, RandomSplit):
             name = self.split.row_key
             if name not in self.features.columns:
-                raise ValueError(
-                    f"split.row_key {name!r} is no column that the feature spec reads; "
-                    f"name it as row_key there, beside: {', '.join(self.features.columns)}"
+                raise Refusal(
+                    found=f"{name!r}, which is no column that the feature spec reads",
+                    expected=f"one of {', '.join(self.features.columns)}",
+                    where="split.row_key",
+                    remedy=f"correct the name, or name it as `row_key: {name}` in the feature spec, so that it is read",
                 )
             if any(field.name == name and field.kind == "multi_valued" for field in self.features.fields):
-                raise ValueError(f"a split.row_key of one value a row: {name!r} is a multi_valued field, a list a row")
+                raise Refusal(
+                    found=f"{name!r} is a multi_valued field, a list a row",
+                    expected="a column that names a row, of one value each",
+                    where="split.row_key",
+                    remedy="name another column, as `row_key` in the feature spec if no field has it",
+                )
         return self

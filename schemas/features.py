@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.errors import Refusal
+
 # No number is infinite: JSON, in which bundles and runs keep a config, has no such number and would give back null.
 FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -119,9 +121,19 @@ class FeatureSpec(BaseModel):
         for role in ("weight", "group", "row_key"):
             column = getattr(self, role)
             if column is not None and column == self.label:
-                raise ValueError(f"a {role} that is not the label: {WHY_NO_LABEL[role]}")
+                raise Refusal(
+                    found=f"{column!r}, which is the label",
+                    expected=f"a {role} that is not the label: {WHY_NO_LABEL[role]}",
+                    where=role,
+                    remedy="name another column, or leave the key away",
+                )
             if column in lists:
-                raise ValueError(f"a {role} of one value a row: {column!r} is a multi_valued field, a list a row")
+                raise Refusal(
+                    found=f"{column!r} is a multi_valued field, a list a row",
+                    expected=f"a {role} of one value a row",
+                    where=role,
+                    remedy="name another column, or leave the key away",
+                )
         return self
 
     @model_validator(mode="after")
@@ -131,7 +143,12 @@ class FeatureSpec(BaseModel):
         roles.update(set(self.ignored))
         twice = sorted(name for name, count in roles.items() if count > 1)
         if twice:
-            raise ValueError(f"columns with more than one role (label, partition, ignored, field): {', '.join(twice)}")
+            raise Refusal(
+                found=f"columns with more than one role: {', '.join(twice)}",
+                expected="each column once, as label, partition, one of `ignored` or a field",
+                where="fields" if any(field.name in twice for field in self.fields) else "ignored",
+                remedy="name each once: what is known before the click is a field, other columns are `ignored`",
+            )
         return self
 
     @property

@@ -50,7 +50,12 @@ class GateConfig(BaseModel):
     @model_validator(mode="after")
     def _the_band_holds_something(self) -> Self:
         if self.calibration[0] >= self.calibration[1]:
-            raise ValueError(f"calibration: {self.calibration[0]:g} is not below {self.calibration[1]:g}")
+            raise Refusal(
+                found=f"[{self.calibration[0]:g}, {self.calibration[1]:g}], of which the first is not below the second",
+                expected="the least and the most that predicted clicks over actual ones may be",
+                where="calibration",
+                remedy="write the lower bound first, for example [0.7, 1.4]",
+            )
         return self
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from schemas.checking import derived
 from schemas.days import spans
+from schemas.errors import Refusal
 from schemas.stage import StageConfig
 
 
@@ -59,3 +60,40 @@ def controls_of(stage: StageConfig, wanted: bool | Literal["all"]) -> tuple[Stag
     )
     alone = derived(affordable, name=f"{stage.name}-alone", days=stage.days)
     return (affordable, alone) if wanted == "all" else (affordable,)
+
+
+def check_order(stages: Sequence[StageConfig], plan: Sequence[StageConfig]) -> None:
+    """Raise Refusal unless each stage of the config starts from an earlier one, and each of the plan has its place."""
+    earlier: dict[str, StageConfig] = {}
+    for stage in stages:
+        where = f"stages.{stage.name}"
+        if stage.name in earlier:
+            raise _misplaced(f"two stages are named {stage.name!r}", "a name of its own", where, "rename one")
+        if stage.init_from in earlier:
+            stage.check_layers(earlier[stage.init_from], stage.init_from)
+        elif stage.init_from is not None and not stage.starts_from_model:
+            raise _misplaced(
+                f"stage {stage.name!r} starts from {stage.init_from!r}, which is no earlier stage",
+                f"one of {', '.join(sorted(earlier)) or 'none: it is the first'}, or a registered model",
+                f"{where}.init_from",
+                "correct the name, or put that stage before this one",
+            )
+        earlier[stage.name] = stage
+    names = [stage.name for stage in plan]
+    for stage in plan:
+        where = f"stages.{stage.name}"
+        if names.count(stage.name) > 1:
+            found = f"`control: true` adds a stage {stage.name!r}, which is there already"
+            raise _misplaced(found, "another name", where, "rename that one")
+        if stage.control_of is not None and stage.control_of not in names:
+            found = f"stage {stage.name!r} is the control of {stage.control_of!r}, which is no stage"
+            raise _misplaced(found, f"one of {', '.join(names)}", f"{where}.control_of", "correct the name")
+        is_after = stage.control_of in names[: names.index(stage.name)]
+        if stage.days == "affordable" and (stage.init_from is not None or not is_after):
+            found = f"stage {stage.name!r} on affordable days"
+            needed = "a control_of an earlier stage, which starts from none: its days are what that one's seconds buy"
+            raise _misplaced(found, needed, f"{where}.days", "give it days of its own, as {last: 7}")
+
+
+def _misplaced(found: str, expected: str, where: str, remedy: str) -> Refusal:
+    return Refusal(found=found, expected=expected, where=where, remedy=remedy)

@@ -16,7 +16,8 @@ from schemas.config import TrainConfig
 from schemas.drawn import Values as Values
 from schemas.errors import Refusal
 from schemas.features import FROZEN
-from schemas.loading import load, position
+from schemas.loading import load
+from schemas.overrides import position
 from schemas.stage import StageConfig
 
 SWEEPABLE = ("stages", "table")

@@ -35,7 +35,9 @@ def test_the_label_is_neither_weight_nor_group_nor_row_key(spec, role, reason):
 
 @pytest.mark.parametrize("role", ["weight", "group", "row_key"])
 def test_a_list_a_row_is_neither_weight_nor_group_nor_row_key(spec, role):
-    with pytest.raises(ValidationError, match=f"a {role} of one value a row: 'tags' is a multi_valued field"):
+    with pytest.raises(
+        ValidationError, match=f"'tags' is a multi_valued field, a list a row\nexpected  a {role} of one value"
+    ):
         FeatureSpec.model_validate({**spec.model_dump(), role: "tags"})
 
 

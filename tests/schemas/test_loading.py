@@ -59,7 +59,7 @@ def test_the_last_override_of_a_key_wins(config_path):
         (CONFIG + "sede: 1\n", [], "unknown key 'sede'", "did you mean 'seed'?"),
         (CONFIG.replace("hidden", "hiden"), [], "unknown key 'hiden'", "did you mean 'hidden'?"),
         (CONFIG + "seed: 1\nseed: 2\n", [], "key 'seed' stands twice", "line"),
-        (CONFIG.replace("init_from: fm", "init_from: fn"), [], "these keys", "JSON Schemas"),
+        (CONFIG.replace("init_from: fm", "init_from: fn"), [], "starts from 'fn'", "put that stage before"),
         (CONFIG.replace("model: fnn", "model: fn"), [], "'fn'", "JSON Schemas"),
         (CONFIG.replace("model: fnn, ", ""), [], "nothing", "JSON Schemas"),
         ("- a\n- b\n", [], "list at the top", "jobs/configs"),
@@ -67,8 +67,8 @@ def test_the_last_override_of_a_key_wins(config_path):
         (CONFIG, ["seed"], "'seed'", "--set"),
         (CONFIG, ["stages.dnn.epochs=1"], "'dnn'", "as the config does"),
         (CONFIG, ["table.dimensoin=3"], "unknown key 'dimensoin'", "did you mean 'dimension'?"),
-        (CONFIG, ["cluster.num_workers=3"], "these keys", "JSON Schemas"),
-        (CONFIG, ["data.split={by: random, row_key: call}"], "these keys", "JSON Schemas"),
+        (CONFIG, ["cluster.num_workers=3"], "4096 does not divide among 3", "choose a multiple of 3"),
+        (CONFIG, ["data.split={by: random, row_key: call}"], "'call'", "as `row_key: call` in the feature spec"),
     ],
 )
 def test_a_wrong_config_is_refused_with_a_remedy(config_path, yaml, overrides, found, remedy):

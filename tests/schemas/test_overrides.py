@@ -1,6 +1,7 @@
 """An override changes what it names and nothing else, however the file spells what stages share."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -209,3 +210,109 @@ def test_a_value_of_another_kind_is_refused_at_its_key(tmp_path, override, found
 def test_a_key_that_holds_nothing_yet_is_filled(tmp_path):
     path = written(tmp_path, HEAD + "table:\n")
     assert load(TrainConfig, path, ["table.dimension=3", "night.gate.max_ne=2"]).table.dimension == 3
+
+
+OF_KINDS = """
+data:
+  logs_uri: logs
+  features:
+    label: click
+    fields: [{name: user, kind: categorical, encoder: {type: hash, num_buckets: 8}}, {name: age, kind: numeric}]
+  split: {by: random, row_key: user, test_share: 0.3}
+stages:
+  - {name: fm, model: fm, schedule: {type: step, every_steps: 100, factor: 0.7}, days: {before: [deepfm]}}
+  - {name: deepfm, model: deepfm, init_from: fm, days: {last: 3}}
+  - {name: fnn, model: fnn, days: all}
+cluster: {num_workers: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "place", "left"),
+    [
+        (["data.split.by=date"], "data.split", {"by": "date"}),
+        (["stages.fm.schedule.type=linear"], "stages.0.schedule", {"type": "linear"}),
+        (
+            ["stages.fm.schedule.type=exponential", "stages.fm.schedule.over_steps=9"],
+            "stages.0.schedule",
+            {"type": "exponential", "factor": 0.7, "over_steps": 9},
+        ),
+        (
+            ["data.features.fields.user.encoder.type=vocabulary"],
+            "data.features.fields.0",
+            {"name": "user", "kind": "categorical", "encoder": {"type": "vocabulary"}},
+        ),
+        (
+            ["data.split.by=date", "data.features.fields.user.kind=multi_valued"],
+            "data.features.fields.0",
+            {"name": "user", "kind": "multi_valued", "encoder": {"type": "hash", "num_buckets": 8}},
+        ),
+        (["data.features.fields.user.kind=numeric"], "data.features.fields.0", {"name": "user", "kind": "numeric"}),
+        (["stages.fm.days.last=9"], "stages.0.days", {"last": 9}),
+        (["stages.fnn.days.last=2"], "stages.2.days", {"last": 2}),
+        (["cluster.num_workers.min=1", "cluster.num_workers.max=2"], "cluster.num_workers", {"min": 1, "max": 2}),
+        (["data.split.by=random"], "data.split", {"by": "random", "row_key": "user", "test_share": 0.3}),
+    ],
+)
+def test_an_override_that_chooses_another_kind_replaces_the_rest_and_leaves_what_both_share(
+    tmp_path, overrides, place, left
+):
+    config = load(TrainConfig, written(tmp_path, OF_KINDS), overrides)
+    value: Any = config
+    for part in place.split("."):
+        value = value[int(part)] if part.isdigit() else getattr(value, part)
+    given = value.model_dump(mode="json", exclude_unset=True)
+    assert given == left
+
+
+@pytest.mark.parametrize(
+    ("overrides", "unknown"),
+    [
+        (["data.split.row_key=user", "data.split.by=date"], "row_key"),
+        (["data.split.by=date", "data.split.row_key=user"], "row_key"),
+        (["data.split.bye=date"], "bye"),
+        (["stages.fm.schedule.tpye=linear"], "tpye"),
+    ],
+)
+def test_what_was_typed_itself_or_is_of_no_kind_is_still_refused(tmp_path, overrides, unknown):
+    with pytest.raises(Refusal, match=f"unknown key '{unknown}'"):
+        load(TrainConfig, written(tmp_path, OF_KINDS), overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "found", "where"),
+    [
+        (["stages.fm.early_stop={}"], "stage 'fm' with early_stop needs validation rows", "data.validation_share"),
+        (["calibration=platt"], "calibration 'platt' needs validation rows", "data.validation_share"),
+        (["stages.fnn.name=fm"], "two stages are named 'fm'", "stages.fm"),
+        (["stages.fnn.init_from=none"], "'none', which is no earlier stage", "stages.fnn.init_from"),
+        (["control=true", "stages.fnn.name=deepfm-control"], "adds a stage 'deepfm-control'", "stages.deepfm-control"),
+        (["stages.fnn.control_of=other"], "the control of 'other'", "stages.fnn.control_of"),
+        (["stages.fnn.days=affordable"], "'fnn' on affordable days", "stages.fnn.days"),
+        (["night.gate.slices=[site]"], "'site', which is no column", "night.gate.slices"),
+        (["night.gate.calibration=[2, 1]"], "[2, 1], of which the first", "night.gate.calibration"),
+        (["cluster.num_workers=3"], "4096 does not divide among 3 workers", "stages.fm.batch_size"),
+        (["cluster.num_workers={min: 4, max: 2}"], "{min: 4, max: 2}", "cluster.num_workers"),
+        (["cluster.num_workers=0", "cluster.use_gpu=true"], "num_workers is 0", "cluster.num_workers"),
+        (["data.split.row_key=call"], "'call', which is no column", "data.split.row_key"),
+        (
+            ["data.split={validation_dates: [2026-11-02]}", "data.validation_share=0.1"],
+            "validation_share 0.1, and split.validation_dates 2026-11-02",
+            "data.validation_share",
+        ),
+        (["data.split={train_from: 2026-11-03, train_to: 2026-11-02}"], "{train_from: 2026-11-03, ", "data.split"),
+        (["data.features.weight=click"], "'click', which is the label", "data.features.weight"),
+        (["data.features.ignored=[age]"], "more than one role: age", "data.features.fields"),
+        (["stages.fnn.days={last: 1, before: fm}"], "{last: 1, before: fm}", "stages.2.days"),
+        (["stages.fnn.mlp={rbm: {}, batch_norm: true}"], "{rbm: {}, batch_norm: True}", "stages.2.mlp"),
+        (["stages.fnn.embedding={learning_rate: 2, weight_decay: 1}"], "{learning_rate: 2, ", "stages.2.embedding"),
+        (["seed={a: 1}"], "{a: 1}", "seed"),
+        (["table.dimension={}"], "no keys", "table.dimension"),
+    ],
+)
+def test_keys_that_do_not_go_together_are_refused_by_their_names_and_values(tmp_path, overrides, found, where):
+    path = written(tmp_path, OF_KINDS)
+    with pytest.raises(Refusal) as refusal:
+        load(TrainConfig, path, overrides)
+    assert found in refusal.value.found
+    assert refusal.value.where.startswith(f"{path}: {where}")
