@@ -21,6 +21,7 @@ from jobs import (
     rebuild,
     rollback,
     score,
+    serve,
     status,
     submit,
     submitted,
@@ -52,6 +53,7 @@ app.command("rebuild")(rebuild.rebuild)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("score")(score.score)
+app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.command("ui")(ui.ui)
 app.command("submit", context_settings={"allow_interspersed_args": False})(submit.submit)

@@ -59,6 +59,7 @@ NAMES = {
     "someone elses": "someone else's",
     "ones own": "one's own",
     "the champions": "the champion's",
+    "csv": "CSV",
     "iceberg": "Iceberg",
     "parquet": "Parquet",
     "mlflow": "MLflow",

@@ -3,8 +3,8 @@
 import logging
 import re
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.registry.client import Client
 
 BUNDLE_OF_MODEL = "artifacts/bundle"
+MLMODEL = "MLmodel"
 logger = logging.getLogger(__name__)
 MODELS = "models:/"
 REGISTERED = (MODELS, "runs:/")
@@ -67,18 +68,39 @@ def load_bundle(tracking: Tracking, model_uri: str) -> Bundle:
 
     Raises Refusal if there is no such model, or if it is none of Nightjar's.
     """
-    _check(model_uri)
-    is_registered = model_uri.startswith(REGISTERED)
-    location, sha256 = _locate(tracking.client, model_uri) if is_registered else (model_uri, None)
-    if _scheme(location) in ("", "file"):
-        # Where MLflow writes to a path, it takes it for a part of a URI.
-        is_quoted = location != model_uri or location.startswith("file:")
-        path = urlparse(location).path if location.startswith("file:") else location
-        folder = Path(unquote(path) if is_quoted else path)
+    location, sha256, folder = _place_of(tracking, model_uri)
+    if folder:
         return Bundle.load(folder if (folder / bundle.CONTENTS).exists() else folder / BUNDLE_OF_MODEL, sha256)
     with tempfile.TemporaryDirectory() as temporary:
         # The tensors are views of a mapped file, which outlives its name.
         return Bundle.load(_download(tracking, model_uri, f"{location}/{BUNDLE_OF_MODEL}", temporary), sha256)
+
+
+@contextmanager
+def fetched(tracking: Tracking, model_uri: str) -> Iterator[tuple[Path, Bundle]]:
+    """The folder that MLflow loads the model from, here or brought here for as long as the body runs; and its bundle.
+
+    Raises Refusal as `load_bundle`, and for a bundle that MLflow knows nothing of.
+    """
+    location, sha256, folder = _place_of(tracking, model_uri)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = folder or _download(tracking, model_uri, location, temporary)
+        if (folder / bundle.CONTENTS).exists():
+            raise _no_such(model_uri, "a bundle by itself", f"a folder of MLflow's, with a file {MLMODEL}")
+        yield folder, Bundle.load(folder / BUNDLE_OF_MODEL, sha256)
+
+
+def _place_of(tracking: Tracking, model_uri: str) -> tuple[str, str | None, Path | None]:
+    """Where the model's files are, the digest of its bundle.json, if it was kept, and their folder on this machine."""
+    _check(model_uri)
+    is_registered = model_uri.startswith(REGISTERED)
+    location, sha256 = _locate(tracking.client, model_uri) if is_registered else (model_uri, None)
+    if _scheme(location) not in ("", "file"):
+        return location, sha256, None
+    # Where MLflow writes to a path, it takes it for a part of a URI.
+    is_quoted = location != model_uri or location.startswith("file:")
+    path = urlparse(location).path if location.startswith("file:") else location
+    return location, sha256, Path(unquote(path) if is_quoted else path)
 
 
 def check_contents(tracking: Tracking, model_uri: str) -> None:

@@ -3,6 +3,7 @@
 MLflow stores this file in the model and runs it when it loads one ("models from code"), so that nothing is pickled.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,16 @@ from pipeline.registry.tags import BUNDLE
 from schemas.scores import PROBABILITY, require_finite
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Rows of the log have columns that no model reads, the label among them: MLflow would say so at each call."""
+    return not record.getMessage().startswith("Found extra inputs")
+
+
 class ClickModel(PythonModel):  # type: ignore[misc]  # MLflow leaves its base class untyped
     """The bundle among the model's artifacts, behind MLflow's interface."""
 
     def load_context(self, context: Any) -> None:
+        logging.getLogger("mlflow.models.utils").addFilter(_is_news)
         self.bundle = Bundle.load(Path(context.artifacts["bundle"]), (context.model_config or {}).get(BUNDLE))
         _ = self.bundle.encoder  # made here, so that the first request need not wait for it
 

@@ -3,18 +3,24 @@
 import contextlib
 import json
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from bundles import bundle_logits
+from command import nightjar
 from night_folder import GATE, NightFolder
 from processes import QUIET, free_port, served
 
@@ -183,8 +189,13 @@ def test_a_model_says_what_must_be_installed_to_load_it(model_folder):
 def test_a_served_model_answers_raw_rows_over_http(model_folder, bundle_folder, random_log, tmp_path):
     log = random_log(20, 1)
     expected = Bundle.load(bundle_folder).probabilities(log).tolist()
-    command = ["models", "serve", "--model-uri", str(model_folder), "--env-manager", "local", "--workers", "1"]
-    with served(command, free_port(), tmp_path) as uri:
+    with serving(model_folder, tmp_path) as (uri, line):
+        [of_line] = json.loads(subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout)[
+            "predictions"
+        ]
+        assert 0 < of_line["probability"] < 1
+        clicked = [{**row, "clicked": 1} for row in log.to_pylist()]
+        assert post(uri, {"dataframe_records": clicked}) == post(uri, {"dataframe_records": log.to_pylist()})
         answer = post(uri, {"dataframe_records": log.to_pylist()})
         assert [row["probability"] for row in answer["predictions"]] == expected
         split = {"columns": log.column_names, "data": [list(row.values()) for row in log.to_pylist()]}
@@ -195,6 +206,55 @@ def test_a_served_model_answers_raw_rows_over_http(model_folder, bundle_folder, 
             post(uri, {"dataframe_records": log.drop_columns("hour").to_pylist()})
         assert raised.value.code == 400
         assert "missing inputs ['hour']" in json.loads(raised.value.read())["message"]
+
+
+@contextlib.contextmanager
+def serving(model: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """`nightjar serve`, on which Ctrl-C then leaves nothing: its URI, and the line for a shell that it printed."""
+    port = free_port()
+    command = forked.start(["serve", "--model", str(model), "--port", str(port)], folder)
+    while "curl" not in command.stdout.read_text():
+        assert command.process.is_alive(), command.stderr.read_text()
+        time.sleep(0.05)
+    [line] = [said.strip() for said in command.stdout.read_text().splitlines() if said.startswith("  curl")]
+    yield f"http://127.0.0.1:{port}", line
+    with commands_seen() as commands:
+        time.sleep(0.3)
+    assert sum(str(port) in one for one in commands) == 1
+    os.kill(command.process.pid, signal.SIGINT)
+    done = command.ended(20)
+    assert done.exit_code == 0
+    assert "Found extra inputs" not in done.stderr, "of the column that no model reads"
+    assert "Traceback" not in done.stderr
+    with commands_seen() as commands, socket.create_server(("127.0.0.1", port)):
+        time.sleep(0.3)
+    assert not [one for one in commands if str(port) in one]
+
+
+def test_a_port_in_use_and_a_model_that_is_not_there_are_refused_before_anything_is_served(model_folder, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        done = nightjar("serve", "--model", str(model_folder), "--port", port, cwd=tmp_path)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"found     port {port}: Address already in use" in done.stderr
+    work = ["--port", port, "--work", str(model_folder.parents[3])]
+    for model, found in {
+        "models:/ctr@nobody": "no alias 'nobody' of 'ctr'",
+        str(model_folder / "artifacts/bundle"): "a bundle by itself",
+        str(tmp_path): "no bundle.json",
+    }.items():
+        done = nightjar("serve", "--model", model, *work, cwd=tmp_path)
+        assert done.exit_code == 2, done.stderr
+        assert found in done.stderr
+
+
+def test_a_model_whose_files_were_edited_is_not_served(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    with (folder / "artifacts/bundle/vocabulary.json").open("a") as file:
+        file.write(" ")
+    done = nightjar("serve", "--model", str(folder), "--port", str(free_port()), cwd=tmp_path)
+    assert done.exit_code == 2
+    assert "vocabulary.json with SHA-256" in done.stderr
 
 
 def post(uri: str, body: object) -> dict:
