@@ -9,6 +9,7 @@ from typing import Any
 
 import fsspec
 
+from pipeline.data import layouts
 from pipeline.runtime import files
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -18,6 +19,7 @@ Info = dict[str, Any]
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 HADOOP_FOLDER = "_$folder$"
+NOT_PARQUET = "not Parquet"
 TABLE_FORMATS = {
     "_delta_log": "a Delta Lake table",
     ".hoodie": "an Apache Hudi table",
@@ -108,23 +110,20 @@ def look(logs_uri: str, spec: FeatureSpec) -> LogListing:
 
 def days_of(logs_uri: str, spec: FeatureSpec) -> list[date]:
     """Days with a `<partition>=YYYY-MM-DD` folder, oldest first."""
-    days = look(logs_uri, spec).days
-    if not days:
-        raise Refusal(
-            found=f"no {spec.partition}=YYYY-MM-DD folder",
-            expected=f"one folder a day, for example {spec.partition}=2026-11-19/",
-            where=logs_uri,
-            remedy="set data.logs_uri to the folder that holds the days, or write a log with `nightjar generate`",
-        )
-    return list(days)
+    listing = look(logs_uri, spec)
+    if not listing.days:
+        raise layouts.no_log(listing.fs, listing.root, _listed(listing.fs, listing.root), spec.partition, logs_uri)
+    return list(listing.days)
 
 
 def without_files(where: str, left_aside: Sequence[LeftAside]) -> Refusal:
+    names = sorted(_name(one.uri) for one in left_aside if one.reason == NOT_PARQUET)
+    what = f" that hold rows; {in_words(left_aside)}" * bool(left_aside)
     return Refusal(
-        found="a day without files" + f" that hold rows; {in_words(left_aside)}" * bool(left_aside),
+        found="a day without files" + what + (f": {layouts.kinds_in_words(names)}" if names else ""),
         expected="at least one Parquet file",
         where=where,
-        remedy="write the day again, or leave it out of the split's dates",
+        remedy=layouts.remedy_of_files(names) or "write the day again, or leave it out of the split's dates",
     )
 
 
@@ -207,7 +206,8 @@ def _refuse_nested(fs: fsspec.AbstractFileSystem, info: Info, where: str) -> Non
                 found=f"a folder inside the day: {_name(path)}/, which holds {_name(name)}",
                 expected="the day's Parquet files side by side in its folder",
                 where=where,
-                remedy="move the files up into the day's folder; write the log partitioned by day alone",
+                remedy="move the files up into the day's folder, or write the log partitioned by day alone: "
+                f"`Other layouts` in {layouts.PAGE}",
             )
 
 

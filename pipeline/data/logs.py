@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.data import day_column, footer
 from pipeline.data.columns import without_views
-from pipeline.data.log_listing import Info, LeftAside, days_of, in_words, look, without_files
+from pipeline.data.log_listing import NOT_PARQUET, Info, LeftAside, days_of, in_words, look, without_files
 from pipeline.data.unknown_columns import UnknownColumn, unknown_in_words
 from pipeline.data.unreadable import null_of_fixed_size, unreadable
 from schemas import click_log
@@ -211,7 +211,7 @@ def _read_file(fs: fsspec.AbstractFileSystem, day: date, info: Info, partition: 
     uri = fs.unstrip_protocol(info["name"])
     try:
         if not uri.endswith(".parquet") and fs.cat_file(info["name"], start=0, end=4) not in MAGIC:
-            return Manifest((), (LeftAside(uri, "not Parquet", day),))
+            return Manifest((), (LeftAside(uri, NOT_PARQUET, day),))
         with fs.open(info["name"], "rb") as stream:
             file = pq.ParquetFile(stream)
             rows = tuple(file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups))

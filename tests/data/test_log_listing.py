@@ -163,3 +163,82 @@ def test_a_broken_symbolic_link_is_refused_by_name(logs_uri, spec, day):
 def test_a_link_to_a_folder_is_a_folder_below_the_day(logs_uri, spec, day):
     (day / "more").symlink_to(Path(logs_uri) / f"date={SECOND}")
     assert "more/" in refusal_of(logs_uri, spec).found
+
+
+def laid_out(folder: Path, *names: str) -> str:
+    for name in names:
+        path = folder / "log" / name
+        (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            path.write_text("a,b")
+    return str(folder / "log")
+
+
+@pytest.mark.parametrize(
+    ("names", "found", "remedy"),
+    [
+        (
+            ["dt=2019-11-24/a.parquet", "dt=2019-11-25/a.parquet"],
+            "2 folders, dt=2019-11-24/ to dt=2019-11-25/",
+            "set `partition: dt` in the feature spec",
+        ),
+        (
+            ["dt=20191124/a.parquet"],
+            "1 folder, dt=20191124/",
+            "set `partition: dt` in the feature spec, and rename the folders, whose days are to be YYYY-MM-DD and not "
+            "20191124",
+        ),
+        (["2019-11-24/a.parquet", "20191125/a.parquet"], "2 folders, 2019-11-24/ to 20191125/", "rename them to date="),
+        (
+            ["year=2018/month=9/day=30/a.parquet", "year=2019/month=11/day=24/a.parquet"],
+            "2 folders, year=2018/ to year=2019/; the first holds month=9/day=30/",
+            "`Other layouts` in jobs/first-hour.md",
+        ),
+        ([f"clicks-{day}.csv" for day in range(1, 8)], "7 CSV files, clicks-1.csv to clicks-7.csv", "`From CSV`"),
+        (["clicks.csv.gz", "_SUCCESS"], "1 gzipped CSV file, clicks.csv.gz", "`From CSV` in jobs/first-hour.md"),
+        (["a.tsv", "b.jsonl", "README"], "1 TSV file, a.tsv; 1 JSON file, b.jsonl", "`From CSV`"),
+        (["part.parquet.gz"], "1 gzipped Parquet file, part.parquet.gz", "unpack them"),
+        (["a.gz"], "1 gzipped file, a.gz", "unpack them"),
+        (
+            ["clicks-2019-11-24.parquet", "clicks-2019-11-25.parquet"],
+            "2 Parquet files, clicks-2019-11-24.parquet to clicks-2019-11-25.parquet",
+            "move them into a folder a day, date=...: `Other layouts`",
+        ),
+        (["notes.txt", "logs/date=2019-11-24/a.parquet"], "logs/ holds 1 folder, date=2019-11-24/", "/log/logs"),
+        (["README"], "1 file, README", "set data.logs_uri"),
+        (["a/", "b/"], "2 folders, a/ to b/", "set data.logs_uri"),
+        (["x/../"], "it is empty", "set data.logs_uri"),
+        ([], "there is no such folder", "`nightjar generate`"),
+    ],
+    ids=[
+        *("dt", "compact", "days", "nested", "csv", "gz", "others", "parquet-gz", "any-gz", "flat", "deeper"),
+        *("readme", "folders", "empty", "nowhere"),
+    ],
+)
+def test_a_folder_that_is_no_log_is_refused_with_what_it_holds_and_the_key_or_the_page_that_reads_it(
+    tmp_path, spec, names, found, remedy
+):
+    uri = laid_out(tmp_path, *names)
+    if "x/../" in names:
+        (tmp_path / "log/x").rmdir()
+    refusal = refusal_of(uri, spec)
+    assert refusal.found.startswith(f"no date=YYYY-MM-DD folder; {found}")
+    assert remedy in refusal.remedy
+    assert refusal.where == uri
+
+
+def test_the_folder_of_a_day_or_a_file_in_the_place_of_the_log_is_refused_as_what_it_is(tmp_path, spec):
+    uri = laid_out(tmp_path, "date=2019-11-24/a.parquet", "clicks.csv")
+    refusal = refusal_of(f"{uri}/date=2019-11-24", spec)
+    assert refusal.found.endswith("it is the folder of a day itself")
+    assert refusal.remedy == f"set data.logs_uri to {uri}"
+    assert "1 CSV file, clicks.csv" in refusal_of(f"{uri}/clicks.csv", spec).found
+
+
+def test_a_day_of_csv_files_is_refused_with_their_kind_and_the_recipe(logs_uri, spec, day):
+    (day / "part-0.parquet").unlink()
+    for number in range(7):
+        (day / f"part-{number}.csv").write_text("a,b")
+    refusal = refusal_of(logs_uri, spec)
+    assert refusal.found.endswith("7 left aside (7 x not Parquet): 7 CSV files, part-0.csv to part-6.csv")
+    assert "`From CSV` in jobs/first-hour.md" in refusal.remedy
