@@ -37,7 +37,7 @@ def backfill(
             if not isinstance(ended, Exception):
                 nights.append(ended.night)
                 words = "; ".join(filter(None, [ended.night.verdict, ended.words]))
-                print(f"{day}: {ended.night.outcome}: {words}", flush=True)
+                print(f"{day}: {ended.night.became}: {words}", flush=True)
                 continue
             words_of = errors.in_words(ended)
             if not go_on or words_of is None or isinstance(ended, Busy):

@@ -52,7 +52,7 @@ def nightly(
 
 
 def print_night(night: "Night", console: Console) -> None:
-    console.print(f"{night.day}: {night.outcome}: {night.verdict}", highlight=False)
+    console.print(f"{night.day}: {night.became}: {night.verdict}", highlight=False)
     for breach in night.breaches:
         console.print(f"  out of bounds: {breach}", highlight=False)
     for breach in night.unusual:

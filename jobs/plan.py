@@ -28,7 +28,7 @@ def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -
     days = choose_days(loaded, None if date == "auto" else day_of(date))
     before = over.find(loaded, days)
     if before and not before.rewritten:
-        print(f"The night of {days.day} is over already: {before.night.outcome}: {before.night.verdict}")
+        print(f"The night of {days.day} is over already: {before.night.became}: {before.night.verdict}")
         if before.words:
             print(f"It was {before.words}")
         return

@@ -75,7 +75,7 @@ def print_nights(nights: "list[Night]") -> None:
         table.add_row(
             str(night.day),
             night.start,
-            night.outcome,
+            night.became,
             (night.champion_uri or "nothing").removeprefix("models:/"),
             "-" if ne is None else f"{ne:.4f}",
             "-" if its is None else f"{its:.4f}",

@@ -1,5 +1,6 @@
 """NightConfig: what a night does beyond a retrain, and by which rules it keeps or moves the champion."""
 
+import json
 from datetime import date
 from typing import Literal, Self
 
@@ -208,6 +209,12 @@ class NightConfig(BaseModel):
     @classmethod
     def _the_champion_has_not_seen_the_new_days(cls, transfer: TransferConfig) -> TransferConfig:
         return TransferConfig(**dict(transfer.resolved(has_seen_the_rows=False)))
+
+
+def setting(section: GateConfig | QualityConfig, key: str) -> str:
+    """A key of the section as it stands in a config: `night.gate.min_rows: 1000`."""
+    name = "gate" if isinstance(section, GateConfig) else "quality"
+    return f"night.{name}.{key}: {json.dumps(section.model_dump(mode='json')[key])}"
 
 
 def day_of(text: str) -> date:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.evaluation.bootstrap import Comparison, Interval
 from pipeline.evaluation.metrics import Metrics
-from schemas.night import GateConfig
+from schemas.night import GateConfig, setting
 
 MAX_GOLDEN_DIFFERENCE = 1e-6  # of p; what the same float32 weights can come to on another machine
 NO_CHAMPION = "there is no champion yet"
@@ -40,6 +40,12 @@ class Reason:
     rule: str
     passed: bool
     words: str  # what was found, against its bound; without a capital or a full stop, to be joined
+    key: str = ""  # the setting that the bound is, as it stands in a config; empty: there is none to change
+
+    @property
+    def in_full(self) -> str:
+        """The words, and by which key the rule goes."""
+        return f"{self.words} ({self.key})" if self.key else self.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,8 @@ class Verdict:
 
     @property
     def reason(self) -> str:
-        """Why: the words of every rule that failed, or, promoted, the comparison with the champion."""
-        failed = [reason.words for reason in self.reasons if not reason.passed]
+        """Why: every rule that failed, in full, or, promoted, the words of the comparison with the champion."""
+        failed = [reason.in_full for reason in self.reasons if not reason.passed]
         return "; ".join(failed) or next(reason.words for reason in self.reasons if reason.rule == "champion")
 
 
@@ -83,7 +89,7 @@ def decide(evidence: Evidence, config: GateConfig) -> Verdict:
         _auc_error(candidate, config),
         _champion(evidence, config),
         _slices(evidence, config),
-        _golden(evidence.golden_difference),
+        _golden(evidence.golden_difference, config),
     )
     return Verdict(all(reason.passed for reason in reasons), reasons)
 
@@ -92,14 +98,16 @@ def _enough_rows(candidate: Metrics, config: GateConfig) -> Reason:
     passed = candidate.rows >= config.min_rows
     least = f"{config.min_rows:,}"
     held_out = f"{candidate.rows:,} held-out rows"
-    return Reason("rows", passed, f"{held_out}, at least {least}" if passed else f"{held_out} are fewer than {least}")
+    words = f"{held_out}, at least {least}" if passed else f"{held_out} are fewer than {least}"
+    return Reason("rows", passed, words, setting(config, "min_rows"))
 
 
 def _enough_positives(candidate: Metrics, config: GateConfig) -> Reason:
     passed = candidate.positives >= config.min_positives
     least = f"{config.min_positives:,}"
     clicks = f"{candidate.positives:,.1f}".removesuffix(".0") + " held-out clicks"  # of weighted rows, a fraction
-    return Reason("positives", passed, f"{clicks}, at least {least}" if passed else f"{clicks} are fewer than {least}")
+    words = f"{clicks}, at least {least}" if passed else f"{clicks} are fewer than {least}"
+    return Reason("positives", passed, words, setting(config, "min_positives"))
 
 
 def _both_classes(candidate: Metrics) -> Reason:
@@ -110,49 +118,53 @@ def _both_classes(candidate: Metrics) -> Reason:
 
 def _ne(candidate: Metrics, config: GateConfig) -> Reason:
     if candidate.ne is None:
-        return Reason("ne", False, "NE is undefined")
+        return Reason("ne", False, "NE is undefined", setting(config, "max_ne"))
     passed = candidate.ne < config.max_ne
     mean = ", which predicting the held-out mean has" if config.max_ne == 1 else ""
     ne = figure(candidate.ne, candidate.ne - config.max_ne)
-    return Reason("ne", passed, f"NE {ne} is {'' if passed else 'not '}below {config.max_ne:g}{mean}")
+    words = f"NE {ne} is {'' if passed else 'not '}below {config.max_ne:g}{mean}"
+    return Reason("ne", passed, words, setting(config, "max_ne"))
 
 
 def _auc(candidate: Metrics, config: GateConfig) -> Reason:
+    key = setting(config, "min_auc")
     if candidate.auc is None:
-        return Reason("auc", False, "AUC is undefined")
+        return Reason("auc", False, "AUC is undefined", key)
     passed = candidate.auc > config.min_auc
     auc = figure(candidate.auc, candidate.auc - config.min_auc)
-    return Reason("auc", passed, f"AUC {auc} is {'' if passed else 'not '}above {config.min_auc:g}")
+    return Reason("auc", passed, f"AUC {auc} is {'' if passed else 'not '}above {config.min_auc:g}", key)
 
 
 def _calibration(candidate: Metrics, config: GateConfig) -> Reason:
+    key = setting(config, "calibration")
     if candidate.calibration is None:
-        return Reason("calibration", False, "calibration is undefined without clicks")
+        return Reason("calibration", False, "calibration is undefined without clicks", key)
     low, high = config.calibration
     passed = low <= candidate.calibration <= high
     gap = min(abs(candidate.calibration - bound) for bound in (low, high))
     where = "within" if passed else "outside"
     calibration = figure(candidate.calibration, gap)
-    return Reason("calibration", passed, f"calibration {calibration} is {where} {low:g} to {high:g}")
+    return Reason("calibration", passed, f"calibration {calibration} is {where} {low:g} to {high:g}", key)
 
 
 def _auc_error(candidate: Metrics, config: GateConfig) -> Reason:
-    error, bound = candidate.auc_error, config.max_auc_error
+    error, bound, key = candidate.auc_error, config.max_auc_error, setting(config, "max_auc_error")
     if error is None:
-        return Reason("auc_error", False, "the AUC's own error is undefined")
+        return Reason("auc_error", False, "the AUC's own error is undefined", key)
     passed = error <= bound
     shown = f"the AUC's own error of {figure(error, error - bound)}"
-    return Reason("auc_error", passed, f"{shown} is {'at most' if passed else 'above'} {bound:g}")
+    return Reason("auc_error", passed, f"{shown} is {'at most' if passed else 'above'} {bound:g}", key)
 
 
 def _champion(evidence: Evidence, config: GateConfig) -> Reason:
     """Non-inferior: as observed no worse, and by the interval not by more than the margin."""
-    ours, champion = evidence.candidate.ne, evidence.champion
+    ours, champion, key = evidence.candidate.ne, evidence.champion, setting(config, "ne_margin")
     if champion is None:
-        return Reason("champion", True, NO_CHAMPION if ours is None else f"NE {figure(ours)}; {NO_CHAMPION}")
+        return Reason("champion", True, NO_CHAMPION if ours is None else f"NE {figure(ours)}; {NO_CHAMPION}", key)
     change = None if evidence.change is None else evidence.change.ne
     if ours is None or champion.ne is None or change is None:
-        return Reason("champion", False, "NE cannot be compared with the champion's: the held-out rows don't define it")
+        words = "NE cannot be compared with the champion's: the held-out rows don't define it"
+        return Reason("champion", False, words, key)
     no_worse, within = change.estimate <= 0, change.high <= config.ne_margin
     relation = "below" if change.estimate < 0 else "equal to" if no_worse else "above"
     ne, base = (figure(value, change.estimate) for value in (ours, champion.ne))
@@ -160,28 +172,32 @@ def _champion(evidence: Evidence, config: GateConfig) -> Reason:
     words = f"NE {ne} is {relation} the champion's {base} {rows}: {change_in_words(change)}"
     if not within:
         words += f", where the upper bound must not be above {config.ne_margin:g}"
-    return Reason("champion", no_worse and within, words)
+    return Reason("champion", no_worse and within, words, key)
 
 
 def _slices(evidence: Evidence, config: GateConfig) -> Reason:
     slices, columns = evidence.slices, ", ".join(config.slices)
-    least = f"{config.slice_min_rows:,}"
+    least, smallest = f"{config.slice_min_rows:,}", setting(config, "slice_min_rows")
+    if not slices and not columns:
+        return Reason("slices", True, "no slices asked for", setting(config, "slices"))
     if not slices:
-        return Reason("slices", True, f"no slice of {columns} has {least} rows" if columns else "no slices asked for")
+        return Reason("slices", True, f"no slice of {columns} has {least} rows", smallest)
     if evidence.champion is None:
-        return Reason("slices", True, f"{_count(len(slices), 'slice')}; {NO_CHAMPION}")
+        return Reason("slices", True, f"{_count(len(slices), 'slice')}; {NO_CHAMPION}", setting(config, "slice_margin"))
     judged = [(part.change, part) for part in slices if part.change and part.rows >= config.slice_min_rows]
     if not judged:
-        return Reason("slices", True, f"of {_count(len(slices), 'slice')} none has {least} rows of both classes")
+        words = f"of {_count(len(slices), 'slice')} none has {least} rows of both classes"
+        return Reason("slices", True, words, smallest)
+    key = setting(config, "slice_margin")
     judged.sort(key=lambda pair: pair[0].estimate, reverse=True)
     worse = [_in_words(part) for change, part in judged if not _holds(change, config)]
     if worse:
         more = f" and in {_count(len(worse) - 3, 'more slice')}" if len(worse) > 3 else ""
         words = f"NE is clearly above the champion's by more than {config.slice_margin:g} in " + ", ".join(worse[:3])
-        return Reason("slices", False, words + more)
+        return Reason("slices", False, words + more, key)
     clearly = f"NE clearly above the champion's by more than {config.slice_margin:g}"
     words = f"of {_count(len(judged), 'slice')} none has {clearly}"
-    return Reason("slices", True, f"{words}; the largest change is that of {_in_words(judged[0][1])}")
+    return Reason("slices", True, f"{words}; the largest change is that of {_in_words(judged[0][1])}", key)
 
 
 def _holds(change: Interval, config: GateConfig) -> bool:
@@ -189,12 +205,13 @@ def _holds(change: Interval, config: GateConfig) -> bool:
     return change.estimate <= config.slice_margin or change.low <= 0
 
 
-def _golden(difference: float | None) -> Reason:
+def _golden(difference: float | None, config: GateConfig) -> Reason:
+    key = setting(config, "golden_rows")
     if difference is None:
-        return Reason("golden", True, "no golden rows were scored again")
+        return Reason("golden", True, "no golden rows were scored again", key)
     passed = difference <= MAX_GOLDEN_DIFFERENCE
     scored = f"the registered model, loaded in a process of its own, scores {'' if passed else 'not '}alike"
-    return Reason("golden", passed, f"{scored}: {difference:.3g} apart in p, {MAX_GOLDEN_DIFFERENCE:g} allowed")
+    return Reason("golden", passed, f"{scored}: {difference:.3g} apart in p, {MAX_GOLDEN_DIFFERENCE:g} allowed", key)
 
 
 def _in_words(part: Slice) -> str:

@@ -13,6 +13,7 @@ from pipeline.nights.retention import Leaving
 from pipeline.nights.steps import NightRun
 from pipeline.registry import server
 from pipeline.registry.tracking import Tracking, connect
+from pipeline.report.page import Outcome
 from pipeline.retrain import disk, on_nodes, promotion
 from pipeline.retrain.dataset import settings_of_cluster
 from pipeline.runtime import cluster
@@ -88,7 +89,7 @@ def _planned(days: Days, before: Over | None, tracking: Tracking) -> Tonight:
             written = ", ".join(map(str, before.rewritten))
             refusal.add_note(f"the night of {days.day} is over, but the log of {written} was written anew since")
         elif before:
-            refusal.add_note(f"the night of {days.day} is over: {before.night.outcome}, {before.words}")
+            refusal.add_note(f"the night of {days.day} is over: {before.night.became}, {before.words}")
         raise
 
 
@@ -117,7 +118,7 @@ def _conclude(night: NightRun, progress: NightProgress) -> Night:
     return _record(night, progress, "promoted" if verdict.promote else "kept", verdict.reason)
 
 
-def _record(night: NightRun, progress: NightProgress, outcome: records.Outcome, words: str) -> Night:
+def _record(night: NightRun, progress: NightProgress, outcome: Outcome, words: str) -> Night:
     """The night in MLflow: figures, page, description; and as it is kept."""
     tonight, decision, trained = progress.tonight, progress.decision, progress.trained
     held_out = progress.opponent.held_out if progress.opponent else None

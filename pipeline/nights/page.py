@@ -30,7 +30,7 @@ def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainCo
     run.log_text(REPORT, html.render(page))
     run.describe(two_sentences(page))
     unknown = unknown_in_words(progress.tonight.days.manifest.unknown_columns)
-    tags = {DATE: str(night.day), OUTCOME: night.outcome, START: night.start, UNKNOWN_COLUMNS: unknown}
+    tags = {DATE: str(night.day), OUTCOME: night.became, START: night.start, UNKNOWN_COLUMNS: unknown}
     for tag, value in tags.items():
         if value:
             run.set_tag(tag, value)
@@ -76,6 +76,8 @@ def _candidate_in_words(progress: NightProgress) -> str:
     if progress.decision is None:
         return ""
     version, stage = progress.decision.version, progress.decision.bundle.stage
+    if version == progress.tonight.champion and not progress.decision.verdict.promote:
+        return ""  # what goes on serving, since nothing was trained, is not rejected
     served = progress.serves
     and_learned = f", and as version {served.number} has learned the day" if _has_learned(progress) and served else ""
     return f"version {version.number} ({stage.model}, stage {stage.name}{and_learned})"
@@ -163,8 +165,7 @@ def _data(looks: Looks, trailing_days: int) -> DataProfile | None:
 def _in_its_row(breaches: Sequence[Breach], kind: Kind, name: str, *, is_dated: bool) -> tuple[str, ...]:
     """In words, less what the row of its column says already, and the day where it is the only one."""
     return tuple(
-        f"{f'{breach.day}: ' if is_dated else ''}{breach.what.replace(f' of {name!r}', '')}: {breach.found}; "
-        f"expected {breach.expected}"
+        f"{f'{breach.day}: ' if is_dated else ''}{breach.what.replace(f' of {name!r}', '')}: {breach.against}"
         for breach in breaches
         if breach.kind == kind
     )

@@ -3,14 +3,12 @@
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from typing import Literal
 
 from pydantic import TypeAdapter
 
+from pipeline.report.page import NOTHING_SERVES, Outcome
 from pipeline.runtime import files, trusted
 from schemas.config import TrainConfig
-
-Outcome = Literal["promoted", "kept", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,11 @@ class Night:
     """Folders of runs/ that it has trained in."""
     rates: dict[str, float] = field(default_factory=dict)
     """Model -> rows a second of its steps, all ranks together; of several stages of a model, of the last."""
+
+    @property
+    def became(self) -> str:
+        """The outcome, as people read it: a night that began without a champion has kept nothing."""
+        return NOTHING_SERVES if self.outcome == "kept" and self.champion_uri is None else self.outcome
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str, indent=1)

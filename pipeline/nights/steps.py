@@ -121,7 +121,8 @@ def _champion_goes_on(night: NightRun, opponent: Opponent) -> Decision:
     evidence = Evidence(opponent.held_out.sums.metrics())
     ne = evidence.candidate.ne
     words = f"{night.tonight.why}; it has NE {'undefined' if ne is None else format(ne, '.4f')} on the new rows"
-    goes_on = Reason(COMPARABLE, night.config.night.refresh, words)
+    refresh = night.config.night.refresh
+    goes_on = Reason(COMPARABLE, refresh, words, f"night.refresh: {str(refresh).lower()}")
     verdict = gate.decide(evidence, night.config.night.gate).judging(goes_on)
     return Decision(opponent.version, opponent.bundle, opponent.held_out, evidence, verdict)
 

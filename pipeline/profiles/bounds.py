@@ -12,24 +12,31 @@ from typing import Literal
 
 from pipeline.profiles.profile import DayProfile, FieldProfile
 from pipeline.profiles.psi import Usual, field_psi
-from schemas.night import QualityConfig
+from schemas.night import QualityConfig, setting
 
 Kind = Literal["broken", "unusual"]
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A bound that a day breaks, in words: what of the day, what was found, what was expected."""
+    """A bound that a day breaks, in words: what of the day, what was found, what was expected, and by which key."""
 
     day: date
     kind: Kind
     what: str
     found: str
     expected: str
+    key: str = ""
+    """The bound as it stands in a config; empty: there is none to change."""
 
     @property
     def words(self) -> str:
-        return f"{self.day}: {self.what}: {self.found}; expected {self.expected}"
+        return f"{self.day}: {self.what}: {self.against}"
+
+    @property
+    def against(self) -> str:
+        """What was found and what was expected."""
+        return f"{self.found}; expected {self.expected}{f' ({self.key})' if self.key else ''}"
 
 
 def breaches(new: Sequence[DayProfile], before: Sequence[DayProfile], config: QualityConfig) -> list[Breach]:
@@ -66,40 +73,41 @@ def _shifts(day: DayProfile, trailing: Sequence[DayProfile]) -> dict[str, float]
     return {name: shift for name, shift in found.items() if shift is not None}
 
 
-Words = tuple[Kind, str, str, str]
+Words = tuple[Kind, str, str, str, str]
 
 
 def _of_rows(profile: DayProfile, before: Sequence[DayProfile], config: QualityConfig) -> Iterator[Words]:
     if profile.rows < config.min_rows:
-        yield "broken", "rows", f"{profile.rows:,}", f"at least {config.min_rows:,}"
+        yield "broken", "rows", f"{profile.rows:,}", f"at least {config.min_rows:,}", setting(config, "min_rows")
     rows_before = sum(other.rows for other in before)
     positives_before = sum(other.positives for other in before)
     if before and config.rows_ratio:
         yield from _of_number_of_rows(profile.rows, [other.rows for other in before], config)
     if profile.positives in (0, profile.rows):
         found = f"{profile.positives:,} clicks in {profile.rows:,} rows"
-        yield "broken", "label rate", found, "both clicks and rows without a click"
+        yield "broken", "label rate", found, "both clicks and rows without a click", ""
         return
     if before and config.rows_ratio and profile.positives < config.rows_ratio[0] * positives_before / len(before):
         mean = positives_before / len(before)
         found = f"{profile.positives:,}, {profile.positives / mean:.3g} times the {mean:,.0f} of {_days(len(before))}"
-        yield "broken", "clicks", found, f"at least {config.rows_ratio[0]:g} times"
+        yield "broken", "clicks", found, f"at least {config.rows_ratio[0]:g} times", setting(config, "rows_ratio")
     if before and config.label_rate_ratio and positives_before:
         rate = positives_before / rows_before
         ratio = profile.label_rate / rate
         found = f"{profile.label_rate:.4g}, {ratio:.3g} times the {rate:.4g} of {_days(len(before))}"
-        yield from _outside(ratio, config.label_rate_ratio, "label rate", found)
+        yield from _outside(ratio, config, "label_rate_ratio", "label rate", found)
 
 
 def _of_number_of_rows(rows: int, before: Sequence[int], config: QualityConfig) -> Iterator[Words]:
     assert config.rows_ratio
     mean = sum(before) / len(before)
     found = f"{rows:,}, {rows / mean:.3g} times the {mean:,.0f} of {_days(len(before))}"
-    broken = list(_outside(rows / mean, config.rows_ratio, "rows", found))
+    broken = list(_outside(rows / mean, config, "rows_ratio", "rows", found))
     yield from broken
     usual, spreads = Usual.of(before), config.usual_spreads
     if not broken and usual and spreads is not None and abs(rows - usual.mean) > spreads * usual.spread:
-        yield "unusual", "rows", found, f"within {spreads:g} spreads of {usual.spread:,.0f}"
+        key = setting(config, "usual_spreads")
+        yield "unusual", "rows", found, f"within {spreads:g} spreads of {usual.spread:,.0f}", key
 
 
 def _of_field(
@@ -113,6 +121,7 @@ def _of_field(
             f"unseen values of {name!r}",
             found,
             f"at most {config.max_unseen_share:.2%} that the vocabulary lacks",
+            setting(config, "max_unseen_share"),
         )
     if not rows_before:
         return
@@ -121,10 +130,10 @@ def _of_field(
     found = f"{field.null_share:.2%} of the rows, {null_share:.2%} in {_days(len(rows_before))}"
     if config.min_filled_ratio is not None and 1 - field.null_share < config.min_filled_ratio * (1 - null_share):
         expected = f"at least {config.min_filled_ratio:g} times the usual rows with a value: it is as good as empty"
-        yield "broken", f"nulls of {name!r}", found, expected
+        yield "broken", f"nulls of {name!r}", found, expected, setting(config, "min_filled_ratio")
     elif config.max_null_increase is not None and field.null_share - null_share > config.max_null_increase:
         expected = f"an increase of at most {config.max_null_increase:.2%} of the rows"
-        yield "unusual", f"nulls of {name!r}", found, expected
+        yield "unusual", f"nulls of {name!r}", found, expected, setting(config, "max_null_increase")
 
 
 def _of_shift(
@@ -137,12 +146,16 @@ def _of_shift(
         expected = f"at most {max(config.max_psi, own):.3g}"
         if usual:
             expected += f", where {usual.mean:.3g} with a spread of {usual.spread:.2g} is usual"
-        yield "unusual", f"values of {name!r}", f"PSI {shift:.3g} against {_days(num_days)}", expected
+        key = setting(config, "usual_spreads" if own > config.max_psi else "max_psi")
+        yield "unusual", f"values of {name!r}", f"PSI {shift:.3g} against {_days(num_days)}", expected, key
 
 
-def _outside(ratio: float, band: tuple[float, float], what: str, found: str) -> Iterator[Words]:
+def _outside(
+    ratio: float, config: QualityConfig, key: Literal["rows_ratio", "label_rate_ratio"], what: str, found: str
+) -> Iterator[Words]:
+    band: tuple[float, float] = getattr(config, key)
     if not band[0] <= ratio <= band[1]:
-        yield "broken", what, found, f"between {band[0]:g} and {band[1]:g} times"
+        yield "broken", what, found, f"between {band[0]:g} and {band[1]:g} times", setting(config, key)
 
 
 def _days(number: int) -> str:

@@ -34,7 +34,7 @@ def render(page: Page) -> str:
     body = [_header(page)]
     for part in (_rules, _comparison, _plots, _slices, _data, _particulars):
         body += part(page)
-    return document(f"{page.model}, {page.date}: {page.outcome}", *body)
+    return document(f"{page.model}, {page.date}: {page.became}", *body)
 
 
 def _header(page: Page) -> Markup:
@@ -52,7 +52,7 @@ def _rules(page: Page) -> Iterator[Markup]:
 
     def row(reason: Reason) -> tuple[str, str, str]:
         rule = RULES.get(reason.rule, _capital(reason.rule))
-        return _pill(reason.passed), rule, sentence(reason.words)
+        return _pill(reason.passed), rule, sentence(reason.in_full)
 
     reasons = page.verdict.reasons
     num_passed = sum(reason.passed for reason in reasons)

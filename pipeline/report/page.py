@@ -9,6 +9,7 @@ from pipeline.evaluation.gate import Evidence, Verdict
 from pipeline.evaluation.metrics import Sums
 
 Outcome = Literal["promoted", "kept", "stopped"]
+NOTHING_SERVES = "nothing serves yet"  # what a night kept that began without a champion
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,11 @@ class Page:
     versions: Mapping[str, str] = field(default_factory=dict)  # of code, data, config, libraries
 
     @property
+    def became(self) -> str:
+        """The outcome, as people read it."""
+        return NOTHING_SERVES if self.outcome == "kept" and not self.champion else self.outcome
+
+    @property
     def reason(self) -> str:
         return self.why or (self.verdict.reason if self.verdict else "")
 
@@ -88,15 +94,17 @@ def two_sentences(page: Page) -> str:
 
 
 def lead(page: Page) -> str:
-    """The outcome in a sentence, starting with its one word."""
+    """The outcome in a sentence, starting with its word, up to a colon."""
     if page.outcome == "promoted":
         instead = f" in place of {page.champion}" if page.champion else ", the first"
         return f"Promoted: {page.candidate or 'the candidate'} is champion{instead}."
     if page.outcome == "stopped":
         stays = f"; {page.champion} stays champion" if page.champion else ""
         return f"Stopped: the night ended before a verdict{stays}."
-    stays = f"{page.champion} stays champion" if page.champion else "there is still no champion"
-    return f"Kept: {stays}{f', and {page.candidate} is not promoted' if page.candidate else ''}."
+    rejected = f"{page.candidate} is rejected" if page.candidate else ""
+    if not page.champion:
+        return f"Nothing serves yet: {rejected or 'there is no candidate'}."
+    return f"Kept: {page.champion} stays champion{f', and {rejected}' if rejected else ''}."
 
 
 def sentence(words: str) -> str:

@@ -223,7 +223,7 @@ def _tags(verdict: Verdict) -> dict[str, str]:
     failed = ", ".join(verdict.failed_rules)
     return {
         VERDICT: verdict.reason,
-        DECISION: "promote" if verdict.promote else "keep",
+        DECISION: "promote" if verdict.promote else "rejected",
         **({FAILED_RULES: failed} if failed else {}),
     }
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from pipeline.evaluation.bootstrap import Comparison, Interval, compare
 from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, decide
@@ -55,16 +56,40 @@ def test_a_candidate_that_passes_every_rule_is_promoted_for_its_ne_against_the_c
 @pytest.mark.parametrize(
     ("rule", "changes", "words"),
     [
-        ("positives", {"positives": 99.0}, "99 held-out clicks are fewer than 100"),
-        ("positives", {"positives": 99.5}, "99.5 held-out clicks are fewer than 100"),
-        ("ne", {"ne": 1.0}, "NE 1.0000 is not below 1, which predicting the held-out mean has"),
-        ("ne", {"ne": 1.25}, "NE 1.2500 is not below 1, which predicting the held-out mean has"),
-        ("ne", {"ne": float("nan")}, "NE nan is not below 1, which predicting the held-out mean has"),
-        ("auc", {"auc": 0.5}, "AUC 0.5000 is not above 0.5"),
-        ("auc", {"auc": 0.49}, "AUC 0.4900 is not above 0.5"),
-        ("calibration", {"calibration": 0.79996}, "calibration 0.799960 is outside 0.8 to 1.25"),
-        ("calibration", {"calibration": 1.3}, "calibration 1.3000 is outside 0.8 to 1.25"),
-        ("auc_error", {"auc_error": 0.0025}, "the AUC's own error of 0.0025 is above 0.001"),
+        ("positives", {"positives": 99.0}, "99 held-out clicks are fewer than 100 (night.gate.min_positives: 100)"),
+        ("positives", {"positives": 99.5}, "99.5 held-out clicks are fewer than 100 (night.gate.min_positives: 100)"),
+        (
+            "ne",
+            {"ne": 1.0},
+            "NE 1.0000 is not below 1, which predicting the held-out mean has (night.gate.max_ne: 1.0)",
+        ),
+        (
+            "ne",
+            {"ne": 1.25},
+            "NE 1.2500 is not below 1, which predicting the held-out mean has (night.gate.max_ne: 1.0)",
+        ),
+        (
+            "ne",
+            {"ne": float("nan")},
+            "NE nan is not below 1, which predicting the held-out mean has (night.gate.max_ne: 1.0)",
+        ),
+        ("auc", {"auc": 0.5}, "AUC 0.5000 is not above 0.5 (night.gate.min_auc: 0.5)"),
+        ("auc", {"auc": 0.49}, "AUC 0.4900 is not above 0.5 (night.gate.min_auc: 0.5)"),
+        (
+            "calibration",
+            {"calibration": 0.79996},
+            "calibration 0.799960 is outside 0.8 to 1.25 (night.gate.calibration: [0.8, 1.25])",
+        ),
+        (
+            "calibration",
+            {"calibration": 1.3},
+            "calibration 1.3000 is outside 0.8 to 1.25 (night.gate.calibration: [0.8, 1.25])",
+        ),
+        (
+            "auc_error",
+            {"auc_error": 0.0025},
+            "the AUC's own error of 0.0025 is above 0.001 (night.gate.max_auc_error: 0.001)",
+        ),
     ],
 )
 def test_each_bound_on_the_candidate_alone_keeps_the_champion(rule: str, changes: dict[str, float], words: str):
@@ -77,7 +102,7 @@ def test_too_few_rows_alone_keep_the_champion():
     few, fewer = (replace(metrics, rows=999) for metrics in (GOOD, CHAMPION))
     verdict = decide(evidence(candidate=few, champion=fewer), CONFIG)
     assert failed(verdict) == ["rows"]
-    assert verdict.reason == "999 held-out rows are fewer than 1,000"
+    assert verdict.reason == "999 held-out rows are fewer than 1,000 (night.gate.min_rows: 1000)"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +145,7 @@ def test_the_words_of_a_worse_ne_hold_its_figures_and_its_bound():
     worse = decide(evidence(change=changed_by(0.0037, 0.0022, 0.0051), candidate=replace(GOOD, ne=0.8197)), CONFIG)
     assert worse.reason == (
         "NE 0.8197 is above the champion's 0.8160 on the same 50,000 rows: +0.0037 (+0.0022 to +0.0051), "
-        "where the upper bound must not be above 0.001"
+        "where the upper bound must not be above 0.001 (night.gate.ne_margin: 0.001)"
     )
 
 
@@ -162,7 +187,7 @@ def test_the_worst_slices_are_named_and_the_rest_counted():
     assert verdict.reason == (
         "NE is clearly above the champion's by more than 0.02 in hour=4 (5,000 rows): +0.0700 (+0.0100 to +0.2000), "
         "hour=3 (5,000 rows): +0.0600 (+0.0100 to +0.2000), hour=2 (5,000 rows): +0.0500 (+0.0100 to +0.2000) "
-        "and in 2 more slices"
+        "and in 2 more slices (night.gate.slice_margin: 0.02)"
     )
 
 
@@ -202,7 +227,24 @@ def test_rules_that_fail_together_are_all_judged_and_all_said():
     candidate = replace(GOOD, ne=1.1, calibration=2.0)
     verdict = decide(evidence(candidate=candidate, change=changed_by(0.284, 0.2, 0.3)), CONFIG)
     assert failed(verdict) == ["ne", "calibration", "champion"]
-    assert verdict.reason == "; ".join(words_of(verdict, rule) for rule in failed(verdict))
+    assert verdict.reason == "; ".join(reason.in_full for reason in verdict.reasons if not reason.passed)
+
+
+def test_every_reason_ends_with_its_key_as_a_config_takes_it_but_for_the_one_that_no_key_moves():
+    verdicts = [(decide(evidence(), CONFIG), CONFIG), (decide(Evidence(Metrics(0, 0.0)), GateConfig()), GateConfig())]
+    for verdict, config in verdicts:
+        assert [reason.rule for reason in verdict.reasons if not reason.key] == ["classes"]
+        for reason in verdict.reasons:
+            if reason.key:
+                name, _, value = reason.key.removeprefix("night.gate.").partition(": ")
+                assert reason.in_full == f"{reason.words} ({reason.key})"
+                assert GateConfig.model_validate({name: yaml.safe_load(value)}) == GateConfig.model_validate(
+                    {name: getattr(config, name)}
+                )
+
+
+def test_who_is_promoted_is_told_by_its_figures_and_no_key():
+    assert "night.gate" not in decide(evidence(), CONFIG).reason
 
 
 def test_a_better_model_on_real_rows_replaces_a_worse_one_and_not_the_other_way_round():

@@ -109,7 +109,7 @@ class TestAWorseCandidate:
         assert worse.candidate["ne"] > worse.champion["ne"]
         assert (worse.candidate_uri, worse.champion_uri) == (f"models:/{MODEL}/4", f"models:/{MODEL}/3")
         tags = folder.client.get_model_version(MODEL, "4").tags
-        assert tags["nightjar.decision"] == "keep"
+        assert tags["nightjar.decision"] == "rejected"
         assert "champion" in tags["nightjar.failed_rules"]
         assert folder.client.get_run(worse.run_id).data.tags["nightjar.outcome"] == "kept"
 

@@ -166,5 +166,29 @@ def test_a_shifted_field_is_named_with_its_psi_and_bound():
     before, now = profile(site=field({"x": 90, "y": 10})), profile(site=field({"x": 10, "y": 90}))
     (breach,) = breaches([now], [before], QualityConfig(max_psi=1.0))
     assert 0.8 * log(9) * 2 == pytest.approx(3.516, abs=1e-3)
-    assert breach.words == ("2026-11-08: values of 'site': PSI 3.52 against 1 trailing day; expected at most 1")
+    assert breach.words == (
+        "2026-11-08: values of 'site': PSI 3.52 against 1 trailing day; expected at most 1 (night.quality.max_psi: 1.0)"
+    )
     assert breaches([now], [before], QualityConfig(max_psi=None)) == []
+
+
+def test_every_breach_names_the_key_of_its_bound_but_for_a_day_of_one_class():
+    config = QualityConfig(min_rows=50, max_unseen_share=0.4)
+    before = [profile(rows=1000, positives=100, site=field({"x": 500, "y": 500}))] * 3
+    few = profile(rows=20, positives=9, site=field({"x": 10, "z": 10}, null_share=0.3, unseen_share=0.5))
+    told = {breach.what: breach.key for breach in breaches([few], before, config)}
+    assert told == {
+        "rows": "night.quality.rows_ratio: [0.25, 4.0]",  # and, before that, min_rows
+        "clicks": "night.quality.rows_ratio: [0.25, 4.0]",
+        "label rate": "night.quality.label_rate_ratio: [0.5, 2.0]",
+        "unseen values of 'site'": "night.quality.max_unseen_share: 0.4",
+        "nulls of 'site'": "night.quality.max_null_increase: 0.2",
+        "values of 'site'": "night.quality.max_psi: 0.5",
+    }
+    assert breaches([few], before, config)[0].words == (
+        "2026-11-08: rows: 20; expected at least 50 (night.quality.min_rows: 50)"
+    )
+    (one_class,) = breaches([profile(positives=0)], [], QualityConfig())
+    assert (one_class.key, one_class.words[-1]) == ("", "k")
+    (off,) = breaches([profile(rows=200, positives=20)], [profile()] * 3, QualityConfig())
+    assert off.key == "night.quality.usual_spreads: 4.0"

@@ -73,11 +73,11 @@ def test_a_model_that_was_logged_and_not_registered_is_logged_anew(tracked, regi
 
 def test_a_verdict_is_added_later_and_becomes_the_description(tracked, register, request):
     version = register()
-    versions.set_tags(tracked, version, {VERDICT: "NE 0.8", "nightjar.decision": "keep"})
+    versions.set_tags(tracked, version, {VERDICT: "NE 0.8", "nightjar.decision": "rejected"})
     found = tracked.client.get_model_version(request.node.name, version.number)
     assert (found.tags[VERDICT], found.tags["nightjar.decision"], found.description) == (
         "NE 0.8",
-        "keep",
+        "rejected",
         "NE 0.8",
     )
 

@@ -163,9 +163,13 @@ def test_each_rule_stands_with_its_outcome_and_those_that_failed_first():
     verdict = decide(evidence, GateConfig())
     rows = Reader(render(replace(TABLES, outcome="kept", verdict=verdict, evidence=evidence))).rows
     assert rows[0] == ["", "Rule", "Found"]
-    assert rows[1] == ["fail", "Calibration", "Calibration 2.0000 is outside 0.8 to 1.25."]
+    assert rows[1] == [
+        "fail",
+        "Calibration",
+        "Calibration 2.0000 is outside 0.8 to 1.25 (night.gate.calibration: [0.8, 1.25]).",
+    ]
     assert [row[0] for row in rows[2:11]] == ["pass"] * 9
-    assert ["pass", "Rows", "50,000 held-out rows, at least 1,000."] in rows
+    assert ["pass", "Rows", "50,000 held-out rows, at least 1,000 (night.gate.min_rows: 1000)."] in rows
 
 
 def test_a_rule_that_the_gate_does_not_know_stands_under_its_own_name():

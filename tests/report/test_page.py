@@ -29,12 +29,11 @@ NIGHT = Page(model="clicks", date="2026-11-19", outcome="promoted", candidate="v
         ),
         (
             replace(NIGHT, outcome="kept", why="it is worse"),
-            "clicks, 2026-11-19: Kept: version 7 stays champion, and version 8 is not promoted. It is worse.",
+            "clicks, 2026-11-19: Kept: version 7 stays champion, and version 8 is rejected. It is worse.",
         ),
         (
             replace(NIGHT, outcome="kept", champion="", why="AUC 0.4 is not above 0.5"),
-            "clicks, 2026-11-19: Kept: there is still no champion, and version 8 is not promoted. "
-            "AUC 0.4 is not above 0.5.",
+            "clicks, 2026-11-19: Nothing serves yet: version 8 is rejected. AUC 0.4 is not above 0.5.",
         ),
         (
             replace(NIGHT, outcome="stopped", why="No rows."),
