@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from jobs.event_lines import EventLines, Form
 from schemas.redaction import redacted
@@ -18,6 +19,11 @@ def result_console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
     """Shows results as they are: what looks like Rich's markup in a name, a value or an error is none."""
     width = None if sys.stdout.isatty() or soft_wrap else 120
     return Console(stderr=stderr, width=width, soft_wrap=soft_wrap, markup=False, emoji=False)
+
+
+def fits(console: Console, table: Table) -> bool:
+    """No cell of it is broken on that console."""
+    return console.measure(table, options=console.options.update(width=10_000)).maximum <= console.width
 
 
 class ProgressView:

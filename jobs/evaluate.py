@@ -3,24 +3,41 @@
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from jobs.console import result_console
+from jobs.console import fits, result_console
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
 from jobs.places import load_config
 from schemas.redaction import redacted
 
 if TYPE_CHECKING:
     from pipeline.data.split import ResolvedSplit
-    from pipeline.evaluation.metrics import Metrics
+    from pipeline.evaluation.intervals import Bounds
+    from pipeline.evaluation.metrics import Metrics, Sums
 
-BY_DAY = ("rows", "auc", "log_loss", "ne", "calibration", "gauc", "base_rate")
+# Metric -> form.
+BY_DAY = {"rows": ",", "auc": ".4f", "log_loss": ".5f", "ne": ".4f"}
+BY_DAY |= {"calibration": ".3f", "gauc": ".4f", "base_rate": ".4g"}
+WITH_BOUNDS = ("auc", "ne")  # of a day, where there is no room for more
 LEARNED = "learned"
+
+
+class Judged(NamedTuple):
+    """What held-out rows come to, and by which intervals they tell it."""
+
+    metrics: "Metrics"
+    bounds: "dict[str, Bounds]"
+
+    @classmethod
+    def of(cls, sums: "Sums") -> "Judged":
+        from pipeline.evaluation.intervals import intervals
+
+        return cls(sums.metrics(), intervals(sums))
 
 
 def evaluate(
@@ -61,56 +78,81 @@ def evaluate(
     with cluster.connected(loaded.cluster, [on_nodes.log(manifest)]):
         by_day = held_out.evaluate_days(bundle, manifest, data, judged)
     learned = held_out.learned_days(bundle, judged)
-    total = sum(by_day.values(), Sums.zero()).metrics()
-    days_figures = {day: sums.metrics() for day, sums in by_day.items()}
-    print_figures(redacted(model), days_figures, total, learned, result_console(stderr=as_json))
+    total = Judged.of(sum(by_day.values(), Sums.zero()))
+    judged_days = {day: Judged.of(sums) for day, sums in by_day.items()}
+    print_figures(redacted(model), judged_days, total, learned, result_console(stderr=as_json))
     if learned:
         result_console(stderr=True, soft_wrap=True).print(f"learned: {warning(learned, judged)}", highlight=False)
     if as_json:
-        print(in_json(model, days_figures, total, learned))
+        print(in_json(model, judged_days, total, learned))
 
 
 def in_json(
-    model: str, by_day: "Mapping[datetime.date, Metrics]", total: "Metrics", learned: "Sequence[datetime.date]"
+    model: str, by_day: "Mapping[datetime.date, Judged]", total: "Judged", learned: "Sequence[datetime.date]"
 ) -> str:
     return json.dumps(
         {
             "model": model,
             "dates": sorted(map(str, by_day)),
             "learned_dates": list(map(str, learned)),
-            "by_date": {str(day): metrics.as_dict() for day, metrics in by_day.items()},
-            **total.as_dict(),
+            "by_date": {str(day): one.metrics.as_dict() | {"intervals": one.bounds} for day, one in by_day.items()},
+            **total.metrics.as_dict(),
+            "intervals": total.bounds,
         }
     )
 
 
 def print_figures(
     model: str,
-    by_day: "Mapping[datetime.date, Metrics]",
-    total: "Metrics",
+    by_day: "Mapping[datetime.date, Judged]",
+    total: "Judged",
     learned: "Sequence[datetime.date]",
     console: Console,
 ) -> None:
     """Each day by itself, those that the model has learned marked, and all days together."""
-    table = Table(title=f"{model}, held-out rows by day", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("day")
-    for name in BY_DAY:
-        table.add_column(name, justify="right")
-    table.add_column("")
-    for day, metrics in by_day.items():
-        figures = metrics.as_dict()
-        cells = [f"{figures[name]:,.6g}" if name in figures else "undefined" for name in BY_DAY]
-        table.add_row(str(day), *cells, LEARNED if day in learned else "")
-    console.print(table)
+    from pipeline.evaluation.intervals import few_clicks, in_words, with_bounds
+
+    table = table_of(model, by_day, learned, WITH_BOUNDS)
+    fitting = fits(console, table)
+    console.print(table if fitting else table_of(model, by_day, learned))
+    for day, one in () if fitting or len(by_day) == 1 else by_day.items():
+        console.print(f"{day}: {in_words(one.metrics.as_dict(), one.bounds)}", highlight=False)
     days = sorted(by_day)
     on_days = f"{', '.join(map(str, days[:4]))}{' ...' * (len(days) > 4)}"
     console.print(f"{model} on {on_days}{', learned ones included' * bool(learned)}", highlight=False)
     table = Table(box=SIMPLE_HEAD)
     table.add_column("metric")
     table.add_column("value", justify="right")
-    for name, value in total.as_dict().items():
-        table.add_row(name, f"{value:,.6g}")
+    for name, value in total.metrics.as_dict().items():
+        bounds = total.bounds.get(name)
+        table.add_row(name, with_bounds(value, bounds, ".4f") if bounds else f"{value:,.6g}")
     console.print(table)
+    few = few_clicks(total.metrics.positives, total.bounds)
+    if few:
+        console.print(few, highlight=False)
+
+
+def table_of(
+    model: str,
+    by_day: "Mapping[datetime.date, Judged]",
+    learned: "Sequence[datetime.date]",
+    with_intervals: Sequence[str] = (),
+) -> Table:
+    from pipeline.evaluation.intervals import with_bounds
+
+    table = Table(title=f"{model}, held-out rows by day", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("day")
+    for name in BY_DAY:
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for day, one in by_day.items():
+        figures, bounds = one.metrics.as_dict(), {name: one.bounds.get(name) for name in with_intervals}
+        cells = [
+            with_bounds(figures[name], bounds.get(name), form) if name in figures else "undefined"
+            for name, form in BY_DAY.items()
+        ]
+        table.add_row(str(day), *cells, LEARNED if day in learned else "")
+    return table
 
 
 def warning(learned: "Sequence[datetime.date]", judged: "ResolvedSplit") -> str:

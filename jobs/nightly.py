@@ -1,5 +1,6 @@
 """`nightjar nightly`: one night, from the day's log to the champion that serves in the morning."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,8 +52,22 @@ def nightly(
         raise Failure(f"training stopped: {'; '.join(night.failures.values())}; the other stages went on")
 
 
+def figures_of(night: "Night") -> Iterator[str]:
+    """The candidate's and the champion's with their intervals, and how little few clicks tell."""
+    from pipeline.evaluation.intervals import few_clicks, in_words
+
+    if night.candidate:
+        yield f"candidate: {in_words(night.candidate, night.bounds)}"
+    if night.champion:
+        yield f"champion: {in_words(night.champion, night.champion_bounds)}"
+    if few := few_clicks(night.candidate.get("positives", 0), night.bounds):
+        yield few
+
+
 def print_night(night: "Night", console: Console) -> None:
     console.print(f"{night.day}: {night.became}: {night.verdict}", highlight=False)
+    for words in figures_of(night):
+        console.print(f"  {words}", highlight=False)
     for breach in night.breaches:
         console.print(f"  out of bounds: {breach}", highlight=False)
     for breach in night.unusual:

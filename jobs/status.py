@@ -1,5 +1,6 @@
 """`nightjar status`: which model serves, how old it is, and how the last nights went."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,8 @@ def status(
         age = datetime.now(UTC) - champion.created
         print(f"{champion.uri} is champion, registered {champion.created:%Y-%m-%d %H:%M} UTC, {in_days(age)} ago")
         print(f"  {champion.tags.get(VERDICT, '')}".rstrip())
+        for words in _last_judged(champion.uri, nights):
+            print(f"  {words}")
     if nights:
         print_nights(nights[-last:])
         days = logs.days_of(loaded.data.logs_uri, loaded.data.features)
@@ -58,6 +61,21 @@ def status(
         print(f"days of the log without a night: {', '.join(map(str, without)) or 'none'}")
     else:
         print("no night is over yet")
+
+
+def _last_judged(uri: str, nights: Sequence["Night"]) -> Iterator[str]:
+    """The champion's figures of the newest night that has scored it, in lines of at most 80 characters."""
+    from pipeline.evaluation.intervals import with_bounds
+
+    for night in reversed(nights):
+        for model, figures, bounds in (
+            (night.began_with, night.champion, night.champion_bounds),
+            (night.candidate_uri, night.candidate, night.bounds),
+        ):
+            if model == uri and "ne" in figures and "auc" in figures:
+                ne, auc = (with_bounds(figures[key], bounds.get(key)) for key in ("ne", "auc"))
+                yield f"on {night.day}: NE {ne}, AUC {auc}"
+                return
 
 
 def in_days(age: timedelta) -> str:

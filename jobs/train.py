@@ -1,7 +1,7 @@
 """`nightjar train`: one retrain, from the log to a registered model."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from jobs.console import ProgressView, result_console
+from jobs.console import ProgressView, fits, result_console
 from jobs.event_lines import Form
 from jobs.options import AsJson, ConfigPath, Log, Overrides
 from jobs.places import SUBMITTED, as_typed, is_a_job, load_config, program, typed
@@ -23,14 +23,16 @@ from schemas.register import Register
 if TYPE_CHECKING:
     from pipeline.retrain.summary import Summary
 
+# Of a stage's results: heading, form.
 COLUMNS = {
-    "rows_seen": ("rows seen", "{:,.0f}"),
-    "rows_per_second": ("rows/s", "{:,.0f}"),
-    "auc": ("AUC", "{:.4f}"),
-    "log_loss": ("log loss", "{:.4f}"),
-    "ne": ("NE", "{:.4f}"),
-    "calibration": ("calibration", "{:.3f}"),
+    "rows_seen": ("rows seen", ",.0f"),
+    "rows_per_second": ("rows/s", ",.0f"),
+    "auc": ("AUC", ".4f"),
+    "log_loss": ("log loss", ".4f"),
+    "ne": ("NE", ".4f"),
+    "calibration": ("calibration", ".3f"),
 }
+WITH_BOUNDS = ("auc", "ne", "calibration")  # the interval of log loss is that of NE, in other units
 
 
 def train(
@@ -63,31 +65,54 @@ def train(
 
 
 def print_summary(summary: "Summary", console: Console) -> None:
-    days = summary.held_out_days
-    held_out = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
-    table = Table(title=f"Held-out rows of {held_out}", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("model")
-    validated = {"validation_ne": ("validation NE", "{:.4f}")}
-    is_validated = any("validation_ne" in results for results in summary.stages.values())
-    columns = COLUMNS | (validated if is_validated else {})
-    for heading, _ in columns.values():
-        table.add_column(heading, justify="right")
-    table.add_column("best possible NE", justify="right")
-    best_possible = "unknown" if summary.best_possible_ne is None else f"{summary.best_possible_ne:.4f}"
-    for stage, results in summary.stages.items():
-        cells = [form.format(results[key]) if key in results else "undefined" for key, (_, form) in columns.items()]
-        style = "bold" if stage == summary.best_stage else None
-        table.add_row(stage, *cells, best_possible, style=style)
+    from pipeline.evaluation.intervals import few_clicks, in_words
+
+    table = table_of(summary, with_intervals=True)
+    told = []
+    if not fits(console, table):
+        table = table_of(summary, with_intervals=False)
+        bounds = [(stage, figures, summary.intervals.get(stage)) for stage, figures in summary.stages.items()]
+        told = [f"{stage}: {in_words(figures, its)}" for stage, figures, its in bounds if its]
     console.print(table)
-    for words in (*summary.seen_before, *summary.lifts):
+    best = summary.best_stage
+    few = few_clicks(summary.stages[best].get("positives", 0), summary.intervals.get(best, {}))
+    for words in (*told, *filter(None, [few]), *summary.seen_before, *summary.lifts):
         console.print(words, highlight=False)
     for stage, uri in summary.registered.items():
         console.print(f"{uri} is {stage}", highlight=False)
-    best = f"{summary.model_uri} ({summary.best_stage}) is {summary.alias}" if summary.model_uri else summary.best_stage
+    if summary.model_uri:
+        best = f"{summary.model_uri} ({best}) is {summary.alias}"
     console.print(f"{best}: {summary.verdict}", highlight=False)
     if summary.differs:
         words = f"trained before under other settings, which change no result: {', '.join(summary.differs)}"
         console.print(f"{words}; a finished retrain is not repeated for them", highlight=False)
+
+
+def table_of(summary: "Summary", *, with_intervals: bool) -> Table:
+    """A row a stage, the best one's bold."""
+    days = summary.held_out_days
+    held_out = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
+    table = Table(title=f"Held-out rows of {held_out}", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("model")
+    validated = {"validation_ne": ("validation NE", ".4f")}
+    is_validated = any("validation_ne" in results for results in summary.stages.values())
+    columns = COLUMNS | (validated if is_validated else {})
+    best_possible = [] if summary.best_possible_ne is None else [f"{summary.best_possible_ne:.4f}"]
+    for heading in (*(heading for heading, _ in columns.values()), *["best possible NE"] * len(best_possible)):
+        table.add_column(heading, justify="right")
+    for stage, results in summary.stages.items():
+        bounds = summary.intervals.get(stage, {}) if with_intervals else {}
+        cells = [_cell(key, form, results, bounds) for key, (_, form) in columns.items()]
+        table.add_row(stage, *cells, *best_possible, style="bold" if stage == summary.best_stage else None)
+    return table
+
+
+def _cell(key: str, form: str, results: Mapping[str, float], bounds: Mapping[str, tuple[float, float]]) -> str:
+    from pipeline.evaluation.intervals import with_bounds
+
+    if key not in results:
+        return "undefined"
+    return with_bounds(results[key], bounds.get(key) if key in WITH_BOUNDS else None, form)
 
 
 def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:

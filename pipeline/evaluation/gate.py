@@ -1,9 +1,11 @@
 """May the candidate become champion? Rules over figures, each judged and each said, and the verdict they add up to."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pipeline.evaluation.bootstrap import Comparison, Interval
+from pipeline.evaluation.intervals import Bounds
 from pipeline.evaluation.metrics import Metrics
 from schemas.night import GateConfig, setting
 
@@ -31,6 +33,9 @@ class Evidence:
     champion: Metrics | None = None  # on the same rows; None: there is none
     change: Comparison | None = None  # candidate minus champion
     slices: tuple[Slice, ...] = ()
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    """Metric -> the interval that the candidate's is told by."""
+    champion_bounds: Mapping[str, Bounds] = field(default_factory=dict)
     golden_difference: float | None = None
     """Largest |difference of p| of the registered model, loaded in a process of its own; None: it was not checked."""
 

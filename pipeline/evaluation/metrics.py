@@ -7,7 +7,7 @@ averaged over batches, so how the rows were split does not show in the result.
 import dataclasses
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log, log1p
 from typing import Any, Self
 
@@ -63,6 +63,8 @@ class Sums:
     p: Floats  # sum of p in each bin, exact from the logits
     groups: Tallies = ()  # by key = group << BIN_BITS | bin
     logits: Tallies | None = ()  # by logit; None: there are more than MAX_RANKED
+    weight_squares: Floats = field(default_factory=lambda: np.zeros(2))
+    """Sum of the squared weights of negatives and of positives, their numbers where rows count one each."""
 
     @classmethod
     def zero(cls) -> Self:
@@ -106,6 +108,7 @@ class Sums:
             p=np.bincount(bins, weight * p, NUM_BINS).astype(np.float64),
             groups=of_groups,
             logits=_ranked((Tally.of(in_order(logits), *counts),)),
+            weight_squares=np.bincount(positive, weight**2, 2).astype(np.float64),
         )
 
     def __add__(self, other: Self) -> Self:
@@ -120,6 +123,7 @@ class Sums:
             p=self.p + other.p,
             groups=joined(self.groups + other.groups),
             logits=None if either is None else _ranked(joined(either)),
+            weight_squares=self.weight_squares + other.weight_squares,
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -138,6 +142,7 @@ class Sums:
             "logit_keys": logits.keys,
             "logit_positives": logits.positives,
             "logit_negatives": logits.negatives,
+            "weight_squares": self.weight_squares,
         }
 
     @classmethod
@@ -153,6 +158,9 @@ class Sums:
             p=arrays["p"],
             groups=(groups,) if len(groups.keys) else (),
             logits=((logits,) if len(logits.keys) else ()) if arrays["is_ranked"] else None,
+            weight_squares=arrays.get(
+                "weight_squares", np.array([arrays["negatives"].sum(), arrays["positives"].sum()])
+            ),
         )
 
     def to_bytes(self) -> bytes:
@@ -172,7 +180,7 @@ class Sums:
             return Metrics(rows=self.rows, positives=P)
         both = P > 0 and N > 0
         log_loss = self.log_loss / (P + N)
-        ranking = self._ranking()
+        ranking = self.ranking()
         recall, precision = _precision_recall(ranking)
         mean_p, mean_label, mass = self.calibration_curve()
         groups = Tally.merged(self.groups)
@@ -190,7 +198,7 @@ class Sums:
             base_rate=P / (P + N),
         )
 
-    def _ranking(self) -> Tally:
+    def ranking(self) -> Tally:
         """The rows from the lowest logit up, as finely as they are known."""
         return self._bins() if self.logits is None else Tally.merged(self.logits)
 

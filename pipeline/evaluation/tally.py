@@ -95,6 +95,11 @@ def in_order(values: Floats) -> NDArray[np.int64]:
     return np.where(bits < 0, bits ^ np.int64(2**63 - 1), bits)
 
 
+def values_of(keys: NDArray[np.int64]) -> Floats:
+    """What `in_order` has made the keys of."""
+    return np.where(keys < 0, keys ^ np.int64(2**63 - 1), keys).view(np.float64)
+
+
 def starts_of_runs(values: NDArray[Any]) -> NDArray[np.int64]:
     """Where each run of equal values begins; empty for none."""
     return np.flatnonzero(np.concatenate([values[:1] == values[:1], values[1:] != values[:-1]]))

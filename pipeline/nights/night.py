@@ -3,6 +3,7 @@
 import logging
 from datetime import date
 
+from pipeline.evaluation.intervals import intervals
 from pipeline.nights import over, page, plan, prune, records, steps
 from pipeline.nights.days import Days, choose_days
 from pipeline.nights.over import Over
@@ -123,6 +124,7 @@ def _record(night: NightRun, progress: NightProgress, outcome: Outcome, words: s
     tonight, decision, trained = progress.tonight, progress.decision, progress.trained
     held_out = progress.opponent.held_out if progress.opponent else None
     by_day = held_out.by_day() if held_out else {}
+    confidence = night.config.night.gate.confidence
     trainings = [one for one in (trained, progress.refreshed) if one]
     ended = Night(
         day=tonight.days.day,
@@ -134,9 +136,12 @@ def _record(night: NightRun, progress: NightProgress, outcome: Outcome, words: s
         run_id=night.run.run_id,
         tracking_uri=redacted(night.tracking.uri),
         champion_uri=progress.serves.uri if progress.serves else None,
+        began_with=tonight.champion.uri if tonight.champion else None,
         candidate_uri=decision.version.uri if decision else None,
         candidate=decision.held_out.sums.metrics().as_dict() if decision else {},
         champion=held_out.sums.metrics().as_dict() if held_out else {},
+        bounds=intervals(decision.held_out.sums, confidence) if decision else {},
+        champion_bounds=intervals(held_out.sums, confidence) if held_out else {},
         progressive={str(day): metrics.as_dict() for day, metrics in by_day.items()},
         rows_trained=int(sum(results.get("rows_seen", 0) for one in trainings for results in one.results.values())),
         num_ids=decision.bundle.vocabulary.num_ids if decision else 0,

@@ -26,10 +26,15 @@ class Night:
     tracking_uri: str
     champion_uri: str | None
     """That serves from now on."""
+    began_with: str | None = None
+    """The champion that it began with; in records of older versions None."""
     candidate_uri: str | None = None
     candidate: dict[str, float] = field(default_factory=dict)
     champion: dict[str, float] = field(default_factory=dict)
     """Figures of yesterday's champion on the same rows."""
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Metric -> the interval that the held-out rows tell the candidate's by, at `night.gate.confidence`."""
+    champion_bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     progressive: dict[str, dict[str, float]] = field(default_factory=dict)
     rows_trained: int = 0
     num_ids: int = 0

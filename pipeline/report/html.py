@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.evaluation.gate import Reason, Slice, change_in_words
+from pipeline.evaluation.gate import Evidence, Reason, Slice, change_in_words
+from pipeline.evaluation.intervals import few_clicks, with_bounds
+from pipeline.evaluation.metrics import Metrics
 from pipeline.report import charts
 from pipeline.report.markup import Markup, document, element, joined, section, table
 from pipeline.report.page import ColumnProfile, DataProfile, Growth, Night, Page, lead, sentence, two_sentences
@@ -67,27 +69,38 @@ def _comparison(page: Page) -> Iterator[Markup]:
     candidate, champion, change = page.evidence.candidate, page.evidence.champion, page.evidence.change
     rows: list[list[str]] = []
     for name, heading, digits, better in COMPARED:
-        ours, theirs = getattr(candidate, name), getattr(champion, name, None)
-        interval = getattr(change, name, None)
-        rows.append([heading, _number(ours, digits), _number(theirs, digits), *_change(interval, better)])
-    rows.append(_calibration_row(candidate.calibration, champion.calibration if champion else None))
+        ours, theirs = _told(page.evidence, name, digits)
+        rows.append([heading, ours, theirs, *_change(getattr(change, name, None), better)])
+    rows.append(["Calibration (p over clicks)", *_told(page.evidence, "calibration", 3), *_nearer(candidate, champion)])
     columns = [("", ""), ("Candidate", NUMBER), ("Champion", NUMBER), ("Change", NUMBER)]
     columns += [(f"{100 * page.confidence:g}% interval", INTERVAL), ("", "")]
     note = f"On the same {candidate.rows:,} held-out rows, {candidate.positives:,.0f} of them clicks."
     if champion is None:
         columns, rows = columns[:2], [row[:2] for row in rows]
         note = f"On {candidate.rows:,} held-out rows, {candidate.positives:,.0f} of them clicks. There is no champion."
+    note += f" In brackets: the {100 * page.confidence:g}% interval."
+    few = few_clicks(candidate.positives, page.evidence.bounds)
+    note += f" {sentence(few)}" if few else ""
     yield section("Candidate against champion" if champion else "The candidate", table(columns, rows), note=note)
 
 
-def _calibration_row(ours: float | None, theirs: float | None) -> list[str]:
-    """Without an interval: what counts is the distance from 1, on either side."""
+def _told(evidence: Evidence, name: str, digits: int) -> tuple[str, str]:
+    """A metric of the candidate and of the champion, each with its interval."""
+    models = ((evidence.candidate, evidence.bounds), (evidence.champion, evidence.champion_bounds))
+    values = [(getattr(metrics, name, None), bounds.get(name)) for metrics, bounds in models]
+    ours, theirs = (DASH if value is None else with_bounds(value, bounds, f".{digits}f") for value, bounds in values)
+    return ours, theirs
+
+
+def _nearer(candidate: Metrics, champion: Metrics | None) -> tuple[str, str, str]:
+    """Of calibration, without an interval: what counts is the distance from 1, on either side."""
+    ours, theirs = candidate.calibration, champion.calibration if champion else None
     difference, said = DASH, ""
     if ours is not None and theirs is not None:
         difference = f"{ours - theirs:+.3f}"
         farther = abs(ours - 1) - abs(theirs - 1)
         said = "nearer to 1" if farther < 0 else "farther from 1" if farther > 0 else ""
-    return ["Calibration (p over clicks)", _number(ours, 3), _number(theirs, 3), difference, DASH, said]
+    return difference, DASH, said
 
 
 def _change(interval: Interval | None, better: int) -> tuple[str, str, str]:

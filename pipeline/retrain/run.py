@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from pipeline.data.store import Store
 from pipeline.data.unknown_columns import unknown_in_words
+from pipeline.evaluation.intervals import Bounds, intervals
 from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tags import UNKNOWN_COLUMNS, VERDICT
@@ -68,6 +69,8 @@ class Trained:
     """Stage -> final figures."""
     lifts: tuple[str, ...]
     seen_before: tuple[str, ...] = ()
+    intervals: dict[str, dict[str, Bounds]] = field(default_factory=dict)
+    """Stage -> metric -> what the held-out rows tell it by."""
 
     @property
     def best(self) -> StageConfig:
@@ -167,7 +170,8 @@ def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: R
     for name, why in failures.items():
         run.fail_stage(name, why)
     words = tuple(lift.in_words(name) for name, lift in lifts.items())
-    return Trained(prepared, store, failures, figures, words)
+    told = {name: intervals(results.held_out_sums(run_uri, name)) for name in figures}
+    return Trained(prepared, store, failures, figures, words, intervals=told)
 
 
 def record_best(trained: Trained, run: Retrain) -> None:
@@ -241,6 +245,7 @@ def _summary(trained: Trained, run: Retrain, register: Register, decision: Decis
         verdict=decision.verdict.reason if decision else UNREGISTERED,
         lifts=trained.lifts,
         seen_before=trained.seen_before,
+        intervals=trained.intervals,
         failures=trained.failures,
         cluster=settings_of_cluster(prepared.config),
         register=register,

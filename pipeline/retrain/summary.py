@@ -40,6 +40,8 @@ class Summary:
     register: Register = Register.BEST
     registered: dict[str, str] = field(default_factory=dict)
     """Stage -> its version, of those that were registered beside the best one."""
+    intervals: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    """Stage -> metric -> its 95% interval; as all that is empty here, not known of a retrain of an earlier version."""
 
 
 def parse_summary(content: bytes) -> Summary:

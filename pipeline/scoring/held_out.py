@@ -18,6 +18,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.gate import Evidence
+from pipeline.evaluation.intervals import intervals
 from pipeline.evaluation.metrics import Metrics, Sums
 from pipeline.evaluation.slices import Pair, slices
 from pipeline.registry.bundle import Bundle
@@ -170,6 +171,8 @@ def gather(candidate: HeldOut, champion: HeldOut | None, gate: GateConfig, seed:
         candidate=candidate.sums.metrics(),
         champion=None if champion is None else champion.sums.metrics(),
         change=pair.change(draws),
+        bounds=intervals(candidate.sums, gate.confidence),
+        champion_bounds={} if champion is None else intervals(champion.sums, gate.confidence),
         slices=slices(candidate.rows.select(list(gate.slices)), pair, gate.slice_min_rows, draws),
     )
 

@@ -1,0 +1,120 @@
+"""The figures that a terminal shows, each with its interval."""
+
+import io
+import json
+from dataclasses import asdict, replace
+from datetime import date
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from jobs.evaluate import Judged, in_json, print_figures
+from jobs.nightly import print_night
+from jobs.train import print_summary
+from pipeline.evaluation.intervals import with_bounds
+from pipeline.evaluation.metrics import Sums
+from pipeline.nights.records import Night
+from pipeline.retrain.summary import Summary, parse_summary
+from pipeline.runtime import trusted
+
+FIGURES = {"rows_seen": 2e6, "rows_per_second": 9e4, "auc": 0.7012, "log_loss": 0.1234, "ne": 0.9123}
+FIGURES |= {"calibration": 1.0512, "positives": 43.0}
+BOUNDS = {"auc": (0.61, 0.79), "ne": (0.871, 0.953), "calibration": (0.72, 1.38), "log_loss": (0.11, 0.13)}
+SUMMARY = Summary(
+    run_id="run",
+    identity="identity",
+    tracking_uri="sqlite:///db",
+    held_out_days=("2026-11-07",),
+    stages={"fm": FIGURES, "deepfm": FIGURES},
+    best_stage="fm",
+    best_possible_ne=None,
+    model_uri="models:/ctr/1",
+    alias="challenger",
+    verdict="43 held-out clicks are fewer than 100 (night.gate.min_positives: 100)",
+    intervals={"fm": BOUNDS, "deepfm": BOUNDS},
+)
+NIGHT = Night(
+    day=date(2026, 11, 7),
+    key="key",
+    outcome="kept",
+    verdict=SUMMARY.verdict,
+    held_out_days=(date(2026, 11, 7),),
+    start="cold",
+    run_id="run",
+    tracking_uri="sqlite:///db",
+    champion_uri=None,
+    candidate=FIGURES,
+    bounds=BOUNDS,
+)
+
+
+def shown(print_it, what, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width, markup=False)
+    print_it(what, console)
+    return console.file.getvalue()
+
+
+def test_each_model_of_a_retrain_stands_with_its_intervals_and_few_clicks_say_what_they_tell():
+    lines = shown(print_summary, SUMMARY).splitlines()
+    assert all(len(line.rstrip()) <= 120 for line in lines)
+    (fm,) = [line for line in lines if line.strip().startswith("fm ")]
+    assert "0.7012 (0.610 to 0.790)" in fm
+    assert "0.9123 (0.871 to 0.953)" in fm
+    assert "1.051 (0.72 to 1.38)" in fm
+    assert "43 clicks tell AUC to +-0.09 and NE to +-0.04" in lines
+
+
+def test_where_the_terminal_is_narrow_the_intervals_stand_below_and_no_number_is_cut():
+    lines = shown(print_summary, SUMMARY, width=80).splitlines()
+    (fm,) = [line.split() for line in lines if line.strip().startswith("fm ")]
+    assert fm == ["fm", "2,000,000", "90,000", "0.7012", "0.1234", "0.9123", "1.051"]
+    below = " ".join(" ".join(lines).split())
+    assert "fm: NE 0.9123 (0.871 to 0.953), AUC 0.7012 (0.610 to 0.790), calibration 1.051 (0.72 to 1.38)" in below
+    assert "0.610" not in shown(print_summary, SUMMARY, width=160).split("43 clicks")[1]
+
+
+@pytest.mark.parametrize("best_possible_ne", [None, 0.7573])
+def test_the_best_possible_ne_stands_where_it_is_known_and_nowhere_else(best_possible_ne):
+    told = shown(print_summary, replace(SUMMARY, best_possible_ne=best_possible_ne), width=200)
+    assert ("best possible" in told, "0.7573" in told) == (best_possible_ne is not None,) * 2
+    assert "unknown" not in told
+
+
+def test_a_summary_and_a_record_of_earlier_versions_are_read_and_told_without_intervals():
+    old = {name: value for name, value in asdict(SUMMARY).items() if name != "intervals"}
+    summary = parse_summary(trusted.sealed(old))
+    assert summary.intervals == {}
+    assert "0.7012   " in shown(print_summary, summary)
+    night = replace(NIGHT, bounds={}, champion_uri="models:/ctr/1")
+    assert "  candidate: NE 0.9123, AUC 0.7012, calibration 1.051" in shown(print_night, night).splitlines()
+    assert parse_summary(trusted.sealed(asdict(SUMMARY))) == SUMMARY
+
+
+def test_a_night_that_rejects_what_came_first_says_that_nothing_serves_and_how_sure_its_figures_are():
+    lines = shown(print_night, NIGHT).splitlines()
+    assert lines[0].startswith("2026-11-07: nothing serves yet: 43 held-out clicks are fewer than 100 (night.gate.min_")
+    assert lines[1:3] == [
+        "  candidate: NE 0.9123 (0.871 to 0.953), AUC 0.7012 (0.610 to 0.790), calibration 1.051 (0.72 to 1.38)",
+        "  43 clicks tell AUC to +-0.09 and NE to +-0.04",
+    ]
+    assert replace(NIGHT, champion_uri="models:/ctr/1").became == "kept"
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_evaluate_tells_the_interval_of_each_day_and_of_all(width: int):
+    random = np.random.default_rng(0)
+    days = {
+        date(2026, 11, number): Judged.of(Sums.of(random.normal(-3, 1, 400), random.random(400) < 0.1))
+        for number in (6, 7)
+    }
+    total = Judged.of(Sums.of(random.normal(-3, 1, 800), random.random(800) < 0.1))
+    console = Console(file=io.StringIO(), width=width, markup=False)
+    print_figures("models:/ctr/1", days, total, (), console)
+    told = " ".join(console.file.getvalue().split())
+    for one in (*days.values(), total):
+        assert with_bounds(one.metrics.auc, one.bounds["auc"]) in told
+    assert f"{total.metrics.positives:.0f} clicks tell AUC to" in told
+    found = json.loads(in_json("models:/ctr/1", days, total, ()))
+    assert found["intervals"]["ne"] == list(total.bounds["ne"])
+    assert found["by_date"]["2026-11-06"]["intervals"].keys() == {"log_loss", "ne", "calibration", "auc"}
