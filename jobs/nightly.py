@@ -53,13 +53,15 @@ def nightly(
 
 
 def figures_of(night: "Night") -> Iterator[str]:
-    """The candidate's and the champion's with their intervals, and how little few clicks tell."""
+    """The candidate's and the champion's with their intervals, and what needs no model; how little few clicks tell."""
     from pipeline.evaluation.intervals import few_clicks, in_words
 
     if night.candidate:
         yield f"candidate: {in_words(night.candidate, night.bounds)}"
     if night.champion:
         yield f"champion: {in_words(night.champion, night.champion_bounds)}"
+    if night.baselines:
+        yield ", ".join(f"{name}: NE {figures['ne']:.4f}" for name, figures in night.baselines.items())
     if few := few_clicks(night.candidate.get("positives", 0), night.bounds):
         yield few
 

@@ -1,7 +1,7 @@
 """`nightjar train`: one retrain, from the log to a registered model."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +32,7 @@ COLUMNS = {
     "ne": ("NE", ".4f"),
     "calibration": ("calibration", ".3f"),
 }
+BEST_POSSIBLE = "best possible"
 WITH_BOUNDS = ("auc", "ne", "calibration")  # the interval of log loss is that of NE, in other units
 
 
@@ -89,7 +90,9 @@ def print_summary(summary: "Summary", console: Console) -> None:
 
 
 def table_of(summary: "Summary", *, with_intervals: bool) -> Table:
-    """A row a stage, the best one's bold."""
+    """A row a stage, the best one's bold; then what needs no model, and the best that any can do, where it is known."""
+    from pipeline.evaluation.intervals import with_bounds
+
     days = summary.held_out_days
     held_out = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
     table = Table(title=f"Held-out rows of {held_out}", title_justify="left", box=SIMPLE_HEAD)
@@ -97,22 +100,20 @@ def table_of(summary: "Summary", *, with_intervals: bool) -> Table:
     validated = {"validation_ne": ("validation NE", ".4f")}
     is_validated = any("validation_ne" in results for results in summary.stages.values())
     columns = COLUMNS | (validated if is_validated else {})
-    best_possible = [] if summary.best_possible_ne is None else [f"{summary.best_possible_ne:.4f}"]
-    for heading in (*(heading for heading, _ in columns.values()), *["best possible NE"] * len(best_possible)):
+    for heading, _ in columns.values():
         table.add_column(heading, justify="right")
-    for stage, results in summary.stages.items():
-        bounds = summary.intervals.get(stage, {}) if with_intervals else {}
-        cells = [_cell(key, form, results, bounds) for key, (_, form) in columns.items()]
-        table.add_row(stage, *cells, *best_possible, style="bold" if stage == summary.best_stage else None)
+    best_possible = {} if summary.best_possible_ne is None else {BEST_POSSIBLE: {"ne": summary.best_possible_ne}}
+    for name, results in (summary.stages | summary.baselines | best_possible).items():
+        bounds = summary.intervals.get(name, {}) if with_intervals else {}
+        missing = "undefined" if name in summary.stages else ""
+        cells = [
+            with_bounds(results[key], bounds.get(key) if key in WITH_BOUNDS else None, form)
+            if key in results
+            else missing
+            for key, (_, form) in columns.items()
+        ]
+        table.add_row(name, *cells, style="bold" if name == summary.best_stage else None)
     return table
-
-
-def _cell(key: str, form: str, results: Mapping[str, float], bounds: Mapping[str, tuple[float, float]]) -> str:
-    from pipeline.evaluation.intervals import with_bounds
-
-    if key not in results:
-        return "undefined"
-    return with_bounds(results[key], bounds.get(key) if key in WITH_BOUNDS else None, form)
 
 
 def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:

@@ -29,7 +29,12 @@ class GateConfig(BaseModel):
         description="The candidate's NE must not be above the champion's, and the upper bound of its interval not by "
         "more than this.",
     )
-    max_ne: PositiveFloat = Field(default=1.0, description="NE must be below; 1 is predicting the mean.")
+    max_ne: PositiveFloat | None = Field(
+        default=None,
+        description="NE must be below, if set. 1 is predicting the held-out rows' own mean, which nobody knows "
+        "beforehand. In any case NE must not be clearly above what the base rate of the training days has on the same "
+        "rows.",
+    )
     min_auc: float = Field(default=0.5, ge=0, le=1, description="AUC must be above.")
     calibration: tuple[PositiveFloat, PositiveFloat] = Field(
         default=(0.8, 1.25), description="Band of the sum of probabilities over that of clicks."
@@ -46,7 +51,9 @@ class GateConfig(BaseModel):
         default=64, description="Rows that the registered model, loaded in a process of its own, must score alike."
     )
     num_replicates: PositiveInt = Field(default=200, description="Draws of the bootstrap.")
-    confidence: Share = Field(default=0.95, description="Share of such intervals that hold the true value.")
+    confidence: Share = Field(
+        default=0.95, description="Share of such intervals that hold the true value; outside them is clearly."
+    )
 
     @model_validator(mode="after")
     def _the_band_holds_something(self) -> Self:

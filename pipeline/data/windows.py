@@ -1,6 +1,10 @@
 """Windows of packed rows, read from the store by pyarrow in this process."""
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.data.packing import to_rows
 from pipeline.data.rows import Rows
@@ -25,6 +29,27 @@ def local_windows(
             number += num_groups
             for table in store.thinning(part).kept(file.read_row_group(group, columns) for group in own):
                 yield to_rows(table, num_fields)
+
+
+class Outcomes(NamedTuple):
+    """What became of R rows, without what they hold; arrays [R]."""
+
+    labels: NDArray[np.float64]
+    weights: NDArray[np.float32] | None
+    groups: NDArray[np.int64] | None
+
+
+def outcomes(store: Store, split: SplitName) -> Iterator[Outcomes]:
+    """Those of each row group of a split, of all its rows, in the store's order. The ids are not read."""
+    for part in store.of_split(split):
+        with opened(store.uri_of(part), part.footer_sha256) as file:
+            columns = [name for name in file.schema_arrow.names if name in ("label", "row_weight", "group")]
+            for group in range(file.metadata.num_row_groups):
+                found = {
+                    name: column.to_numpy()
+                    for name, column in zip(columns, file.read_row_group(group, columns).columns, strict=True)
+                }
+                yield Outcomes(found["label"].astype(np.float64), found.get("row_weight"), found.get("group"))
 
 
 def rewindowed(windows: Iterable[Rows], window_rows: int) -> Iterator[Rows]:

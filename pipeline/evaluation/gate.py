@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.bootstrap import Comparison, Interval
 from pipeline.evaluation.intervals import Bounds
 from pipeline.evaluation.metrics import Metrics
@@ -36,6 +37,7 @@ class Evidence:
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     """Metric -> the interval that the candidate's is told by."""
     champion_bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    baseline: Baseline | None = None  # None: the training days' base rate is not known, or tells nothing
     golden_difference: float | None = None
     """Largest |difference of p| of the registered model, loaded in a process of its own; None: it was not checked."""
 
@@ -88,7 +90,7 @@ def decide(evidence: Evidence, config: GateConfig) -> Verdict:
         _enough_rows(candidate, config),
         _enough_positives(candidate, config),
         _both_classes(candidate),
-        _ne(candidate, config),
+        _ne(evidence, config),
         _auc(candidate, config),
         _calibration(candidate, config),
         _auc_error(candidate, config),
@@ -121,14 +123,20 @@ def _both_classes(candidate: Metrics) -> Reason:
     return Reason("classes", False, "the held-out rows hold one class only, which no NE or AUC can be computed of")
 
 
-def _ne(candidate: Metrics, config: GateConfig) -> Reason:
-    if candidate.ne is None:
-        return Reason("ne", False, "NE is undefined", setting(config, "max_ne"))
-    passed = candidate.ne < config.max_ne
-    mean = ", which predicting the held-out mean has" if config.max_ne == 1 else ""
-    ne = figure(candidate.ne, candidate.ne - config.max_ne)
-    words = f"NE {ne} is {'' if passed else 'not '}below {config.max_ne:g}{mean}"
-    return Reason("ne", passed, words, setting(config, "max_ne"))
+def _ne(evidence: Evidence, config: GateConfig) -> Reason:
+    """Not clearly worse than the base rate of the training days, and below the bound, where there is one."""
+    ne, bound, baseline = evidence.candidate.ne, config.max_ne, evidence.baseline
+    if ne is None or not math.isfinite(ne):
+        return Reason("ne", False, f"NE is {'undefined' if ne is None else ne}", setting(config, "max_ne"))
+    if bound is not None and ne >= bound:
+        return Reason("ne", False, f"NE {figure(ne, ne - bound)} is not below {bound:g}", setting(config, "max_ne"))
+    if baseline is None:
+        return Reason("ne", True, f"NE {figure(ne)}; no base rate to hold it against", setting(config, "max_ne"))
+    change = baseline.change
+    relation = "below" if change.estimate < 0 else "equal to" if change.estimate == 0 else "above"
+    whose = f"the {figure(baseline.ne, change.estimate)} of the training days' base rate of {_percent(baseline.rate)}"
+    words = f"NE {figure(ne, change.estimate)} is {'' if change.low <= 0 else 'clearly '}{relation} {whose}"
+    return Reason("ne", change.low <= 0, f"{words}: {change_in_words(change)}", setting(config, "confidence"))
 
 
 def _auc(candidate: Metrics, config: GateConfig) -> Reason:

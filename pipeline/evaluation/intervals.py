@@ -113,7 +113,7 @@ def against_rate(sums: Sums, rate: float, confidence: float = CONFIDENCE) -> Int
 
 def with_bounds(value: float, bounds: Bounds | None, form: str = ".4f") -> str:
     """`0.8123 (0.801 to 0.823)`: the bounds to as many decimals as show two digits of how far they are apart."""
-    if bounds is None:
+    if bounds is None or bounds[0] == bounds[1]:  # of what is certain, as the AUC of a constant
         return format(value, form)
     decimals = decimals_of(bounds)
     return f"{value:{form}} ({bounds[0]:.{decimals}f} to {bounds[1]:.{decimals}f})"
@@ -128,7 +128,7 @@ def in_words(figures: Mapping[str, float], bounds: Mapping[str, Bounds]) -> str:
 
 def decimals_of(bounds: Bounds) -> int:
     half = (bounds[1] - bounds[0]) / 2
-    return 3 if half <= 0 else min(max(2, 1 - int(np.floor(np.log10(half)))), 6)
+    return min(max(2, 1 - int(np.floor(np.log10(half)))), 6) if half > 0 else 2
 
 
 def few_clicks(clicks: float, bounds: Mapping[str, Bounds]) -> str:

@@ -100,7 +100,7 @@ def _work(night: NightRun) -> Night:
         raise _stop(night, NightProgress(night.tonight, looks, serves=night.tonight.champion))
     opponent = steps.validate_progressively(night)
     trained = steps.train_tonight(night)
-    decision = steps.decide(night, opponent, trained)
+    decision = steps.decide(night, looks, opponent, trained)
     serves, refreshed = steps.serve(night, decision)
     return _conclude(night, NightProgress(night.tonight, looks, opponent, trained, decision, refreshed, serves))
 
@@ -142,6 +142,7 @@ def _record(night: NightRun, progress: NightProgress, outcome: Outcome, words: s
         champion=held_out.sums.metrics().as_dict() if held_out else {},
         bounds=intervals(decision.held_out.sums, confidence) if decision else {},
         champion_bounds=intervals(held_out.sums, confidence) if held_out else {},
+        baselines=progress.baselines,
         progressive={str(day): metrics.as_dict() for day, metrics in by_day.items()},
         rows_trained=int(sum(results.get("rows_seen", 0) for one in trainings for results in one.results.values())),
         num_ids=decision.bundle.vocabulary.num_ids if decision else 0,

@@ -99,6 +99,9 @@ def _notes(progress: NightProgress) -> tuple[str, ...]:
         notes += [f"{why}." for why in trained.failures.values()]
         notes += map(sentence, trained.seen_before)
         notes += [f"{words}." for words in trained.lifts]
+    without = ", ".join(f"{name} NE {figures['ne']:.4f}" for name, figures in progress.baselines.items())
+    if without:
+        notes.append(f"Without a model, on the same rows: {without}.")
     if tonight.days.missing:
         notes.append(
             f"Days that the log does not have: {', '.join(map(str, tonight.days.missing[:10]))}"

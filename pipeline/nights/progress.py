@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipeline.evaluation.baselines import BASE_RATE
 from pipeline.nights.plan import Tonight
 from pipeline.profiles.bounds import Breach, Kind
 from pipeline.profiles.profile import DayProfile
@@ -36,3 +37,14 @@ class NightProgress:
     """What the accepted candidate has learned of the held-out days."""
     serves: Version | None = None
     """From now on."""
+
+    @property
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """What needs no model, on the held-out rows. The groups' rates of a cold start alone: a warm one reads of all
+        the days that the champion knows only the new ones.
+        """
+        baseline = self.decision.evidence.baseline if self.decision else None
+        found = {BASE_RATE: {"rate": baseline.rate, "ne": baseline.ne}} if baseline else {}
+        if self.trained and self.tonight.start == "cold":
+            found |= {name: one for name, one in self.trained.baselines.items() if name != BASE_RATE}
+        return found

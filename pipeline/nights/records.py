@@ -35,6 +35,8 @@ class Night:
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Metric -> the interval that the held-out rows tell the candidate's by, at `night.gate.confidence`."""
     champion_bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What needs no model, on the same rows: the base rate of the days before, and of each group."""
     progressive: dict[str, dict[str, float]] = field(default_factory=dict)
     rows_trained: int = 0
     num_ids: int = 0

@@ -9,7 +9,9 @@ from pipeline.data import logs
 from pipeline.data.log_listing import in_words
 from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation import gate
+from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.gate import Evidence, Reason
+from pipeline.evaluation.intervals import intervals
 from pipeline.nights.plan import Tonight
 from pipeline.nights.progress import Looks
 from pipeline.profiles import bounds, profiler
@@ -101,24 +103,38 @@ def train_tonight(night: NightRun) -> Trained | None:
     return trained
 
 
-def decide(night: NightRun, opponent: Opponent, trained: Trained | None) -> Decision:
+def decide(night: NightRun, looks: Looks, opponent: Opponent, trained: Trained | None) -> Decision:
     with night.step("decide") as note:
+        rate = _base_rate(night, looks, trained)
         if trained is not None:
             registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key)
-            decision = promotion.decide(registered, opponent, night.tonight.config, night.tracking)
+            decision = promotion.decide(registered, opponent, night.tonight.config, night.tracking, rate)
         else:
-            decision = _champion_goes_on(night, opponent)
+            decision = _champion_goes_on(night, opponent, rate)
         note(decision.verdict.reason)
     return decision
 
 
-def _champion_goes_on(night: NightRun, opponent: Opponent) -> Decision:
+def _base_rate(night: NightRun, looks: Looks, trained: Trained | None) -> float | None:
+    """Of the days before the held-out ones, which a warm start has not all learned tonight.
+
+    Their profiles count rows; where rows carry weights, it is that of the rows learned tonight.
+    """
+    rows, clicks = (sum(getattr(day, name) for day in looks.trailing) for name in ("rows", "positives"))
+    if night.config.data.features.weight is None and rows:
+        return float(clicks / rows)
+    return trained.base_rate if trained else None
+
+
+def _champion_goes_on(night: NightRun, opponent: Opponent, base_rate: float | None) -> Decision:
     """The champion itself as the candidate: fit to learn the new days, where the config lets it, if fit at all."""
     assert opponent.version
     assert opponent.bundle
     if opponent.held_out is None:
         raise Failure(opponent.why_not)
-    evidence = Evidence(opponent.held_out.sums.metrics())
+    sums, confidence = opponent.held_out.sums, night.config.night.gate.confidence
+    baseline = Baseline.of(sums, base_rate, confidence)
+    evidence = Evidence(sums.metrics(), bounds=intervals(sums, confidence), baseline=baseline)
     ne = evidence.candidate.ne
     words = f"{night.tonight.why}; it has NE {'undefined' if ne is None else format(ne, '.4f')} on the new rows"
     refresh = night.config.night.refresh
@@ -166,7 +182,9 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
     prepared = trained.prepared
     candidate = Candidate(prepared.config, prepared.inputs, trained.store, stage, prepared.run_uri)
     registered = promotion.register(candidate, night.run, night.tonight.days.keys[1])
-    evidence = Evidence(registered.held_out.sums.metrics(), golden_difference=registered.golden_difference)
+    sums, before = registered.held_out.sums, decision.evidence.baseline
+    baseline = Baseline.of(sums, before.rate if before else None, config.night.gate.confidence)
+    evidence = Evidence(sums.metrics(), baseline=baseline, golden_difference=registered.golden_difference)
     verdict = gate.decide(evidence, config.night.gate)
     words = f"{decision.version.uri} after it has learned {days[-1]}; before that, {decision.verdict.reason}"
     versions.set_tags(night.tracking, registered.version, {VERDICT: words, REFRESHED_FROM: decision.version.uri})

@@ -20,6 +20,7 @@ from pipeline.data.logs import Manifest
 from pipeline.data.store import Store
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation import gate
+from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.gate import Evidence, Reason, Verdict
 from pipeline.registry import golden, model_uri, versions
 from pipeline.registry.bundle import FORMAT_VERSION, Bundle, Contents, Origin, write_parts
@@ -125,10 +126,20 @@ def _tell_of(show: Show, holder: Busy) -> None:
     show(Event("wait for a lease to expire", 1, 1, str(holder)))
 
 
-def decide(registered: "Registered", opponent: Opponent, config: TrainConfig, tracking: Tracking) -> Decision:
-    """Judge a registered candidate against the opponent, and tag it with the verdict. `champion` stays where it is."""
+def decide(
+    registered: "Registered",
+    opponent: Opponent,
+    config: TrainConfig,
+    tracking: Tracking,
+    base_rate: float | None = None,
+) -> Decision:
+    """Judge a registered candidate against the opponent, and tag it with the verdict. `champion` stays where it is.
+
+    `base_rate`: of the training days, None where nothing is known of it.
+    """
     found = gather(registered.held_out, opponent.held_out, config.night.gate, config.seed)
-    found = replace(found, golden_difference=registered.golden_difference)
+    baseline = Baseline.of(registered.held_out.sums, base_rate, config.night.gate.confidence)
+    found = replace(found, baseline=baseline, golden_difference=registered.golden_difference)
     verdict = gate.decide(found, config.night.gate)
     if opponent.why_not:
         verdict = verdict.judging(Reason(COMPARABLE, False, opponent.why_not))

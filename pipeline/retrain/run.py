@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pipeline.data.store import Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.evaluation.intervals import Bounds, intervals
+from pipeline.evaluation.metrics import Sums
 from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tags import UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
 from pipeline.retrain import disk, leftovers, on_nodes, promotion, stage_days, warm_start
+from pipeline.retrain.baselines import baselines
 from pipeline.retrain.dataset import (
     Inputs,
     best_possible_ne,
@@ -70,7 +72,10 @@ class Trained:
     lifts: tuple[str, ...]
     seen_before: tuple[str, ...] = ()
     intervals: dict[str, dict[str, Bounds]] = field(default_factory=dict)
-    """Stage -> metric -> what the held-out rows tell it by."""
+    """Stage or baseline -> metric -> what the held-out rows tell it by."""
+    base_rate: float | None = None
+    """Of the rows trained on, before negatives are left away."""
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def best(self) -> StageConfig:
@@ -170,8 +175,18 @@ def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: R
     for name, why in failures.items():
         run.fail_stage(name, why)
     words = tuple(lift.in_words(name) for name, lift in lifts.items())
-    told = {name: intervals(results.held_out_sums(run_uri, name)) for name in figures}
-    return Trained(prepared, store, failures, figures, words, intervals=told)
+    sums = {name: results.held_out_sums(run_uri, name) for name in figures}
+    base = baselines(store, config.data, next(iter(sums.values()), Sums.zero()))
+    return Trained(
+        prepared,
+        store,
+        failures,
+        figures,
+        words,
+        intervals={name: intervals(one) for name, one in (sums | base.sums).items()},
+        base_rate=base.rate,
+        baselines={name: one.metrics().as_dict() for name, one in base.sums.items()},
+    )
 
 
 def record_best(trained: Trained, run: Retrain) -> None:
@@ -215,7 +230,7 @@ def _decide(trained: Trained, opponent: Opponent, run: Retrain, show: Show, leas
     config, inputs = trained.prepared.config, trained.prepared.inputs
     show(Event("register", 0, 1))
     registered = promotion.register(candidate_of(trained), run, inputs.identity)
-    decision = promotion.decide(registered, opponent, config, run.tracking)
+    decision = promotion.decide(registered, opponent, config, run.tracking, trained.base_rate)
     if decision.verdict.promote:
         lease.check()
         versions.promote(run.tracking, decision.version)
@@ -245,6 +260,7 @@ def _summary(trained: Trained, run: Retrain, register: Register, decision: Decis
         verdict=decision.verdict.reason if decision else UNREGISTERED,
         lifts=trained.lifts,
         seen_before=trained.seen_before,
+        baselines=trained.baselines,
         intervals=trained.intervals,
         failures=trained.failures,
         cluster=settings_of_cluster(prepared.config),

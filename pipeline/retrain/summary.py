@@ -40,8 +40,10 @@ class Summary:
     register: Register = Register.BEST
     registered: dict[str, str] = field(default_factory=dict)
     """Stage -> its version, of those that were registered beside the best one."""
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What needs no model, on the same rows: the base rate of the training days, of each group where there is one."""
     intervals: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
-    """Stage -> metric -> its 95% interval; as all that is empty here, not known of a retrain of an earlier version."""
+    """Stage or baseline -> metric -> its 95% interval; not known of a retrain of an earlier version."""
 
 
 def parse_summary(content: bytes) -> Summary:

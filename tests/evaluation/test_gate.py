@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.bootstrap import Comparison, Interval, compare
 from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, decide
 from pipeline.evaluation.metrics import Metrics, Sums
@@ -58,21 +59,7 @@ def test_a_candidate_that_passes_every_rule_is_promoted_for_its_ne_against_the_c
     [
         ("positives", {"positives": 99.0}, "99 held-out clicks are fewer than 100 (night.gate.min_positives: 100)"),
         ("positives", {"positives": 99.5}, "99.5 held-out clicks are fewer than 100 (night.gate.min_positives: 100)"),
-        (
-            "ne",
-            {"ne": 1.0},
-            "NE 1.0000 is not below 1, which predicting the held-out mean has (night.gate.max_ne: 1.0)",
-        ),
-        (
-            "ne",
-            {"ne": 1.25},
-            "NE 1.2500 is not below 1, which predicting the held-out mean has (night.gate.max_ne: 1.0)",
-        ),
-        (
-            "ne",
-            {"ne": float("nan")},
-            "NE nan is not below 1, which predicting the held-out mean has (night.gate.max_ne: 1.0)",
-        ),
+        ("ne", {"ne": float("nan")}, "NE is nan (night.gate.max_ne: null)"),
         ("auc", {"auc": 0.5}, "AUC 0.5000 is not above 0.5 (night.gate.min_auc: 0.5)"),
         ("auc", {"auc": 0.49}, "AUC 0.4900 is not above 0.5 (night.gate.min_auc: 0.5)"),
         (
@@ -98,6 +85,48 @@ def test_each_bound_on_the_candidate_alone_keeps_the_champion(rule: str, changes
     assert verdict.reason == words
 
 
+@pytest.mark.parametrize(("ne", "passes"), [(1.0, False), (1.25, False), (float(np.nextafter(1.0, 0.0)), True)])
+def test_a_bound_of_ne_holds_where_a_config_sets_one(ne: float, passes: bool):
+    candidate, config = replace(GOOD, ne=ne), GateConfig(max_ne=1)
+    verdict = decide(evidence(candidate=candidate), config)
+    assert failed(verdict) == ([] if passes else ["ne"])
+    assert passes or verdict.reason == f"NE {ne:.4f} is not below 1 (night.gate.max_ne: 1.0)"
+    assert failed(decide(evidence(candidate=candidate), CONFIG)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "passes", "words"),
+    [
+        ((-0.19, -0.21, -0.17), True, "NE 0.8123 is below the 1.0023 of the training days' base rate of 2.5%"),
+        ((0.0021, -0.001, 0.005), True, "NE 0.8123 is above the 1.0023 of the training days' base rate of 2.5%"),
+        ((0.0021, 0.0, 0.005), True, "NE 0.8123 is above the"),
+        ((0.0021, 0.0005, 0.004), False, "NE 0.8123 is clearly above the 1.0023 of the training days' base rate of"),
+        ((0.0, 0.0, 0.0), True, "NE 0.8123 is equal to the 1.0023 of the training days' base rate"),
+        ((float("nan"),) * 3, False, "NE 0.8123 is clearly above"),
+    ],
+)
+def test_who_is_clearly_worse_than_the_base_rate_of_the_training_days_is_refused(change, passes: bool, words: str):
+    verdict = decide(evidence(baseline=Baseline(0.025, 1.0023, Interval(*change))), CONFIG)
+    assert failed(verdict) == ([] if passes else ["ne"])
+    (reason,) = [reason for reason in verdict.reasons if reason.rule == "ne"]
+    assert reason.in_full.startswith(words)
+    assert reason.in_full.endswith(" (night.gate.confidence: 0.95)")
+
+
+def test_where_nobody_knows_the_training_days_rows_no_base_rate_refuses_anything():
+    reason = words_of(decide(evidence(candidate=replace(GOOD, ne=1.02)), CONFIG), "ne")
+    assert reason == "NE 1.0200; no base rate to hold it against"
+
+
+def test_44_clicks_do_not_tell_a_fifth_too_many_promised_from_the_base_rate_and_862_do():
+    for rows, clicks, passes in ((9_000, 44, True), (180_000, 862, False)):
+        labels = np.arange(rows) % 209 == 0
+        sums = Sums.of(np.full(rows, np.log(1.2 / 208)), labels)
+        judged = Evidence(sums.metrics(), baseline=Baseline.of(sums, 1 / 209, 0.95))
+        assert (judged.candidate.positives, judged.candidate.ne > 1) == (clicks, True)
+        assert ("ne" in failed(decide(judged, GateConfig()))) is not passes
+
+
 def test_too_few_rows_alone_keep_the_champion():
     few, fewer = (replace(metrics, rows=999) for metrics in (GOOD, CHAMPION))
     verdict = decide(evidence(candidate=few, champion=fewer), CONFIG)
@@ -112,7 +141,6 @@ def test_too_few_rows_alone_keep_the_champion():
         {"calibration": 0.8},
         {"calibration": 1.25},
         {"auc_error": 0.001},
-        {"ne": float(np.nextafter(1.0, 0.0))},
         {"auc": float(np.nextafter(0.5, 1.0))},
     ],
     ids=str,
@@ -209,7 +237,7 @@ def test_without_a_champion_the_absolute_bounds_decide():
     assert first.promote
     assert first.reason == "NE 0.8123; there is no champion yet"
     assert words_of(first, "slices") == "1 slice; there is no champion yet"
-    assert failed(decide(Evidence(replace(GOOD, ne=1.01)), CONFIG)) == ["ne"]
+    assert failed(decide(Evidence(replace(GOOD, ne=1.01)), GateConfig(max_ne=1))) == ["ne"]
 
 
 @pytest.mark.parametrize("labels", [np.zeros(2_000), np.ones(2_000), np.zeros(0)], ids=["no clicks", "clicks", "none"])
@@ -225,7 +253,8 @@ def test_rows_of_one_class_promote_nothing_and_say_why(labels: np.ndarray):
 
 def test_rules_that_fail_together_are_all_judged_and_all_said():
     candidate = replace(GOOD, ne=1.1, calibration=2.0)
-    verdict = decide(evidence(candidate=candidate, change=changed_by(0.284, 0.2, 0.3)), CONFIG)
+    config = GateConfig(max_ne=1, slices=("hour",))
+    verdict = decide(evidence(candidate=candidate, change=changed_by(0.284, 0.2, 0.3)), config)
     assert failed(verdict) == ["ne", "calibration", "champion"]
     assert verdict.reason == "; ".join(reason.in_full for reason in verdict.reasons if not reason.passed)
 

@@ -130,7 +130,7 @@ def test_figures_are_told_with_as_many_decimals_as_their_bounds_are_apart():
     assert with_bounds(0.81234, (0.8012, 0.8231)) == "0.8123 (0.801 to 0.823)"
     assert with_bounds(0.81234, (0.81201, 0.81262)) == "0.8123 (0.81201 to 0.81262)"
     assert with_bounds(1.02, (0.7, 1.44), ".3f") == "1.020 (0.70 to 1.44)"
-    assert with_bounds(0.5, (0.5, 0.5)) == "0.5000 (0.500 to 0.500)"
+    assert with_bounds(0.5, (0.5, 0.5)) == "0.5000"
     assert with_bounds(0.5, None) == "0.5000"
 
 

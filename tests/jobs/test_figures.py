@@ -74,11 +74,19 @@ def test_where_the_terminal_is_narrow_the_intervals_stand_below_and_no_number_is
     assert "0.610" not in shown(print_summary, SUMMARY, width=160).split("43 clicks")[1]
 
 
-@pytest.mark.parametrize("best_possible_ne", [None, 0.7573])
-def test_the_best_possible_ne_stands_where_it_is_known_and_nowhere_else(best_possible_ne):
-    told = shown(print_summary, replace(SUMMARY, best_possible_ne=best_possible_ne), width=200)
-    assert ("best possible" in told, "0.7573" in told) == (best_possible_ne is not None,) * 2
-    assert "unknown" not in told
+def test_what_needs_no_model_stands_below_the_models_and_what_none_can_beat_where_it_is_known():
+    without = {"base rate": {"ne": 1.0021, "auc": 0.5, "log_loss": 0.1355}, "base rate of each user": {"ne": 0.953}}
+    bounds = {**SUMMARY.intervals, "base rate": {"ne": (1.0001, 1.0041), "auc": (0.5, 0.5)}}
+    lines = shown(print_summary, replace(SUMMARY, baselines=without, intervals=bounds), width=160).splitlines()
+    (base,) = [line.split() for line in lines if line.strip().startswith("base rate  ")]
+    assert base[2:] == ["0.5000", "0.1355", "1.0021", "(1.0001", "to", "1.0041)"]
+    (of_users,) = [line.split() for line in lines if line.strip().startswith("base rate of each user")]
+    assert of_users[5:] == ["0.9530"]
+    assert "unknown" not in "".join(lines)
+    assert "best possible" not in "".join(lines)
+    known = shown(print_summary, replace(SUMMARY, best_possible_ne=0.7573)).splitlines()
+    (best,) = [line.split() for line in known if line.strip().startswith("best possible")]
+    assert best == ["best", "possible", "0.7573"]
 
 
 def test_a_summary_and_a_record_of_earlier_versions_are_read_and_told_without_intervals():

@@ -137,6 +137,7 @@ AROUND_A_RETRAIN = {
     "pipeline.report",  # shows it
     # What the gate is shown, and what becomes of its verdict: asked once, when the stages are there.
     "pipeline.scoring",
+    "pipeline.retrain.baselines",
     "pipeline.retrain.disk",
     "pipeline.retrain.leftovers",
     ON_NODES,
