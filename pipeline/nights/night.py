@@ -19,7 +19,7 @@ from pipeline.retrain import disk, on_nodes, promotion
 from pipeline.retrain.dataset import settings_of_cluster
 from pipeline.runtime import cluster
 from pipeline.runtime.lease import Lease
-from pipeline.runtime.progress import Event, Show
+from pipeline.runtime.progress import Clock, Event, Show
 from pipeline.training.on_ray import trainer
 from schemas.config import TrainConfig
 from schemas.errors import Refusal, Stopped
@@ -51,7 +51,7 @@ def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = Fal
         trainer.check_room(config.cluster, show)
         name = f"{days.day} {days.key[:6]}"
         with tracking.retrain(days.key, name, config, days.manifest.to_json()) as run:
-            night = _work(NightRun(config, tonight, tracking, run, lease, show))
+            night = _work(NightRun(config, tonight, tracking, run, lease, Clock(show)))
         records.write(config, night)
         _tidy(config, tracking, lease, show)
     return Over(night)
@@ -146,7 +146,7 @@ def _record(night: NightRun, progress: NightProgress, outcome: Outcome, words: s
         progressive={str(day): metrics.as_dict() for day, metrics in by_day.items()},
         rows_trained=int(sum(results.get("rows_seen", 0) for one in trainings for results in one.results.values())),
         num_ids=decision.bundle.vocabulary.num_ids if decision else 0,
-        seconds=dict(night.seconds),
+        seconds=dict(night.clock.seconds),
         breaches=progress.looks.words("broken"),
         unusual=progress.looks.words("unusual"),
         failures=trained.failures if trained else {},

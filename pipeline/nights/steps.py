@@ -1,9 +1,7 @@
 """The steps of a night at work, in their order: look, judge the champion, train, decide, serve."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from pipeline.data import logs
 from pipeline.data.log_listing import in_words
@@ -24,7 +22,7 @@ from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import COMPARABLE, Candidate, Decision, Opponent
 from pipeline.retrain.run import Trained, candidate_of, prepare, record_best, train
 from pipeline.runtime.lease import Lease
-from pipeline.runtime.progress import Event, Show
+from pipeline.runtime.progress import Clock
 from schemas.checking import derived
 from schemas.config import DateSplit, TrainConfig
 from schemas.errors import Failure
@@ -40,24 +38,13 @@ class NightRun:
     tracking: Tracking
     run: Retrain
     lease: Lease
-    show: Show
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Shown as it begins and ends, and timed; what is called with a note shows that at the end."""
-        notes: list[str] = []
-        self.show(Event(name, 0, 1))
-        began = time.monotonic()
-        yield notes.append
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
-        self.show(Event(name, 1, 1, "; ".join(notes)))
+    clock: Clock
 
 
 def inspect(night: NightRun) -> Looks:
     """Profile the held-out days and those before them, and hold each against its bounds."""
     config, tonight = night.config, night.tonight
-    with night.step("look at the day") as note:
+    with night.clock.step("look at the day") as note:
         data = config.data
         trailing = logs.find(data.logs_uri, tonight.days.trailing, data.features, unknown_columns=data.unknown_columns)
         known = tonight.bundle.vocabulary if tonight.bundle else None
@@ -79,7 +66,7 @@ def inspect(night: NightRun) -> Looks:
 def validate_progressively(night: NightRun) -> Opponent:
     """Yesterday's champion on the new rows, before anything learns from them."""
     tonight = night.tonight
-    with night.step("score with champion") as note:
+    with night.clock.step("score with champion") as note:
         opponent = Opponent()
         if tonight.champion is not None and tonight.bundle is not None:
             opponent = Opponent.scored(tonight.champion, tonight.bundle, tonight.config, tonight.inputs)
@@ -97,14 +84,14 @@ def train_tonight(night: NightRun) -> Trained | None:
     if night.tonight.start == "none":
         return None
     prepared = prepare(night.tonight.config, night.tonight.inputs, night.tracking)
-    with night.step("train"):
-        trained = train(prepared, night.run, night.show)
+    with night.clock.step("train"):
+        trained = train(prepared, night.run, night.clock)
     record_best(trained, night.run)
     return trained
 
 
 def decide(night: NightRun, looks: Looks, opponent: Opponent, trained: Trained | None) -> Decision:
-    with night.step("decide") as note:
+    with night.clock.step("decide") as note:
         rate = _base_rate(night, looks, trained)
         if trained is not None:
             registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key)
@@ -152,7 +139,7 @@ def serve(night: NightRun, decision: Decision) -> tuple[Version | None, Trained 
         return versions.champion(night.tracking, night.config.mlflow.registered_model), None
     version, refreshed = decision.version, None
     if night.config.night.refresh:
-        with night.step("learn the day") as note:
+        with night.clock.step("learn the day") as note:
             version, refreshed = _refresh(night, decision, note)
     night.lease.check()
     versions.promote(night.tracking, version)
@@ -178,7 +165,7 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
     learning = derived(config, data=data, stages=(stage,), control=False)
     learned_before = decision.bundle.contents.origin.training_days
     own = Inputs(inputs.manifest.of_days(days), ResolvedSplit(days, ()), night.tonight.days.key, learned_before)
-    trained = train(prepare(learning, own, night.tracking), night.run, night.show)
+    trained = train(prepare(learning, own, night.tracking), night.run, night.clock)
     prepared = trained.prepared
     candidate = Candidate(prepared.config, prepared.inputs, trained.store, stage, prepared.run_uri)
     registered = promotion.register(candidate, night.run, night.tonight.days.keys[1])

@@ -1,0 +1,166 @@
+"""What several pages have: the gate, a comparison, slices, where the time went; and figures as they show them."""
+
+from collections.abc import Iterator, Mapping
+
+from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, change_in_words
+from pipeline.evaluation.intervals import few_clicks, with_bounds
+from pipeline.evaluation.metrics import Metrics
+from pipeline.report import charts
+from pipeline.report.markup import Markup, element, section, table
+from pipeline.report.page import sentence
+
+NUMBER, INTERVAL, WORDS = "number", "number interval", "words"
+DASH = "\N{EN DASH}"
+RULES = {
+    "rows": "Rows",
+    "positives": "Clicks",
+    "classes": "Both classes",
+    "ne": "NE",
+    "auc": "AUC",
+    "calibration": "Calibration",
+    "auc_error": "Error of the AUC",
+    "champion": "Against the champion",
+    "slices": "Slices",
+    "golden": "Golden rows",
+}
+# Of `Metrics`: name, heading, decimals, and the sign of a change for the better.
+COMPARED = (("ne", "NE", 4, -1), ("log_loss", "Log loss (nats a row)", 5, -1), ("auc", "AUC", 4, 1))
+
+
+def gate(verdict: Verdict | None) -> Iterator[Markup]:
+    if verdict is None:
+        return
+
+    def row(reason: Reason) -> tuple[str, str, str]:
+        rule = RULES.get(reason.rule, capital(reason.rule))
+        return _pill(reason.passed), rule, sentence(reason.in_full)
+
+    reasons = verdict.reasons
+    num_passed = sum(reason.passed for reason in reasons)
+    note = f"{num_passed} of {len(reasons)} rules passed; a model serves only if all do."
+    rows = [row(reason) for reason in sorted(reasons, key=lambda reason: reason.passed)]
+    yield section("The gate", table((("", ""), ("Rule", ""), ("Found", WORDS)), rows), note=note)
+
+
+def comparison(evidence: Evidence | None, confidence: float) -> Iterator[Markup]:
+    if evidence is None:
+        return
+    candidate, champion, change = evidence.candidate, evidence.champion, evidence.change
+    rows: list[list[str]] = []
+    for name, heading, digits, better in COMPARED:
+        ours, theirs = _told(evidence, name, digits)
+        rows.append([heading, ours, theirs, *change_cells(getattr(change, name, None), better)])
+    rows.append(["Calibration (p over clicks)", *_told(evidence, "calibration", 3), *_nearer(candidate, champion)])
+    columns = [("", ""), ("Candidate", NUMBER), ("Champion", NUMBER), ("Change", NUMBER)]
+    columns += [(f"{100 * confidence:g}% interval", INTERVAL), ("", "")]
+    note = f"On the same {candidate.rows:,} held-out rows, {candidate.positives:,.0f} of them clicks."
+    if champion is None:
+        columns, rows = columns[:2], [row[:2] for row in rows]
+        note = f"On {candidate.rows:,} held-out rows, {candidate.positives:,.0f} of them clicks. There is no champion."
+    note += f" In brackets: the {100 * confidence:g}% interval."
+    few = few_clicks(candidate.positives, evidence.bounds)
+    note += f" {sentence(few)}" if few else ""
+    yield section("Candidate against champion" if champion else "The candidate", table(columns, rows), note=note)
+
+
+def _told(evidence: Evidence, name: str, digits: int) -> tuple[str, str]:
+    """A metric of the candidate and of the champion, each with its interval."""
+    models = ((evidence.candidate, evidence.bounds), (evidence.champion, evidence.champion_bounds))
+    values = [(getattr(metrics, name, None), bounds.get(name)) for metrics, bounds in models]
+    ours, theirs = (DASH if value is None else with_bounds(value, bounds, f".{digits}f") for value, bounds in values)
+    return ours, theirs
+
+
+def _nearer(candidate: Metrics, champion: Metrics | None) -> tuple[str, str, str]:
+    """Of calibration, without an interval: what counts is the distance from 1, on either side."""
+    ours, theirs = candidate.calibration, champion.calibration if champion else None
+    difference, said = DASH, ""
+    if ours is not None and theirs is not None:
+        difference = f"{ours - theirs:+.3f}"
+        farther = abs(ours - 1) - abs(theirs - 1)
+        said = "nearer to 1" if farther < 0 else "farther from 1" if farther > 0 else ""
+    return difference, DASH, said
+
+
+def change_cells(interval: Interval | None, better: int) -> tuple[str, str, str]:
+    """Estimate, bounds and what they say, for a metric that gets better with the sign `better`."""
+    if interval is None:
+        return DASH, DASH, ""
+    estimate, _, bounds = change_in_words(interval).partition(" ")
+    if not interval.is_clear:
+        return estimate, bounds.strip("()"), "no clear difference"
+    is_better = (interval.low > 0) == (better > 0)
+    said = element("span", "clearly better" if is_better else "clearly worse", class_="good" if is_better else "bad")
+    return estimate, bounds.strip("()"), said
+
+
+def slices(evidence: Evidence | None, confidence: float) -> Iterator[Markup]:
+    found = evidence.slices if evidence else ()
+    if not found:
+        return
+    changes = [part.change for part in found if part.change]
+    reach = max((abs(bound) for change in changes for bound in (change.low, change.high)), default=0.0)
+
+    def row(part: Slice) -> list[str]:
+        what = [part.column, part.value, f"{part.rows:,}", number(part.candidate.ne, 4)]
+        if not changes:
+            return what
+        champion = number(part.champion.ne if part.champion else None, 4)
+        line = charts.whisker(part.change, reach) if part.change else DASH
+        return [*what, champion, *change_cells(part.change, better=-1)[:2], line]
+
+    columns = [("Column", ""), ("Value", WORDS), ("Rows", NUMBER), ("NE", NUMBER)]
+    if changes:
+        columns += [("Champion's", NUMBER), ("Change", NUMBER), (f"{100 * confidence:g}% interval", INTERVAL)]
+        columns.append((f"better {DASH} 0 {DASH} worse", "line"))
+    yield section("Slices of the held-out rows", table(columns, [row(part) for part in found]))
+
+
+def timings(seconds: Mapping[str, float]) -> Iterator[Markup]:
+    if seconds:
+        longest = max(seconds.values())
+        rows = [[capital(step), _bar(one, longest), duration(one)] for step, one in seconds.items()]
+        rows.append(["Together", "", duration(sum(seconds.values()))])
+        yield section("Time", table((("Step", WORDS), ("", "bars"), ("", NUMBER)), rows))
+
+
+def versions(found: Mapping[str, str]) -> Iterator[Markup]:
+    if found:
+        rows = [(capital(name), version) for name, version in found.items()]
+        yield section("Versions", table((("", ""), ("", WORDS)), rows))
+
+
+def tile(heading: str, value: str, below: str) -> Markup:
+    return element("div", element("dt", heading), element("dd", value), element("dd", below, class_="before"))
+
+
+def _pill(passed: bool) -> Markup:
+    return element("span", "pass" if passed else "fail", class_=f"pill {'good' if passed else 'bad'}")
+
+
+def _bar(value: float, longest: float) -> Markup:
+    part = value / longest if longest > 0 else 0.0
+    return element("div", element("div", style=f"width: {part:.1%}"), class_="bar")
+
+
+def capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def number(value: float | None, digits: int) -> str:
+    return DASH if value is None else f"{value:.{digits}f}"
+
+
+def share(value: float | None) -> str:
+    if value is None or value == 0:
+        return DASH if value is None else "0%"
+    return f"{value:.1%}" if value >= 0.1 else f"{value:.2%}" if value >= 0.01 else f"{value:.3%}"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
