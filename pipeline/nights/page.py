@@ -16,11 +16,10 @@ from pipeline.registry import saved_view
 from pipeline.registry.tags import DATE, OUTCOME, START, UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain
 from pipeline.report import html
-from pipeline.report.page import ColumnProfile, DataProfile, Growth, Page, sentence, two_sentences
+from pipeline.report.page import REPORT, ColumnProfile, DataProfile, Growth, Page, sentence, two_sentences
 from pipeline.report.page import Night as ProgressiveNight
 from schemas.config import TrainConfig
 
-REPORT = "report.html"
 MOST_NIGHTS = 60  # of progressive validation that the page draws
 
 

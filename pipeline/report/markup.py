@@ -83,6 +83,10 @@ header.promoted { background: var(--good-tint); border-color: var(--good); }
 header.promoted h1, .good { color: var(--good); }
 header.kept { background: var(--wary-tint); border-color: var(--wary); }
 header.kept h1, .wary { color: var(--wary); }
+header.trained { background: var(--card); border-color: var(--first); }
+header.trained h1 { color: var(--first); }
+.faint { color: var(--faint); }
+.part { padding-left: 14px; }
 header.stopped { background: var(--bad-tint); border-color: var(--bad); }
 header.stopped h1, .bad { color: var(--bad); }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 20px 24px;

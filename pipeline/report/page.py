@@ -8,6 +8,7 @@ from typing import Literal
 from pipeline.evaluation.gate import Evidence, Verdict
 from pipeline.evaluation.metrics import Sums
 
+REPORT = "report.html"  # what a page is called among the artifacts of its run
 Outcome = Literal["promoted", "kept", "stopped"]
 NOTHING_SERVES = "nothing serves yet"  # what a night kept that began without a champion
 

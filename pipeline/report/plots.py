@@ -4,7 +4,7 @@ Figures are made without pyplot, so nothing global is kept and no screen is need
 first one is drawn. Save one with `figure.savefig` or MLflow's `log_figure`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,32 @@ def plot_calibration(curves: Mapping[str, Sums]) -> "Figure":
         _use_log_scales(axes)
     axes.set(xlim=(low, high), ylim=(low, high))
     axes.legend(loc="upper left", **LEGEND)
+    return figure
+
+
+def plot_ne_by_seconds(curves: Mapping[str, Sequence[tuple[float, float]]], is_alone: bool = False) -> "Figure":
+    """Name -> (seconds, NE) as training went; low and wide where it stands `is_alone` in its row.
+
+    What a stage's first looks find may be far above all else: they set no scale.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12.5, 4) if is_alone else (6.5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for (name, curve), color in zip(curves.items(), cycle(COLORS), strict=False):
+        seconds, nes = zip(*curve, strict=True)
+        axes.plot(seconds, nes, "o-", markersize=3, linewidth=1.5, color=color, label=f"{name}: {nes[-1]:.4f}")
+    low = min(ne for curve in curves.values() for _, ne in curve)
+    high = max(curve[len(curve) // 4][1] for curve in curves.values())
+    margin = 0.05 * (high - low) or 0.01
+    axes.set(xlim=(0, None), ylim=(low - margin, high + margin))
+    axes.set_xlabel("Seconds of steps, those of the stages that it comes from among them")
+    axes.set_ylabel("NE (1: predicting the mean)")
+    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.grid(color="0.92", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper right", **LEGEND)
     return figure
 
 

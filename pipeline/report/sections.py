@@ -117,10 +117,15 @@ def slices(evidence: Evidence | None, confidence: float) -> Iterator[Markup]:
     yield section("Slices of the held-out rows", table(columns, [row(part) for part in found]))
 
 
-def timings(seconds: Mapping[str, float]) -> Iterator[Markup]:
+def timings(seconds: Mapping[str, float], parts: Mapping[str, Mapping[str, float]] | None = None) -> Iterator[Markup]:
+    """Where the time went; `parts` of a step stand below it."""
     if seconds:
         longest = max(seconds.values())
-        rows = [[capital(step), _bar(one, longest), duration(one)] for step, one in seconds.items()]
+        rows = []
+        for step, one in seconds.items():
+            rows.append([capital(step), _bar(one, longest), duration(one)])
+            for name, part in (parts or {}).get(step, {}).items():
+                rows.append([element("span", name, class_="faint part"), _bar(part, longest), duration(part)])
         rows.append(["Together", "", duration(sum(seconds.values()))])
         yield section("Time", table((("Step", WORDS), ("", "bars"), ("", NUMBER)), rows))
 

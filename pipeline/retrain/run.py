@@ -13,7 +13,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.registry.tags import UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
-from pipeline.retrain import disk, leftovers, on_nodes, promotion, stage_days, warm_start
+from pipeline.retrain import disk, leftovers, on_nodes, page, promotion, stage_days, warm_start
 from pipeline.retrain.baselines import baselines
 from pipeline.retrain.dataset import (
     Inputs,
@@ -25,11 +25,12 @@ from pipeline.retrain.dataset import (
     settings_of_cluster,
 )
 from pipeline.retrain.disk import DiskNeed
+from pipeline.retrain.page import Ended
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.runtime import cluster, trusted
 from pipeline.runtime.lease import Lease
-from pipeline.runtime.progress import RATE, Event, Point, Report, Show
+from pipeline.runtime.progress import RATE, Clock, Event, Point, Report, Show
 from pipeline.training import results
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.progress import Note
@@ -101,7 +102,8 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
     Raises Refusal for what the user must change, before any training starts or a run is recorded. The same config, log
     and code again return the finished retrain, or take up an unfinished one.
     """
-    prepared = prepare(config, find_inputs(config, show), connect(config.mlflow, config.work_uri))
+    clock = Clock(show)
+    prepared = prepare(config, find_inputs(config, clock), connect(config.mlflow, config.work_uri))
     tracking, identity = prepared.tracking, prepared.inputs.identity
     saved = f"{prepared.run_uri}/{leftovers.SUMMARY}"
     finished = trusted.kept(saved, parse_summary) if tracking.find_finished(identity) else None
@@ -115,17 +117,23 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
     with promotion.lease_of(config, f"train {name}", show) as lease, cluster.connected(config.cluster, needs):
         trainer.check_room(config.cluster, show)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
-            is_judged = register is not Register.NONE
-            opponent = Opponent.find(config, prepared.inputs, tracking, [identity]) if is_judged else None
-            trained = _trained(prepared, run, show)
+            was_begun = bool(run.stages)
+            opponent = None
+            if register is not Register.NONE:
+                with clock.unshown("score with champion"):
+                    opponent = Opponent.find(config, prepared.inputs, tracking, [identity])
+            trained = _trained(prepared, run, clock)
+            ended = Ended(trained, opponent, best_possible_ne=best_possible, was_begun=was_begun)
             if opponent is None:
                 run.describe(UNREGISTERED)
-                summary = _summary(trained, run, register)
             else:
-                others = _register_others(trained, run) if register is Register.ALL else {}
-                decision = _decide(trained, opponent, run, show, lease)
-                summary = replace(_summary(trained, run, register, decision), registered=others)
-            summary = replace(summary, best_possible_ne=best_possible)
+                others = {}
+                if register is Register.ALL:
+                    with clock.unshown("register the others"):
+                        others = _register_others(trained, run)
+                ended = replace(ended, others=others, decision=_decide(trained, opponent, run, clock, lease))
+            summary = _summary(ended, run, register)
+            page.publish(run, ended, clock.seconds)
     trusted.write(saved, asdict(summary))
     if config.retention.runs is not None:
         with suppress(Exception):  # the retrain is finished: what stays of it goes by `nightjar prune`
@@ -143,21 +151,21 @@ def prepare(config: TrainConfig, inputs: Inputs, tracking: Tracking) -> Prepared
     return Prepared(config, inputs, bundles, tracking)
 
 
-def train(prepared: Prepared, run: Retrain, show: Show) -> Trained:
+def train(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
     """Encode the rows, train the plan's stages on them, and record how each has ended."""
     config, inputs, run_uri = prepared.config, prepared.inputs, prepared.run_uri
-    encoded = encoded_store(config, inputs, show, warm_start.vocabulary_of(prepared.bundles))
+    encoded = encoded_store(config, inputs, clock, warm_start.vocabulary_of(prepared.bundles))
     warm_start.lay_out(prepared.bundles, run_uri)
     trainer.check_memory(config.table, config.cluster, config.plan, encoded.num_ids)
     seen = stage_days.seen_before(config, inputs.train_days, inputs.learned_before)
     for words in seen:
         task, _, note = words.partition(": ")
-        show(Event(task, 1, 1, note))
+        clock(Event(task, 1, 1, note))
     run.open_stages(config.plan)
     log = run.log
-    failures = trainer.fit(
-        TrainingJob(config, encoded, run_uri, log, open_log=log.open), _points_to(show), _notes_to(show)
-    )
+    job = TrainingJob(config, encoded, run_uri, log, open_log=log.open)
+    with clock.unshown("train"):
+        failures = trainer.fit(job, _points_to(clock), _notes_to(clock))
     return replace(_recorded(prepared, encoded, failures, run), seen_before=seen)
 
 
@@ -202,11 +210,11 @@ def record_best(trained: Trained, run: Retrain) -> None:
     )
 
 
-def _trained(prepared: Prepared, run: Retrain, show: Show) -> Trained:
+def _trained(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
     unknown = prepared.inputs.manifest.unknown_columns
     if unknown:
         run.set_tag(UNKNOWN_COLUMNS, unknown_in_words(unknown))
-    trained = train(prepared, run, show)
+    trained = train(prepared, run, clock)
     record_best(trained, run)
     return trained
 
@@ -225,17 +233,19 @@ def _register_others(trained: Trained, run: Retrain) -> dict[str, str]:
     return found
 
 
-def _decide(trained: Trained, opponent: Opponent, run: Retrain, show: Show, lease: Lease) -> Decision:
+def _decide(trained: Trained, opponent: Opponent, run: Retrain, clock: Clock, lease: Lease) -> Decision:
     """Register the best stage, and let it serve where it is fit and no worse than the opponent."""
     config, inputs = trained.prepared.config, trained.prepared.inputs
-    show(Event("register", 0, 1))
-    registered = promotion.register(candidate_of(trained), run, inputs.identity)
-    decision = promotion.decide(registered, opponent, config, run.tracking, trained.base_rate)
-    if decision.verdict.promote:
-        lease.check()
-        versions.promote(run.tracking, decision.version)
-    run.describe(decision.verdict.reason)
-    show(Event("register", 1, 1, f"{decision.version.uri} is {decision.alias}"))
+    with clock.step("register") as note:
+        registered = promotion.register(candidate_of(trained), run, inputs.identity)
+        note(registered.version.uri)
+    with clock.step("gate") as note:
+        decision = promotion.decide(registered, opponent, config, run.tracking, trained.base_rate)
+        if decision.verdict.promote:
+            lease.check()
+            versions.promote(run.tracking, decision.version)
+        run.describe(decision.verdict.reason)
+        note(f"{decision.version.uri} is {decision.alias}")
     return decision
 
 
@@ -245,7 +255,8 @@ def candidate_of(trained: Trained) -> promotion.Candidate:
     return promotion.Candidate(prepared.config, prepared.inputs, trained.store, trained.best, prepared.run_uri)
 
 
-def _summary(trained: Trained, run: Retrain, register: Register, decision: Decision | None = None) -> Summary:
+def _summary(ended: Ended, run: Retrain, register: Register) -> Summary:
+    trained, decision = ended.trained, ended.decision
     prepared = trained.prepared
     return Summary(
         run_id=run.run_id,
@@ -254,7 +265,7 @@ def _summary(trained: Trained, run: Retrain, register: Register, decision: Decis
         held_out_days=tuple(map(str, prepared.inputs.test_days)),
         stages=trained.results,
         best_stage=trained.best.name,
-        best_possible_ne=None,
+        best_possible_ne=ended.best_possible_ne,
         model_uri=decision.version.uri if decision else None,
         alias=decision.alias if decision else None,
         verdict=decision.verdict.reason if decision else UNREGISTERED,
@@ -265,6 +276,7 @@ def _summary(trained: Trained, run: Retrain, register: Register, decision: Decis
         failures=trained.failures,
         cluster=settings_of_cluster(prepared.config),
         register=register,
+        registered=dict(ended.others),
     )
 
 

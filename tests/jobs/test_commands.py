@@ -80,7 +80,7 @@ def test_mlflow_holds_a_parent_and_a_child_a_stage_with_curves_figures_and_plots
         assert [point.step for point in curve] == sorted(point.step for point in curve)
         assert len(curve) > 10
     names = {artifact.path for artifact in client.list_artifacts(trained["run_id"])}
-    assert {"config.yaml", "features.json", "manifest.json"} <= names
+    assert {"config.yaml", "features.json", "manifest.json", "report.html"} <= names
     plots = {artifact.path for artifact in client.list_artifacts(trained["run_id"], "plots")}
     assert plots == {"plots/roc.png", "plots/calibration.png", "plots/precision_recall.png"}
     assert str(client.get_model_version_by_alias("ctr", "champion").version) == "1"

@@ -140,6 +140,7 @@ AROUND_A_RETRAIN = {
     "pipeline.retrain.baselines",
     "pipeline.retrain.disk",
     "pipeline.retrain.leftovers",
+    "pipeline.retrain.page",
     ON_NODES,
     "pipeline.retrain.promotion",
     "pipeline.retrain.run",

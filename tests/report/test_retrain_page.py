@@ -1,0 +1,167 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from html_reader import Reader
+
+from pipeline.evaluation.bootstrap import Comparison, Interval
+from pipeline.evaluation.gate import Evidence, Slice, decide
+from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.report.plots import plot_ne_by_seconds
+from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage, render
+from schemas.night import GateConfig
+
+EVIL = "<script>alert('1')</script> & \"co\""
+FM = Metrics(50_000, 1_200.0, auc=0.8052, log_loss=0.128, ne=0.8376, calibration=1.093, base_rate=0.024)
+NET = replace(FM, auc=0.8104, log_loss=0.12720, ne=0.8323, calibration=0.998)
+CHANGE = Comparison(None, Interval(-0.0037, -0.0051, -0.0022), None)
+EVIDENCE = Evidence(NET, replace(NET, ne=0.836), CHANGE, (Slice("site", "news", 30_000, NET, None, None),))
+DAYS = "26 days, 2026-11-01 to 2026-11-26"
+STAGES = (
+    Stage(
+        *("fm", "FM", "random rows", DAYS, 4096, 1_300_000, 1_300_000.0, "fused kernel, float32, 2 threads", FM),
+        seconds=1.1,
+        curve=((0.5, 0.9), (1.1, 0.84)),
+    ),
+    Stage("deepfm", "DeepFM", "fm", "3 days", 256, 150_000, 225_000.0, "", NET, {"ne": (0.82, 0.85)}, 0.81),
+    Stage("deepfm-control", "DeepFM", "random rows", "7 days", 256, None, control_of="deepfm", failure="it diverged"),
+)
+FULL = RetrainPage(
+    model="clicks",
+    date="2026-11-30",
+    outcome="promoted",
+    best="deepfm",
+    lead="version 8 (deepfm) is champion in place of version 7",
+    reason="NE 0.8323 is below the champion's",
+    notes=("rows of deepfm: fm has seen their labels",),
+    stages=STAGES,
+    references=(Reference("base rate", 1.0021, bounds={"ne": (1.0, 1.004)}), Reference("best possible", 0.729)),
+    splits=(Rows("Trained on", 1_450_000, 34_800, "29 days"), Rows("Held out", 50_000, 1_200, "2026-11-30")),
+    where="On 2 workers.",
+    lifts=("deepfm: in 2.0 s, FM then DeepFM reach NE 0.8323",),
+    verdict=decide(EVIDENCE, GateConfig()),
+    evidence=EVIDENCE,
+    sums={"deepfm": Sums.of(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 1, 0, 1]))},
+    fields=(FieldIds("user", "categorical", "vocabulary, min_count 10", 240_446),),
+    timings={"count values": 3.8, "train": 9.0},
+    versions={"MLflow run": "abc"},
+)
+UNDRAWN = replace(FULL, stages=tuple(replace(stage, curve=()) for stage in STAGES), sums={})
+HEADINGS = [
+    "What could not be trained",
+    "The stages",
+    "What pretraining bought",
+    "What was trained on what",
+    "Calibration, in 20 bins of equal rows",
+    "NE on a sample of the held-out rows, as training went",
+    "The gate",
+    "Candidate against champion",
+    "Slices of the held-out rows",
+    "The fields",
+    "Time",
+    "Versions",
+]
+
+
+def row_of(page: RetrainPage, first: str) -> list[str]:
+    """The first one that begins so."""
+    return next(row for row in Reader(render(page)).rows if row and row[0] == first)
+
+
+@pytest.mark.slow
+def test_the_whole_page_has_its_sections_in_order_under_what_became_of_the_best_stage():
+    found = Reader(render(FULL))
+    assert found.text["h1"] == ["Promoted"]
+    assert found.text["h2"] == HEADINGS
+    assert found.text["title"] == ["clicks, retrain held out on 2026-11-30: promoted"]
+    [header] = found.text["header"]
+    assert "Version 8 (deepfm) is champion in place of version 7." in header
+    assert "Rows of deepfm: fm has seen their labels." in header
+    assert render(FULL) == render(FULL), "the same page gives the same bytes"
+
+
+def test_stages_stand_side_by_side_with_intervals_where_there_are_some_and_what_could_be_reached_below():
+    assert row_of(UNDRAWN, "Stage") == [
+        *("Stage", "NE", "95% interval", "AUC", "Log loss", "Calibration", "Validation NE"),
+    ]
+    assert row_of(UNDRAWN, "fm") == ["fm", "0.8376", "–", "0.8052", "0.12800", "1.093", "–"]  # noqa: RUF001
+    best = row_of(UNDRAWN, "deepfm · best")
+    assert best == ["deepfm · best", "0.8323", "0.8200 to 0.8500", "0.8104", "0.12720", "0.998", "0.8100"]
+    assert row_of(UNDRAWN, "deepfm-control · control of deepfm · failed")[1:] == ["–"] * 6  # noqa: RUF001
+    assert row_of(UNDRAWN, "base rate")[1:3] == ["1.0021", "1.0000 to 1.0040"]
+    assert row_of(UNDRAWN, "best possible")[1] == "0.7290"
+
+
+def test_what_was_trained_on_what_says_days_rows_and_passes():
+    rows = Reader(render(UNDRAWN)).rows
+    fm, net, control = (row for row in rows if len(row) == 8 and row[0] in ("fm", "deepfm", "deepfm-control"))
+    assert fm == ["fm", "FM", "random rows", DAYS, "1,300,000", "1", "4,096", "fused kernel, float32, 2 threads"]
+    assert net[4:7] == ["150,000", "1.5", "256"]
+    assert control[4:6] == ["–", "–"]  # noqa: RUF001
+    assert Reader(render(UNDRAWN)).text["dd"][:2] == ["1,450,000", "29 days; 2.40% clicks"]
+
+
+def test_a_stage_that_could_not_be_trained_is_named_with_its_reason_before_all_figures():
+    found = Reader(render(UNDRAWN))
+    assert found.text["li"][0] == "deepfm-control: it diverged"
+    assert found.text["h2"][0] == "What could not be trained"
+
+
+def test_what_the_stages_took_stands_below_the_training_that_they_are_part_of():
+    rows = Reader(render(UNDRAWN)).rows
+    steps = [[row[0], row[-1]] for row in rows[rows.index(["Step", "", ""]) + 1 :]][:4]
+    assert steps == [
+        ["Count values", "3.8 s"],
+        ["Train", "9.0 s"],
+        ["steps of fm", "1.1 s"],
+        ["Together", "12.8 s"],
+    ]
+
+
+def test_one_stage_that_was_not_registered_has_no_gate_and_no_comparison():
+    alone = RetrainPage("m", "d", "trained", "fm", "the best stage is fm", stages=(replace(STAGES[0], curve=()),))
+    found = Reader(render(alone))
+    assert found.text["h1"] == ["Trained"]
+    assert found.text["h2"] == ["The stages", "What was trained on what"]
+
+
+def test_without_a_champion_the_candidates_figures_are_those_of_its_stage():
+    evidence = Evidence(NET)
+    found = Reader(render(replace(UNDRAWN, evidence=evidence, verdict=decide(evidence, GateConfig()))))
+    assert "The candidate" not in found.text["h2"]
+    assert "The gate" in found.text["h2"]
+
+
+def test_few_clicks_say_beside_the_stages_how_little_they_tell():
+    few = replace(STAGES[1], metrics=replace(NET, positives=43.0), bounds={"auc": (0.7, 0.88)})
+    assert "43 clicks tell AUC to +-0.09." in Reader(render(replace(UNDRAWN, stages=(few,)))).text["section"][0]
+
+
+@pytest.mark.slow
+def test_every_string_of_a_retrains_page_is_escaped():
+    stage = Stage(EVIL, EVIL, EVIL, EVIL, 1, computed_by=EVIL, metrics=NET, curve=((0, 1),), control_of=EVIL)
+    page = RetrainPage(
+        *(EVIL, EVIL, "kept", EVIL, EVIL, EVIL, EVIL, (EVIL,)),
+        stages=(stage, replace(stage, name="other", metrics=None, failure=EVIL)),
+        references=(Reference(EVIL, 0.5),),
+        splits=(Rows(EVIL, 1, 1, EVIL),),
+        where=EVIL,
+        lifts=(EVIL,),
+        sums={EVIL: FULL.sums["deepfm"]},
+        fields=(FieldIds(EVIL, EVIL, EVIL, 1),),
+        timings={EVIL: 1.0},
+        versions={EVIL: EVIL},
+    )
+    found = Reader(render(page))
+    assert not {"script", "link", "img", "iframe", "object"} & set(found.tags)
+    assert [EVIL, EVIL, EVIL, "1"] in found.rows
+    assert not [name for name, _ in found.attributes if name.startswith("on") or name in ("src", "href")]
+
+
+@pytest.mark.parametrize("count", [1, 2, 16])
+def test_each_stages_curve_is_drawn_by_seconds_and_its_first_looks_set_no_scale(count: int):
+    curve = [(float(i), 5.0 if i == 0 and count > 4 else 0.9 - i / 1000) for i in range(count)]
+    axes = plot_ne_by_seconds({"fm": curve, "fnn": [(0.5, 0.95)]}).axes[0]
+    assert axes.lines[0].get_xydata().tolist() == [list(point) for point in curve]
+    assert axes.get_ylim()[0] < min(ne for _, ne in curve)
+    assert 0.95 < axes.get_ylim()[1] < 1.1
