@@ -54,16 +54,17 @@ def sweep(
     check_out(out, force)
     schema.check(settings, loaded, str(sweep_path))
     trials = schema.draw_trials(settings, config, set_ or [], str(sweep_path))
+    from pipeline.sweep.best_config import Given
     from pipeline.sweep.search import sweep as run_sweep
 
+    given = Given.read(config, set_ or [], shlex.join(["nightjar", *sys.argv[1:]]))
     with ProgressView(log) as show:
-        summary = run_sweep(settings, loaded, trials, shlex.join(["nightjar", *sys.argv[1:]]), show)
-    files.write_bytes(absolute(out), summary.best_yaml.encode())
+        summary = run_sweep(settings, loaded, trials, given, show)
+    best = given.best(summary.winner.values, summary.came_to, out=Path(absolute(out)).parent)
+    files.write_bytes(absolute(out), best.encode())
     print_summary(summary, out, result_console(stderr=as_json))
     if as_json:
-        figures = asdict(summary)
-        del figures["best_yaml"]
-        print(json.dumps({**figures, "out": out}))
+        print(json.dumps({**asdict(summary), "out": out}))
 
 
 def check_out(out: str, force: bool) -> None:

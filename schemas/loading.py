@@ -21,15 +21,26 @@ def load(config_class: type[Config], path: Path, overrides: Sequence[str] = ()) 
     `stages.fnn.epochs=2`.
     """
     file = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own raises for the home of nobody)
-    tree = read_yaml(file)
-    resolve(tree, config_class, file.absolute().parent, with_defaults=True)
+    return checked(config_class, applied(config_class, read_yaml(file), file.absolute().parent, overrides), str(path))
+
+
+def applied(
+    config_class: type[Config], tree: dict[str, Any], folder: Path, overrides: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The tree of a file in `folder`, changed: its paths made absolute, with the defaults of some, and overridden."""
+    resolve(tree, config_class, folder, with_defaults=True)
     override(tree, config_class, overrides)
     resolve(tree, config_class, Path.cwd())
+    return tree
+
+
+def checked(config_class: type[Config], tree: dict[str, Any], where: str) -> Config:
+    """The config of a tree whose paths are absolute; the feature spec is read where it is named by its path."""
     features = tree.get("data", {}).get("features") if isinstance(tree.get("data"), dict) else None
     if isinstance(features, str):
-        tree["data"]["features"] = read_yaml(Path(features))
+        tree = {**tree, "data": {**tree["data"], "features": read_yaml(Path(features))}}
     redaction.remember(tree)
-    return validate(config_class, tree, str(path), BY_HAND)
+    return validate(config_class, tree, where, BY_HAND)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

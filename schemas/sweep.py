@@ -3,7 +3,7 @@
 import json
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,11 +175,16 @@ def owner(config: TrainConfig, name: str) -> str:
 
 def _trial(number: int, values: dict[str, Any], sweep: SweepConfig, path: Path, overrides: Sequence[str]) -> Trial:
     try:
-        config = load(TrainConfig, path, [*overrides, *(f"{key}={_as_yaml(value)}" for key, value in values.items())])
+        config = load(TrainConfig, path, [*overrides, *as_overrides(values)])
         check(sweep, config, str(path))
     except Refusal as refusal:
         return Trial(number, values, None, refusal)
     return Trial(number, values, config)
+
+
+def as_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Drawn values as `--set` has them."""
+    return [f"{key}={_as_yaml(value)}" for key, value in values.items()]
 
 
 def _as_yaml(value: Any) -> str:

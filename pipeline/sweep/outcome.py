@@ -65,7 +65,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a sweep came to; `best_yaml` is the best trial's whole config, as `nightjar train` takes it."""
+    """What a sweep came to."""
 
     run_id: str
     identity: str
@@ -75,16 +75,24 @@ class Summary:
     best_ne: float
     """Of several seeds their mean."""
     outcomes: tuple[Outcome, ...]
-    best_yaml: str
     at_bounds: dict[str, float]
     """Keys whose best value lies at a bound of what they were drawn from, with that bound."""
     num_seeds: int = 1
 
     @property
+    def winner(self) -> Outcome:
+        return next(outcome for outcome in self.outcomes if outcome.number == self.best_trial)
+
+    @property
     def best(self) -> Judged:
-        judged = next(outcome for outcome in self.outcomes if outcome.number == self.best_trial).judged
+        judged = self.winner.judged
         assert judged is not None
         return judged
+
+    @property
+    def came_to(self) -> str:
+        """For the first line of the best config."""
+        return f"trial {self.best_trial} of {len(self.outcomes)}, validation NE {in_words(self.best, '.6g')}"
 
 
 def in_words(judged: Judged, form: str) -> str:

@@ -14,7 +14,7 @@ from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
 from pipeline.runtime import cluster, files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
 from pipeline.sweep import outcome, tuning
-from pipeline.sweep.best_config import as_yaml, to_train
+from pipeline.sweep.best_config import Given
 from pipeline.sweep.outcome import Summary
 from pipeline.sweep.standings import Standings
 from pipeline.sweep.task import Task
@@ -29,8 +29,8 @@ from schemas.sweep import SweepConfig, Trial
 SEARCHING = ("schemas/drawn.py", "schemas/sweep.py", "pipeline/sweep")
 
 
-def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], command: str, show: Show) -> Summary:
-    """Train the trials and find the one with the lowest NE on the validation rows; `command` is for the record.
+def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], given: Given, show: Show) -> Summary:
+    """Train the trials and find the one with the lowest NE on the validation rows; `given` is the config as it was.
 
     Raises Refusal for what the user must change, before any trial starts, and Failure if no trial came to a look. The
     same sweep of the same log again returns the finished one. Of an unfinished one it trains what is missing; ASHA then
@@ -60,7 +60,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], c
             waiting = standings.open()
             tuning.train_all(settings, standings, waiting, settings.seconds and began + settings.seconds)
             standings.run_out(f"not within the sweep's {settings.seconds or 0:g} seconds")
-            summary = _conclude(settings, standings, tracking.uri, identity, command)
+            summary = _conclude(settings, standings, tracking.uri, identity, given)
     if standings.are_all_over:
         trusted.write(f"{uri}/summary.json", asdict(summary))
         for folder in ("outcomes", "seeds", "shared", "trials", "tune"):
@@ -88,17 +88,12 @@ def _check_memory(settings: SweepConfig, task: Task) -> None:
         ) from refusal
 
 
-def _conclude(settings: SweepConfig, standings: Standings, tracking_uri: str, identity: str, command: str) -> Summary:
+def _conclude(settings: SweepConfig, standings: Standings, tracking_uri: str, identity: str, given: Given) -> Summary:
     outcomes = tuple(standings.outcome(trial.number) for trial in standings.trials)
     best, judged = outcome.best_of(outcomes)
-    origin = f"{command}: trial {best} of {len(outcomes)}, validation NE {outcome.in_words(judged, '.6g')}"
-    config, values = next((trial.config, trial.values) for trial in standings.trials if trial.number == best)
-    assert config is not None
-    best_yaml = as_yaml(to_train(config), origin)
+    values = next(one.values for one in outcomes if one.number == best)
     bounds = {key: settings.space[key].bound_near(value) for key, value in values.items()}
-    standings.runs.conclude(best, judged.ne, judged.deviations, values, best_yaml)
-    standings.runs.log_figure("parallel_coordinates", outcome.plot(settings, outcomes))
-    return Summary(
+    summary = Summary(
         run_id=standings.runs.run_id,
         identity=identity,
         tracking_uri=redacted(tracking_uri),
@@ -106,10 +101,13 @@ def _conclude(settings: SweepConfig, standings: Standings, tracking_uri: str, id
         best_trial=best,
         best_ne=judged.ne,
         outcomes=outcomes,
-        best_yaml=best_yaml,
         at_bounds={key: bound for key, bound in bounds.items() if bound is not None},
         num_seeds=settings.seeds,
     )
+    best_yaml = given.best(values, summary.came_to)
+    standings.runs.conclude(best, judged.ne, judged.deviations, values, best_yaml)
+    standings.runs.log_figure("parallel_coordinates", outcome.plot(settings, outcomes))
+    return summary
 
 
 def _identity(settings: SweepConfig, trials: Sequence[Trial], inputs: Inputs) -> str:

@@ -119,11 +119,8 @@ def test_the_files_beside_the_code_count_whatever_else_is_called_like_them(tmp_p
 
 RUNTIME = "pipeline.runtime"  # where files lie and who works, not what comes of it
 LOCATIONS = "schemas.locations"  # as RUNTIME
-LOADING = {
-    "schemas.loading",
-    "schemas.overrides",
-    "schemas.yaml_text",
-}  # how a config is read: what it says is in the result's name
+# How a config is read, and written for the next retrain: what it says is in the result's name.
+LOADING = {"schemas.loading", "schemas.overrides", "schemas.yaml_text", "schemas.yaml_edit"}
 REDACTION = "schemas.redaction"  # what is shown
 ON_NODES = "pipeline.retrain.on_nodes"  # whether a cluster is given work at all
 AROUND_A_RETRAIN = {
