@@ -1,26 +1,34 @@
 """`nightjar ui`: the MLflow pages over the local store."""
 
 import os
+import socket
+import subprocess
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from jobs import browser
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 from schemas.locations import absolute
 from schemas.redaction import redacted
+
+LOOPBACK = "127.0.0.1"
 
 
 def ui(
     work: Annotated[str, typer.Option(help="Work folder of the runs, `work_uri` of their config.")] = ".nightjar",
     port: Annotated[int, typer.Option(help="Port on the loopback address.", min=1, max=65535)] = 5000,
 ) -> None:
-    """Serve the MLflow pages over the local store, to this machine only. Stop with Ctrl-C.
+    """Serve the MLflow pages over the local store, to this machine only, and print the address to begin with.
+
+    On a terminal, Enter opens it in a browser. Stop with Ctrl-C.
 
     Example: `nightjar ui --port 5001`
     """
-    from pipeline.registry import server
+    from pipeline.registry import server, views
     from pipeline.registry.tracking import require
 
     work = absolute(work)
@@ -30,15 +38,41 @@ def ui(
             found=f"MLFLOW_TRACKING_URI={redacted(uri)}, a server",
             expected="a database to serve the pages of",
             where="--work",
-            remedy="open that address in a browser, or unset MLFLOW_TRACKING_URI",
+            remedy=f"open {redacted(views.page(uri.rstrip('/'), ''))}, or unset MLFLOW_TRACKING_URI",
         )
-    require(MLflowConfig(), work)
-    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    tracking = require(MLflowConfig(), work)
+    require_free(port)
+    page = views.newest_page(tracking, f"http://{LOOPBACK}:{port}")
+    command = ["mlflow", "server", "--host", LOOPBACK, "--port", str(port)]
     # One worker serves one reader; several start slowly, and on a busy machine are taken for dead before they have.
     command += ["--artifacts-destination", f"{work}/mlartifacts", "--workers", "1"]
     # Not as an argument: whoever is on this machine can read a command, and nobody else an environment.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     # Its job runners, eight processes for language models' scorers and prompts, would find nothing to do here.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    print(f"MLflow on http://127.0.0.1:{port}, over {redacted(uri)}", file=sys.stderr, flush=True)
+    print(f"MLflow over {redacted(uri)}, on\n  {page}", file=sys.stderr, flush=True)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        # Beside the server, which this process becomes.
+        subprocess.Popen([sys.executable, "-P", browser.__file__, page])  # noqa: S603 (our own)
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 (no shell; all arguments are ours)
+
+
+def require_free(port: int) -> None:
+    """Raise Refusal for a port that the server could not listen on, which it would tell at the end of a traceback."""
+    try:
+        socket.create_server((LOOPBACK, port)).close()
+    except OSError as error:
+        raise Refusal(
+            found=f"port {port}: {(error.strerror or str(error)).lower()}",
+            expected=f"a port of {LOOPBACK} that nobody listens on, and that you may",
+            where="--port",
+            remedy=f"--port {_free_after(port)} is free; or end what listens there, an earlier `nightjar ui` perhaps",
+        ) from error
+
+
+def _free_after(port: int) -> int:
+    """The next one, or where all that follow are taken, whichever is given."""
+    for candidate in (*range(max(port, 1023) + 1, min(port + 100, 65536)), 0):
+        with suppress(OSError), socket.create_server((LOOPBACK, candidate)) as listener:
+            return int(listener.getsockname()[1])
+    return 0

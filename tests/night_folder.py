@@ -130,7 +130,7 @@ class NightFolder:
         experiment_id = self.tracking.experiment_id
         found = self.client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{night.run_id}'")
         assert {run.info.status for run in found} <= {"FINISHED"}
-        return {run.info.run_name: run.data.metrics for run in found}
+        return {run.data.tags["nightjar.stage"]: run.data.metrics for run in found}
 
     def learned_days(self, version: int | str) -> list[int]:
         """Of November, by what the version's bundle says."""

@@ -84,7 +84,7 @@ class Command:
         client = MlflowClient(f"sqlite:///{self.work}/mlflow.db")
         runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
         run_id = next(run.info.run_id for run in runs if run.info.run_name == stage)
-        steps = [metric.step for metric in client.get_metric_history(run_id, "perf/data_wait")]
+        steps = [metric.step for metric in client.get_metric_history(run_id, "work/data_wait")]
         return [before - after for before, after in pairwise(steps) if after <= before]
 
 

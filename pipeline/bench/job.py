@@ -115,5 +115,5 @@ def report(shape: Shape, num_rows: int, fit: Fit, alone: dict[str, Any]) -> dict
 def _data_wait(points: list[dict[str, float]]) -> float:
     """Share of the steps' seconds, over all points: each tells its share and, by its rate, how long it took."""
     seconds = [1 / point[RATE] for point in points]
-    waits = [point["perf/data_wait"] * one for point, one in zip(points, seconds, strict=True)]
+    waits = [point["work/data_wait"] * one for point, one in zip(points, seconds, strict=True)]
     return sum(waits) / sum(seconds)

@@ -13,6 +13,7 @@ from pipeline.nights.records import Night
 from pipeline.nights.retention import Leaving
 from pipeline.nights.steps import NightRun
 from pipeline.registry import server
+from pipeline.registry.tags import DATE
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.report.page import Outcome
 from pipeline.retrain import disk, on_nodes, promotion
@@ -49,8 +50,9 @@ def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = Fal
     with promotion.lease_of(config, f"night of {days.day}", show) as lease, cluster.connected(config.cluster, needs):
         tonight = plan.again(tonight, tracking)  # another night may have ended since
         trainer.check_room(config.cluster, show)
-        name = f"{days.day} {days.key[:6]}"
-        with tracking.retrain(days.key, name, config, days.manifest.to_json()) as run:
+        name, manifest = f"night {days.day}", days.manifest.to_json()
+        with tracking.retrain(days.key, name, config, manifest, "night") as run:
+            run.set_tag(DATE, str(days.day))
             night = _work(NightRun(config, tonight, tracking, run, lease, Clock(show)))
         records.write(config, night)
         _tidy(config, tracking, lease, show)

@@ -12,7 +12,7 @@ from pipeline.data.logs import Manifest
 from pipeline.nights import records
 from pipeline.nights.days import Days
 from pipeline.nights.records import Night
-from pipeline.registry.tracking import flatten
+from pipeline.registry.opening import flatten
 from pipeline.retrain.dataset import IN_NO_KEY, TRAINING, differing, settings_of_cluster
 from pipeline.runtime import fingerprint
 from schemas.config import TrainConfig

@@ -12,8 +12,7 @@ from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Night
 from pipeline.profiles.bounds import Breach, Kind
 from pipeline.profiles.psi import field_psi
-from pipeline.registry import saved_view
-from pipeline.registry.tags import DATE, OUTCOME, START, UNKNOWN_COLUMNS
+from pipeline.registry.tags import OUTCOME, SERVES, START, UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain
 from pipeline.report import html
 from pipeline.report.page import REPORT, ColumnProfile, DataProfile, Growth, Page, sentence, two_sentences
@@ -24,22 +23,22 @@ MOST_NIGHTS = 60  # of progressive validation that the page draws
 
 
 def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainConfig, before: Sequence[Night]) -> None:
-    """The page as an artifact, its gist as the run's description, the night's figures, and a view of all nights."""
+    """The page as an artifact, its gist as the run's description, and the night's figures."""
     page = _page(night, progress, config, before)
     run.log_text(REPORT, html.render(page))
     run.describe(two_sentences(page))
+    run.rename(night.became)
     unknown = unknown_in_words(progress.tonight.days.manifest.unknown_columns)
-    tags = {DATE: str(night.day), OUTCOME: night.became, START: night.start, UNKNOWN_COLUMNS: unknown}
+    tags = {OUTCOME: night.became, START: night.start, SERVES: _serves(progress), UNKNOWN_COLUMNS: unknown}
     for tag, value in tags.items():
         if value:
             run.set_tag(tag, value)
-    run.log_final("seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
+    run.log_final("total/seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
     data = _data(progress.looks, config.night.quality.trailing_days)
     if data:
-        run.log_final("data", _figures(data))
+        run.log_final("today", _figures(data))
         run.log_final("unseen", {_speakable(one.name): one.unseen for one in data.columns if one.unseen is not None})
     run.log_final("vocabulary", {"num_ids": float(night.num_ids)} if night.num_ids else {})
-    saved_view.offer(run)
 
 
 def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Sequence[Night]) -> Page:
@@ -69,6 +68,10 @@ def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Se
             "log": tonight.days.manifest.fingerprint,
         },
     )
+
+
+def _serves(progress: NightProgress) -> str:
+    return f"version {progress.serves.number}" if progress.serves else "nothing"
 
 
 def _candidate_in_words(progress: NightProgress) -> str:

@@ -10,6 +10,7 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.nights.complete import newest_complete
 from pipeline.registry import eviction, model_uri, versions
 from pipeline.registry.eviction import Eviction
+from pipeline.registry.tags import SERVES
 from pipeline.registry.tracking import Tracking, connect, require
 from pipeline.retrain import on_nodes, promotion
 from pipeline.retrain.dataset import Inputs
@@ -71,13 +72,16 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
 def _decide(config: TrainConfig, inputs: Inputs, evicted: Eviction, folder: Path, tracking: Tracking) -> Decision:
     """Register the smaller model under a run of its own, and judge it against the whole one."""
     key, day = inputs.identity, inputs.test_days[0]
-    with tracking.retrain(key, f"rebuild {day}", config, inputs.manifest.to_json()) as run:
+    with tracking.retrain(key, f"rebuild {day}", config, inputs.manifest.to_json(), "rebuild") as run:
         opponent = Opponent.find(config, inputs, tracking, [key])
         registered = promotion.register_bundle(folder, run.run_id, key, config, inputs, tracking)
         decision = promotion.decide(registered, opponent, config, tracking)
-        run.log_final("evicted", {field.name: float(field.before - field.after) for field in evicted.fields})
+        run.log_final("vocabulary/evicted", {field.name: float(field.before - field.after) for field in evicted.fields})
         run.log_final("test", registered.held_out.sums.metrics().as_dict())
         run.describe(f"{evicted.num_evicted:,} of {evicted.before:,} values dropped. {decision.verdict.reason}")
+        run.rename("promoted" if decision.verdict.promote else "kept")
+        serves = decision.version if decision.verdict.promote else opponent.version
+        run.set_tag(SERVES, f"version {serves.number}" if serves else "nothing")
     return decision
 
 

@@ -96,6 +96,7 @@ def decide(night: NightRun, looks: Looks, opponent: Opponent, trained: Trained |
         if trained is not None:
             registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key)
             decision = promotion.decide(registered, opponent, night.tonight.config, night.tracking, rate)
+            promotion.log_unregistered(night.run, trained.results, trained.prepared.run_uri)
         else:
             decision = _champion_goes_on(night, opponent, rate)
         note(decision.verdict.reason)

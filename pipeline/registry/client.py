@@ -24,8 +24,8 @@ _LIST = re.compile(r"^(\d+)([.)])", re.MULTILINE)
 class Client(MlflowClient):  # type: ignore[misc]  # MLflow's classes are untyped to us
     """The calls by which words are sent; all others are MLflow's own."""
 
-    def create_run(self, experiment_id: str, tags: Mapping[str, str]) -> Run:
-        return super().create_run(experiment_id, tags=_of_tags(tags))
+    def create_run(self, experiment_id: str, tags: Mapping[str, str], start_time: int | None = None) -> Run:
+        return super().create_run(experiment_id, start_time, _of_tags(tags))
 
     def set_tag(self, run_id: str, key: str, value: str) -> None:
         super().set_tag(run_id, key, _of_tag(key, value))
@@ -40,8 +40,15 @@ class Client(MlflowClient):  # type: ignore[misc]  # MLflow's classes are untype
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         super().log_text(run_id, redacted(text), artifact_file)
 
-    def create_logged_model(self, experiment_id: str, name: str, run_id: str, tags: Mapping[str, str]) -> LoggedModel:
-        return super().create_logged_model(experiment_id, name, run_id, _of_tags(tags))
+    def create_logged_model(
+        self,
+        experiment_id: str,
+        name: str,
+        run_id: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+    ) -> LoggedModel:
+        return super().create_logged_model(experiment_id, name, run_id, _of_tags(tags), dict(params or {}))
 
     def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         super().set_model_version_tag(name, version, key, _of_tag(key, value))

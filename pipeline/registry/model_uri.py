@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlparse
 
 from pipeline.registry import bundle, server
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tags import BUNDLE, quoted
+from pipeline.registry.tags import BUNDLE, EXTERNAL, quoted
 from pipeline.registry.tracking import Tracking, require
 from pipeline.runtime import files
 from schemas.config import MLflowConfig
@@ -180,6 +180,7 @@ def _model_of_run(client: "Client", model_uri: str, run_id: str, name: str) -> "
     """The newest model of that name that the run logged."""
     experiment_id = client.get_run(run_id).info.experiment_id
     models = client.search_logged_models([experiment_id], f"source_run_id = {quoted(run_id)}")
+    models = [model for model in models if EXTERNAL not in model.tags]
     named = [model for model in models if model.name == name]
     if not named:
         expected = f"one of {', '.join(sorted({model.name for model in models})) or 'no models'}, which the run logged"

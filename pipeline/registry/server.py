@@ -129,9 +129,14 @@ def _answering(config: MLflowConfig, uri: str) -> Iterator[None]:
 
 
 def remedy_of(found: str) -> str:
-    """Where a server that answers would have somebody else ask, or by another name; else nothing."""
+    """Where a server that answers would have somebody else ask, or by another name, or has an older database.
+
+    Else nothing.
+    """
     if WRONG_HOST in found:
         return "list the host, with its port, in the server's --allowed-hosts, as it stands in mlflow.tracking_uri"
+    if "out-of-date database schema" in found:
+        return "take a backup of the database, then: mlflow db upgrade URI, with its own; or name one of this MLflow"
     if re.search("error code 40[13]|password authentication failed", found):
         return CREDENTIALS
     return ""

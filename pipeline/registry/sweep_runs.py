@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.registry import server
+from pipeline.registry import server, views
+from pipeline.registry.datasets import LogRows
 from pipeline.registry.ending import ending
 from pipeline.registry.run_log import RunLog
-from pipeline.registry.tags import BEST_TRIAL, IDENTITY, NOTE, PARENT, STAGE
+from pipeline.registry.tags import BEST_TRIAL, IDENTITY, NOTE, PARENT, PART_OF, STAGE, VALUES
 from pipeline.registry.tracking import Tracking
 from schemas.config import TrainConfig
 from schemas.redaction import redacted_tree
@@ -32,23 +34,35 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class SweepRuns:
-    """The runs of one sweep; `trials` maps a trial's number to its run id.
+    """The runs of one sweep; `trials` maps the number of a trial that is over to its run id.
 
     Trials go on when MLflow does not answer: what it has not taken is sent later, at the latest when the sweep ends.
     """
 
     tracking: Tracking
     run_id: str
+    name: str
     trials: dict[int, str] = field(default_factory=dict)
     _log: RunLog = field(init=False)
-    _ended: dict[int, tuple[str, str]] = field(default_factory=dict)
-    """Status and description of the trials that are over."""
+    _numbers: tuple[int, ...] = ()
+    _rows: Sequence[LogRows] = ()
+    _ended: dict[int, tuple[str, str, int]] = field(default_factory=dict)
+    """Status and description of the trials that are over, and when they were, in milliseconds since 1970."""
     _unsent: set[int] = field(default_factory=set)
     """Trials that are over, and of which MLflow does not know it yet."""
 
     @property
     def client(self) -> "Client":
         return self.tracking.client
+
+    def start_trial(self, number: int) -> None:
+        """Its run lasts from here."""
+        self._log.begin(str(number))
+
+    def log_data(self, rows: Sequence[LogRows]) -> None:
+        """What each trial learns from and is judged by."""
+        self._rows = rows
+        self.client.log_inputs(self.run_id, [one.as_input() for one in rows if one.num_rows])
 
     def log_look(self, number: int, step: int, ne: float, auc: float) -> None:
         self._log.add(str(number), {LOOK_NE: ne, LOOK_AUC: auc}, step)
@@ -88,6 +102,7 @@ class SweepRuns:
         metrics = [Metric(name, value, start_ms, 0) for name, value in figures.items()]
         client.log_batch(self.run_id, metrics=metrics, params=params)
         client.set_tag(self.run_id, BEST_TRIAL, str(best))
+        client.update_run(self.run_id, name=f"{self.name} · trial {best} best")
         client.log_text(self.run_id, config_yaml, "best.yaml")
 
     def log_figure(self, name: str, figure: "Figure") -> None:
@@ -98,15 +113,17 @@ class SweepRuns:
         for name, model in (("config.yaml", config), ("sweep.yaml", sweep)):
             resolved = yaml.safe_dump(redacted_tree(model.model_dump(mode="json")), sort_keys=False)
             client.log_text(self.run_id, resolved, name)
+        openings = {}
         for trial in trials:
-            tags = {PARENT: self.run_id, STAGE: sweep.stage}
-            run_id = self.tracking.create(f"trial {trial.number}", tags, _texts(trial.values))
-            self.trials[trial.number] = run_id
-            client.update_run(run_id, status="SCHEDULED")
-        self._log = RunLog(self.tracking.uri, {str(number): run_id for number, run_id in self.trials.items()})
+            drawn = _rounded(trial.values, f"stages.{sweep.stage}.")
+            tags = {PARENT: self.run_id, PART_OF: self.name, STAGE: sweep.stage, VALUES: drawn}
+            name = f"trial {trial.number}"
+            openings[str(trial.number)] = self.tracking.opening("trial", name, tags, _texts(trial.values))
+        self._log = RunLog(self.tracking.uri, {}, openings)
+        self._numbers = tuple(trial.number for trial in trials)
 
     def _end_trial(self, number: int, status: str, why: str = "") -> None:
-        self._ended[number] = (status, why)
+        self._ended[number] = (status, why, int(time.time() * 1000))
         self._unsent.add(number)
         try:
             with server.impatience():
@@ -115,19 +132,23 @@ class SweepRuns:
             logger.warning("MLflow does not take how trial %d ended: %s", number, server.first_line(error))
 
     def _send_end(self, number: int) -> None:
-        status, why = self._ended[number]
+        status, why, ended_ms = self._ended[number]
+        run_id = self.trials[number] = self._log.run_of(str(number))
+        if self._rows:
+            self.client.log_inputs(run_id, [one.as_input() for one in self._rows if one.num_rows])
         if why:
-            self.client.set_tag(self.trials[number], NOTE, why)
-        self.client.set_terminated(self.trials[number], status)
+            self.client.set_tag(run_id, NOTE, why)
+        self.client.set_terminated(run_id, status, ended_ms)
         self._unsent.discard(number)
 
     def end(self, status: str) -> None:
         """The parent last: where this is cut short, the parent is still running, and ended the next time."""
         for number in sorted(self._unsent):
             self._send_end(number)
-        for number, run_id in self.trials.items():
+        for number in self._numbers:
             if number not in self._ended:
-                self.client.set_terminated(run_id, status)
+                self.trials[number] = self._log.run_of(str(number))
+                self.client.set_terminated(self.trials[number], status)
         self.client.set_terminated(self.run_id, status)
 
 
@@ -143,8 +164,9 @@ def recorded(
     tracking.end_stale(identity)
     params = sweep.model_dump(mode="json", exclude={"space"})
     space = {key: values.model_dump_json(exclude_unset=True) for key, values in sweep.space.items()}
-    run_id = tracking.create(f"sweep {sweep.stage}", {IDENTITY: identity}, {**params, "space": space})
-    runs = SweepRuns(tracking, run_id)
+    views.offer(tracking)
+    opening = tracking.opening("sweep", f"sweep {sweep.stage}", {IDENTITY: identity}, {**params, "space": space})
+    runs = SweepRuns(tracking, opening.open(tracking.client), opening.name)
     with ending(runs):
         runs._begin(sweep, config, trials)
         yield runs
@@ -152,3 +174,9 @@ def recorded(
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+
+def _rounded(values: Mapping[str, Any], prefix: str) -> str:
+    """What was drawn, for people, with four digits."""
+    texts = {key.removeprefix(prefix): f"{one:.4g}" if isinstance(one, float) else one for key, one in values.items()}
+    return ", ".join(f"{key} {text}" for key, text in _texts(texts).items())

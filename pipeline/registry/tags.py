@@ -2,6 +2,7 @@
 
 # What a run is and has come to.
 IDENTITY = "nightjar.identity"
+KIND = "nightjar.kind"
 STAGE = "nightjar.stage"
 OUTCOME = "nightjar.outcome"
 BEST_STAGE = "nightjar.best_stage"
@@ -9,6 +10,9 @@ BEST_TRIAL = "nightjar.best_trial"
 DATE = "nightjar.date"
 START = "nightjar.start"
 UNKNOWN_COLUMNS = "nightjar.unknown_columns"
+SERVES = "nightjar.serves"  # which version served when the run had ended
+PART_OF = "nightjar.part_of"  # what the parent run is called
+VALUES = "nightjar.values"  # what was drawn for a trial
 
 # What a version of the registered model is and what the gate has found.
 KEY = "nightjar.key"
@@ -17,13 +21,19 @@ VERDICT = "nightjar.verdict"
 DECISION = "nightjar.decision"
 FAILED_RULES = "nightjar.failed_rules"
 REFRESHED_FROM = "nightjar.refreshed_from"
+LIES_IN = "nightjar.lies_in"  # the folder of a stage that was not registered
 
 # MLflow's own, which its pages and queries go by.
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"  # shown as the run's description
 RUN_NAME = "mlflow.runName"
 USER = "mlflow.user"
+SOURCE_NAME = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
+COMMIT = "mlflow.source.git.commit"
+CONTEXT = "mlflow.data.context"  # of a dataset: training, validation or evaluation
 MODEL_VERSIONS = "mlflow.modelVersions"
+EXTERNAL = "mlflow.model.isExternal"  # of a model whose files are not MLflow's
 PRIMARY_METRIC = "mlflow.experiment.primaryMetric.name"
 EXPERIMENT_KIND = "mlflow.experimentKind"
 SHARED_VIEW = "mlflow.sharedViewState."  # and the view's key

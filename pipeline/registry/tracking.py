@@ -1,26 +1,24 @@
 """Retrains as MLflow runs: one parent a retrain, one child a stage, by explicit run ids, never by the fluent API."""
 
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from getpass import getuser
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.evaluation.metrics import VALIDATION
-from pipeline.registry import server
+from pipeline.registry import figures, server, views
 from pipeline.registry.database import WHERE
+from pipeline.registry.datasets import LogRows
 from pipeline.registry.ending import ending
+from pipeline.registry.opening import Kind, Opening, origin
 from pipeline.registry.run_log import RunLog
-from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, RUN_NAME, STAGE, USER, has, of_setting
+from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, PART_OF, STAGE, has, of_setting
 from schemas.config import MLflowConfig, TrainConfig
 from schemas.errors import Refusal
 from schemas.redaction import redacted, redacted_tree
-from schemas.stage import StageConfig
+from schemas.stage import REFRESH, WARM, StageConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,8 +26,9 @@ if TYPE_CHECKING:
 
     from pipeline.registry.client import Client
 
-TOTALS = ("rows_seen", "rows_per_second", "seconds")  # what a stage's results hold besides its metrics
-MAX_PARAMS = 100  # of a call, by MLflow's API
+Spell = tuple[float, float]
+"""When something began and ended, in seconds since 1970; 0 where that is not known."""
+NO_SPELL: Spell = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +48,40 @@ class Tracking:
     def find_finished(self, identity: str) -> "Retrain | None":
         """The newest finished retrain of that identity."""
         for parent in self._search(f"{has(IDENTITY, identity)} and attributes.status = 'FINISHED'"):
-            return Retrain(self, parent.info.run_id, self._stages_of(parent.info.run_id))
+            return Retrain(self, parent.info.run_id, parent.info.run_name, self.stages_of(parent.info.run_id))
         return None
 
     @contextmanager
-    def retrain(self, identity: str, name: str, config: TrainConfig, manifest_json: str) -> "Iterator[Retrain]":
+    def retrain(
+        self, identity: str, name: str, config: TrainConfig, manifest_json: str, kind: Kind = "retrain"
+    ) -> "Iterator[Retrain]":
         """Open the run of a retrain, to be ended with those of its stages: as FINISHED, as FAILED after an exception,
         as KILLED after Ctrl-C or SIGTERM.
 
         Why it failed becomes the description of its run. What an earlier attempt of the same identity has left goes on
         under the runs that it had.
         """
-        retrain = self._take_up(identity)
+        views.offer(self)
+        retrain = self._take_up(identity, name)
         if retrain is None:
-            retrain = Retrain(self, self.create(name, {IDENTITY: identity}, config.model_dump(mode="json")))
+            opening = self.opening(kind, name, {IDENTITY: identity}, config.model_dump(mode="json"))
+            retrain = Retrain(self, opening.open(self.client), name)
         with ending(retrain):
             retrain._begin(config, manifest_json)
             yield retrain
 
-    def _take_up(self, identity: str) -> "Retrain | None":
+    def _take_up(self, identity: str, name: str) -> "Retrain | None":
         """The newest attempt of that identity, running again; one that finished was killed before it could say so."""
         for parent in self._search(has(IDENTITY, identity)):
-            retrain = Retrain(self, parent.info.run_id, self._stages_of(parent.info.run_id))
-            self.client.update_run(retrain.run_id, status="RUNNING")
+            retrain = Retrain(self, parent.info.run_id, name, self.stages_of(parent.info.run_id))
+            self.client.update_run(retrain.run_id, status="RUNNING", name=name)
             if NOTE in parent.data.tags:
                 self.client.delete_tag(retrain.run_id, NOTE)
             return retrain
         return None
 
-    def _stages_of(self, run_id: str) -> dict[str, str]:
+    def stages_of(self, run_id: str) -> dict[str, str]:
+        """Stage -> the run that records it, of those that have begun."""
         children = self._search(has(PARENT, run_id))
         return {child.data.tags[STAGE]: child.info.run_id for child in children}
 
@@ -88,16 +92,9 @@ class Tracking:
             for run in [*(child for child in children if child.info.status in ("RUNNING", "SCHEDULED")), stale]:
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
-    def create(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
-        """A run of that name, with a tree of parameters; its id."""
-        from mlflow.entities import Param
-
-        tags = {RUN_NAME: name, USER: _user(), **tags}
-        run_id: str = self.client.create_run(self.experiment_id, tags=tags).info.run_id
-        entities = [Param(key, value) for key, value in flatten(params)]
-        for start in range(0, len(entities), MAX_PARAMS):
-            self.client.log_batch(run_id, params=entities[start : start + MAX_PARAMS])
-        return run_id
+    def opening(self, kind: Kind, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> Opening:
+        """Of a run of that name, with a tree of parameters."""
+        return Opening(self.experiment_id, name, {**origin(kind), **tags}, params)
 
     def _search(self, filter_string: str) -> "list[Run]":
         return list(
@@ -107,11 +104,14 @@ class Tracking:
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """The runs of one retrain; `stages` maps a stage's name to its run id."""
+    """The runs of one retrain; `stages` maps the name of a stage that has begun to its run id."""
 
     tracking: Tracking
     run_id: str
+    name: str
+    """What it is called until its end is known."""
     stages: dict[str, str] = field(default_factory=dict)
+    _openings: dict[str, Opening] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
 
     @property
@@ -121,36 +121,57 @@ class Retrain:
     @property
     def log(self) -> RunLog:
         """What rank 0 logs the curves with."""
-        return RunLog(self.tracking.uri, self.stages)
+        return RunLog(self.tracking.uri, self.stages, self._openings)
 
-    def finish_stage(self, stage: str, results: Mapping[str, float], settings: Mapping[str, str] | None = None) -> None:
-        """Log a stage's final figures and, as tags, what its workers chose on the machine they found; end its run."""
-        self._log_final(self.stages[stage], results)
+    def stage_run(self, stage: str, spell: Spell = NO_SPELL) -> str:
+        """The id of its run, which is opened where MLflow has not heard of its beginning."""
+        if stage not in self.stages:
+            self.stages.update(self.tracking.stages_of(self.run_id))
+        if stage not in self.stages:
+            self.stages[stage] = self._openings[stage].open(self.client, _ms(spell[0]))
+        return self.stages[stage]
+
+    def finish_stage(
+        self,
+        stage: str,
+        results: Mapping[str, float],
+        settings: Mapping[str, str] | None = None,
+        spell: Spell = NO_SPELL,
+    ) -> None:
+        """Log a stage's final figures, on the parent too, so that one row has all stages' beside each other.
+
+        As tags: what its workers chose on the machine they found. Its run ends when the stage did.
+        """
+        run_id = self.stage_run(stage, spell)
+        self._log(run_id, figures.of_stage(results))
+        self._log(self.run_id, figures.beside_others(stage, results))
         for name, value in (settings or {}).items():
-            self.client.set_tag(self.stages[stage], of_setting(name), value)
-        self.client.set_terminated(self.stages[stage], "FINISHED")
+            self.client.set_tag(run_id, of_setting(name), value)
+        self.client.set_terminated(run_id, "FINISHED", _ms(spell[1]))
         self._ended.add(stage)
 
     def fail_stage(self, stage: str, why: str) -> None:
         """End the run of a stage that could not be trained; its description says why, the parent's tag that it did."""
-        self.client.set_tag(self.stages[stage], NOTE, why)
-        self.client.set_terminated(self.stages[stage], "FAILED")
+        run_id = self.stage_run(stage)
+        self.client.set_tag(run_id, NOTE, why)
+        self.client.set_terminated(run_id, "FAILED")
         self._ended.add(stage)
         self.set_tag(OUTCOME, "partial")
 
     def log_lift(self, stage: str, lift: Mapping[str, float], words: str) -> None:
-        """What pretraining bought the stage: figures under `lift/`, and in words as its run's description."""
-        self._log(self.stages[stage], {f"lift/{name}": value for name, value in lift.items()})
-        self.client.set_tag(self.stages[stage], NOTE, words)
+        """What pretraining bought the stage: figures under `test/lift/`, and in words as its run's description."""
+        run_id = self.stage_run(stage)
+        self._log(run_id, {f"{figures.LIFT}/{name}": value for name, value in lift.items()})
+        self.client.set_tag(run_id, NOTE, words)
 
     def log_best(self, stage: str, results: Mapping[str, float]) -> None:
         """The best stage's figures on the parent too, so that nights compare."""
-        self._log_final(self.run_id, results)
+        self._log(self.run_id, figures.of_stage(results))
         self.set_tag(BEST_STAGE, stage)
 
-    def log_figures(self, figures: "Mapping[str, Figure]") -> None:
+    def log_figures(self, plots: "Mapping[str, Figure]") -> None:
         """Name -> figure, as PNG on the parent."""
-        for name, figure in figures.items():
+        for name, figure in plots.items():
             self.client.log_figure(self.run_id, figure, f"plots/{name}.png")
 
     def log_text(self, name: str, text: str) -> None:
@@ -160,16 +181,24 @@ class Retrain:
         self.client.set_tag(self.run_id, key, value)
 
     def open_stages(self, stages: Sequence[StageConfig]) -> None:
-        """A run for each, scheduled until rank 0 logs the first point of it; those that are open already stay."""
+        """Each gets a run when rank 0 logs the first point of it, so that it lasts as long as the stage."""
         for stage in stages:
-            if stage.name not in self.stages:
-                tags = {PARENT: self.run_id, STAGE: stage.name}
-                self.stages[stage.name] = self.tracking.create(stage.name, tags, stage.model_dump(mode="json"))
-            self.client.update_run(self.stages[stage.name], status="SCHEDULED")
+            tags = {PARENT: self.run_id, PART_OF: self.name, STAGE: stage.name}
+            name = f"{stage.model} ({stage.name})" if stage.name in (WARM, REFRESH) else stage.name
+            self._openings[stage.name] = self.tracking.opening("stage", name, tags, stage.model_dump(mode="json"))
 
-    def log_final(self, section: str, figures: Mapping[str, float]) -> None:
+    def log_data(self, rows: Sequence[LogRows], stage: str = "") -> None:
+        """What the retrain, or one of its stages, was trained and judged on; what has none of the rows is left out."""
+        run_id = self.stage_run(stage) if stage else self.run_id
+        self.client.log_inputs(run_id, [one.as_input() for one in rows if one.num_rows])
+
+    def log_final(self, section: str, found: Mapping[str, float]) -> None:
         """Figures of the whole retrain, under `section/`; what is not finite is left out."""
-        self._log(self.run_id, {f"{section}/{name}": value for name, value in figures.items()})
+        self._log(self.run_id, {f"{section}/{name}": value for name, value in found.items()})
+
+    def rename(self, end: str) -> None:
+        """Now that its end is known."""
+        self.client.update_run(self.run_id, name=f"{self.name} · {end}")
 
     def describe(self, words: str) -> None:
         """The run's description, which stands on top of its page."""
@@ -181,9 +210,6 @@ class Retrain:
         self.log_text("features.json", config.data.features.model_dump_json(indent=1))
         self.log_text("manifest.json", manifest_json)
 
-    def _log_final(self, run_id: str, results: Mapping[str, float]) -> None:
-        self._log(run_id, {_metric_of(name): value for name, value in results.items()})
-
     def _log(self, run_id: str, named: Mapping[str, float]) -> None:
         from mlflow.entities import Metric
 
@@ -194,6 +220,7 @@ class Retrain:
 
     def end(self, status: str) -> None:
         """The parent last: where this is cut short, the parent is still running, and ended the next time."""
+        self.stages.update(self.tracking.stages_of(self.run_id))
         for stage, run_id in self.stages.items():
             if stage not in self._ended:
                 self.client.set_terminated(run_id, status)
@@ -225,27 +252,6 @@ def require(config: MLflowConfig, work_uri: str) -> Tracking:
     return tracking
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted key and value of each leaf; stages go by their name. The fields are left to features.json."""
-    for key, value in tree.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            value = {element["name"]: element for element in value}
-        if isinstance(value, dict) and value:
-            if key != "features":
-                yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
-
-
-def _metric_of(result: str) -> str:
-    """What a stage's final figure goes by in MLflow, where the part before the / is its section."""
-    if result.startswith(VALIDATION):
-        return f"validation/final_{result.removeprefix(VALIDATION)}"
-    return f"{'total' if result in TOTALS else 'test'}/{result}"
-
-
-def _user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError):  # a container's user id without a name
-        return str(os.getuid())
+def _ms(seconds: float) -> int | None:
+    """As MLflow tells a time; of what is not known, none."""
+    return round(seconds * 1000) or None

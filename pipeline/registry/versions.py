@@ -1,6 +1,7 @@
 """Registered models: a bundle becomes a version, the `challenger`; the better one `champion`; any is loaded by URI."""
 
 import json
+import re
 import tempfile
 import warnings
 from collections.abc import Collection, Mapping
@@ -10,16 +11,16 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.registry import bundle
+from pipeline.registry import bundle, datasets
 from pipeline.registry.model_uri import aliases_of
-from pipeline.registry.tags import BUNDLE, KEY, MODEL_VERSIONS, VERDICT, has, quoted
+from pipeline.registry.tags import BUNDLE, EXTERNAL, KEY, LIES_IN, MODEL_VERSIONS, VERDICT, has, quoted
 from pipeline.registry.tracking import Tracking
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 from schemas.scores import PROBABILITY
 
 if TYPE_CHECKING:
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
@@ -64,8 +65,9 @@ def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, ke
     for orphan in _logged_as(tracking, key):
         client.delete_logged_model(orphan.model_id)
     tags = {KEY: key, BUNDLE: bundle.digest_of(bundle_folder)}
-    model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, tags)
-    _link(client, model, run_id)
+    run = client.get_run(run_id)
+    model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, tags, run.data.params)
+    _link(client, model, run)
     with tempfile.TemporaryDirectory() as folder:
         _save_model(f"{folder}/model", bundle_folder, contents.features, model, run_id)
         client.log_model_artifacts(model.model_id, f"{folder}/model")
@@ -112,6 +114,12 @@ def of_alias(tracking: Tracking, name: str, alias: str) -> Version | None:
     return None if number is None else _version(tracking.client.get_model_version(name, number))
 
 
+def serving_in_words(tracking: Tracking, name: str) -> str:
+    """As a row among others says it, whose column says that it serves."""
+    now = champion(tracking, name)
+    return f"version {now.number}" if now else "nothing"
+
+
 def to_beat(tracking: Tracking, name: str, keys: Collection[str]) -> Version | None:
     """The champion that a retrain of these keys is held against; where it is champion itself, the one before.
 
@@ -153,16 +161,32 @@ def _version(found: "ModelVersion") -> Version:
     return Version(found.name, str(found.version), found.run_id, dict(found.tags), created)
 
 
-def _link(client: "Client", model: "LoggedModel", run_id: str) -> None:
-    """Make the model an output of the run, and the run's final figures its own."""
+def log_unregistered(tracking: Tracking, run_id: str, name: str, lies_in: str) -> None:
+    """Let a stage that was not registered be compared among the models, as one that MLflow does not keep.
+
+    `lies_in`: the folder of its state. Where the run has a model already, nothing is done.
+    """
+    client = tracking.client
+    run = client.get_run(run_id)
+    if run.outputs and run.outputs.model_outputs:
+        return
+    tags = {EXTERNAL: "true", LIES_IN: lies_in}
+    model = client.create_logged_model(tracking.experiment_id, name, run_id, tags, run.data.params)
+    _link(client, model, run)
+    client.finalize_logged_model(model.model_id, "READY")
+
+
+def _link(client: "Client", model: "LoggedModel", run: "Run") -> None:
+    """Make the model an output of the run, and the run's final figures its own, on the rows that it was judged on."""
     from mlflow.entities import LoggedModelOutput, Metric
 
+    run_id = run.info.run_id
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    run = client.get_run(run_id)
-    # The same time as in Retrain._log_final, so that the run keeps one point of each.
+    # The same time as in Retrain._log, so that the run keeps one point of each.
     time_ms = run.info.start_time
-    figures = {name: value for name, value in run.data.metrics.items() if name.startswith("test/")}
-    metrics = [Metric(name, value, time_ms, 0, model.model_id) for name, value in figures.items()]
+    rows = datasets.judged_on(run) or (None, None)
+    figures = {name: value for name, value in run.data.metrics.items() if re.fullmatch(r"test/\w+", name)}
+    metrics = [Metric(name, value, time_ms, 0, model.model_id, *rows) for name, value in figures.items()]
     client.log_batch(run_id, metrics=metrics)
 
 

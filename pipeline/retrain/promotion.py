@@ -6,7 +6,7 @@ comes out the same.
 
 import logging
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -161,8 +161,14 @@ def register(candidate: Candidate, run: Retrain, key: str) -> Registered:
     """Register the candidate's bundle under `key`, after scoring the held-out rows with it."""
     with tempfile.TemporaryDirectory() as name:
         folder = _bundle_of(candidate, Path(name))
-        run_id = run.stages[candidate.stage.name]
+        run_id = run.stage_run(candidate.stage.name)
         return register_bundle(folder, run_id, key, candidate.config, candidate.inputs, run.tracking)
+
+
+def log_unregistered(run: Retrain, stages: Iterable[str], run_uri: str) -> None:
+    """Let those stages that no version came of be compared with the others, too."""
+    for stage in stages:
+        versions.log_unregistered(run.tracking, run.stage_run(stage), stage, published.stage_uri(run_uri, stage))
 
 
 def register_bundle(

@@ -10,10 +10,10 @@ from pipeline.evaluation.intervals import Bounds, intervals
 from pipeline.evaluation.metrics import Sums
 from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tags import UNKNOWN_COLUMNS, VERDICT
+from pipeline.registry.tags import SERVES, UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
-from pipeline.retrain import disk, leftovers, on_nodes, page, promotion, stage_days, warm_start
+from pipeline.retrain import disk, leftovers, on_nodes, page, promotion, recording, stage_days, warm_start
 from pipeline.retrain.baselines import baselines
 from pipeline.retrain.dataset import (
     Inputs,
@@ -31,7 +31,7 @@ from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.runtime import cluster, trusted
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import RATE, Clock, Event, Point, Report, Show
-from pipeline.training import results
+from pipeline.training import affordable, results
 from pipeline.training.on_ray import trainer
 from pipeline.training.on_ray.progress import Note
 from pipeline.training.on_ray.worker import TrainingJob
@@ -112,9 +112,9 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
         return replace(finished, differs=differing(finished.cluster, settings_of_cluster(config)))
     best_possible = best_possible_ne(config.data.logs_uri, prepared.inputs)  # refused, if at all, before it costs
     disk.check(config, prepared.disk_need)
-    name = f"{prepared.inputs.test_days[-1]} {identity[:6]}"
+    name = f"train {prepared.inputs.test_days[-1]}"
     needs = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
-    with promotion.lease_of(config, f"train {name}", show) as lease, cluster.connected(config.cluster, needs):
+    with promotion.lease_of(config, f"{name} {identity[:6]}", show) as lease, cluster.connected(config.cluster, needs):
         trainer.check_room(config.cluster, show)
         with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
             was_begun = bool(run.stages)
@@ -132,8 +132,10 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
                     with clock.unshown("register the others"):
                         others = _register_others(trained, run)
                 ended = replace(ended, others=others, decision=_decide(trained, opponent, run, clock, lease))
+            promotion.log_unregistered(run, trained.results, prepared.run_uri)
             summary = _summary(ended, run, register)
             page.publish(run, ended, clock.seconds)
+            run.rename(f"{trained.best.name} best")
     trusted.write(saved, asdict(summary))
     if config.retention.runs is not None:
         with suppress(Exception):  # the retrain is finished: what stays of it goes by `nightjar prune`
@@ -162,6 +164,7 @@ def train(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
         task, _, note = words.partition(": ")
         clock(Event(task, 1, 1, note))
     run.open_stages(config.plan)
+    run.log_data(recording.rows_of(config, inputs, encoded))
     log = run.log
     job = TrainingJob(config, encoded, run_uri, log, open_log=log.open)
     with clock.unshown("train"):
@@ -170,7 +173,7 @@ def train(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
 
 
 def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: Retrain) -> Trained:
-    config, run_uri = prepared.config, prepared.run_uri
+    config, inputs, run_uri = prepared.config, prepared.inputs, prepared.run_uri
     stages = [stage for stage in config.plan if stage.name not in failures]
     figures = {}
     lifts = results.lifts(run_uri, stages, store, len(config.data.features.fields), config.seed)
@@ -179,7 +182,9 @@ def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: R
         figures[stage.name] = progress.results
         if stage.name in lifts:
             run.log_lift(stage.name, lifts[stage.name].metrics(), lifts[stage.name].in_words(stage.name))
-        run.finish_stage(stage.name, progress.results, progress.settings)
+        own = affordable.on_its_days(stage, config, store, run_uri)
+        run.log_data(recording.rows_of(config, inputs, store, own), stage.name)
+        run.finish_stage(stage.name, progress.results, progress.settings, (progress.began, progress.ended))
     for name, why in failures.items():
         run.fail_stage(name, why)
     words = tuple(lift.in_words(name) for name, lift in lifts.items())
@@ -244,6 +249,7 @@ def _decide(trained: Trained, opponent: Opponent, run: Retrain, clock: Clock, le
         if decision.verdict.promote:
             lease.check()
             versions.promote(run.tracking, decision.version)
+        run.set_tag(SERVES, versions.serving_in_words(run.tracking, config.mlflow.registered_model))
         run.describe(decision.verdict.reason)
         note(f"{decision.version.uri} is {decision.alias}")
     return decision

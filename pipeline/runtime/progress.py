@@ -17,7 +17,7 @@ class Event:
 
 
 Show = Callable[[Event], None]
-RATE = "perf/rows_per_second"
+RATE = "work/rows_per_second"
 """The metric of a point that tells how fast its stage goes, all ranks together, since the last point."""
 
 
@@ -31,6 +31,8 @@ class Point:
     metrics: Mapping[str, float]
     mean_rate: float = 0.0
     """Rows a second since the stage began, of a point that has a RATE."""
+    began: float = 0.0
+    """When its stage began, in seconds since 1970; 0: not told."""
 
 
 Report = Callable[[Point], None]

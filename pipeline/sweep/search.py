@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from pipeline.registry import sweep_runs
 from pipeline.registry.tracking import connect
-from pipeline.retrain import on_nodes, stage_days
+from pipeline.retrain import on_nodes, recording, stage_days
 from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
 from pipeline.runtime import cluster, files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
@@ -56,6 +56,8 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], g
             note = f"{len(trials)} of {settings.trials} trials: the space holds no more values"
             show(Event("draw values", 1, 1, note))
         with sweep_runs.recorded(tracking, identity, settings, config, trials) as runs:
+            rows = recording.rows_of(config, inputs, store)
+            runs.log_data([one for one in rows if one.context != "evaluation"])  # no trial is told of held-out rows
             standings = Standings(task.of_seeds(settings.seeds), trials, runs, show)
             waiting = standings.open()
             tuning.train_all(settings, standings, waiting, settings.seconds and began + settings.seconds)

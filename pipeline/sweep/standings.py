@@ -55,6 +55,7 @@ class Standings:
     def start(self, attempt: Attempt) -> None:
         first = self.attempts[attempt[0], 0]
         self.attempts[attempt] = Outcome(first.number, first.values, first.num_looks)
+        self.runs.start_trial(first.number)
         self.show(Event(self._name(attempt), 0, first.num_looks))
 
     def look(self, attempt: Attempt, look: Look) -> None:

@@ -42,6 +42,9 @@ class Progress:
     looks_since_best: int = 0
     batch_size: int = 0
     """Rows of a step of all ranks together; 0: not told."""
+    began: float = 0.0
+    """When the stage was begun, and when it was over, in seconds since 1970; 0: not told."""
+    ended: float = 0.0
 
     @property
     def published_ne(self) -> float | None:

@@ -22,7 +22,8 @@ class Curves:
         self._steps.append(step)
         if progress.step % self._every == 0 or progress.step == self._num_steps:
             mean_rate = progress.rows_seen / max(progress.seconds, 1e-9)
-            self._report(Point(self._stage, progress.step, self._num_steps, _metrics(self._steps), mean_rate))
+            metrics = _metrics(self._steps)
+            self._report(Point(self._stage, progress.step, self._num_steps, metrics, mean_rate, progress.began))
             self._steps = []
 
 
@@ -32,9 +33,9 @@ def _metrics(steps: list[Step]) -> dict[str, float]:
     clicks = sum(float(step.losses.clicks) for step in steps)
     seconds = max(sum(step.seconds for step in steps), 1e-9)
     metrics = {
-        "train/learning_rate_factor": steps[-1].learning_rate_factor,
+        "work/learning_rate_factor": steps[-1].learning_rate_factor,
         RATE: sum(step.num_rows for step in steps) / seconds,
-        "perf/data_wait": sum(step.wait_seconds for step in steps) / seconds,
+        "work/data_wait": sum(step.wait_seconds for step in steps) / seconds,
     }
     if weight > 0:
         metrics["train/log_loss"] = sum(float(step.losses.log_loss) for step in steps) / weight

@@ -52,7 +52,7 @@ class Watch:
         sample_rows = min(most, max(least, round(SAMPLE_SHARE * self.judge.rank.store.num_rows("train"))))
         held_out = self.judge.sums("test", sample_rows).metrics()
         if held_out.ne is not None:
-            found["held_out/ne"] = held_out.ne
+            found["sample/ne"] = held_out.ne
             progress.curve.append([float(progress.rows_seen), held_out.ne])
         if progress.step in self._validation_steps():
             validation = self.judge.sums("validation").metrics()

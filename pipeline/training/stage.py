@@ -1,6 +1,7 @@
 """One stage on one rank, from where it starts to what it makes of the held-out rows, wherever its rows come from."""
 
 import io
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -64,20 +65,22 @@ def train_stage(
 
     Rank 0 alone reports.
     """
+    began = time.time()
     done_steps = checkpoint.read_progress(own).step if own else 0
     # A window ahead, not batches: one takes as long to read and to shuffle as many steps take.
     sliced = Ahead(_sliced_windows(rank, stage, windows, done_steps), depth=1)
     with TemporaryDirectory() as folder, closing(sliced):
         # Reading has begun by now: it takes as long to begin as the state takes to make.
         state = initialize.start(rank, stage, own)
+        state.progress.began = state.progress.began or began
         config = rank.config
         placement = place(state.table, rank.store.num_ids, config.table, rank.group, config.cluster.fused)
         judge = Judge(rank, state, placement)
         if stage.mlp.rbm and own is None:
             fits = pretrain_layers.pretrain(rank, state, placement, stage.mlp.rbm)
             if rank.index == 0:
-                errors = {f"rbm/error_layer_{number}": fit.error_after for number, fit in enumerate(fits, 1)}
-                report(Point(stage.name, 0, rank.num_steps(stage), errors))
+                errors = {f"train/rbm_error_layer_{number}": fit.error_after for number, fit in enumerate(fits, 1)}
+                report(Point(stage.name, 0, rank.num_steps(stage), errors, began=began))
         watch = Watch(stage, judge, Path(folder), own)
         step = build_step(rank, stage, state, placement)
         _Run(rank, stage, state, step, watch, report, checkpoints).take_steps(chain.from_iterable(sliced))
@@ -108,7 +111,7 @@ class _Run:
             self._take_until_look(batches, curves, num_steps)
             found = watch.look()
             if found and self.rank.index == 0:
-                self.report(Point(self.stage.name, progress.step, num_steps, found))
+                self.report(Point(self.stage.name, progress.step, num_steps, found, began=progress.began))
 
     def _take_until_look(self, batches: Iterator[Batch], curves: Curves, num_steps: int) -> None:
         """No thread prepares ahead while the ranks look: both talk to the other ranks."""
@@ -163,6 +166,7 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
         "rows_per_second": progress.rows_seen / max(progress.seconds, 1e-9),
         "seconds": progress.seconds,
     }
+    progress.ended = time.time()
     extra = {f"{published.HELD_OUT_LOGITS}{rank.index}-of-{rank.count}.npz": _npz(of_group)}
     if rank.index == 0:
         extra[published.HELD_OUT_SUMS] = sums.to_bytes()

@@ -144,7 +144,7 @@ def figures_of_stage(config: TrainConfig, stage: StageConfig, stored: Store, fol
     num_rows = (last.step - first.step) * stage.batch_size
     clock, of_all, of_steps = ((end - start) / num_rows * 1e9 for start, end in zip(began, ended, strict=True))
     seconds = {point.step: 1 / point.metrics[RATE] for point, *_ in points[1:-1]}
-    waits = sum(point.metrics["perf/data_wait"] * seconds[point.step] for point, *_ in points[1:-1])
+    waits = sum(point.metrics["work/data_wait"] * seconds[point.step] for point, *_ in points[1:-1])
     return {
         "a stage, by the clock": f"{clock:8.1f} ns, {1e9 / clock:,.0f} rows/s",
         "  of the processor": f"{of_all:8.1f} ns",

@@ -87,7 +87,7 @@ def test_a_night_killed_at_every_step_comes_to_what_an_undisturbed_one_does(fold
     assert run.info.status == "FINISHED"
     tracking = folder.tracking
     found = tracking.client.search_runs([tracking.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
-    assert [(child.info.run_name, child.info.status) for child in found] == [("warm", "FINISHED")]
+    assert [(child.info.run_name, child.info.status) for child in found] == [("fm (warm)", "FINISHED")]
     versions = tracking.client.search_model_versions(f"name = '{MODEL}'")
     assert sorted(version.tags["nightjar.key"] for version in versions).count(undisturbed["key"]) == 1
     assert folder.aliases() == {"challenger": "2", "champion": "2", "previous_champion": "1"}

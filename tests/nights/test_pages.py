@@ -2,7 +2,14 @@
 
 import copy
 import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,6 +23,16 @@ from click_logs import SPEC, write_random_log
 from command import nightjar
 from mlflow import MlflowClient
 from processes import free_port, running
+from sweep_folder import settings_of
+
+from jobs import browser as offer_script
+from pipeline.registry import sweep_runs
+from pipeline.registry.tracking import connect
+from pipeline.runtime.progress import Point
+from schemas.checking import derived
+from schemas.config import TrainConfig
+from schemas.loading import load
+from schemas.sweep import draw_trials
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,11 +44,17 @@ USER = "user (hashed)"  # a column as a log may call it and MLflow no metric
 NIGHTS = (date(2026, 11, 2), date(2026, 11, 3), date(2026, 11, 4))
 FEW_ROWS = 100  # of the last day, which its bounds stop
 PARAMS = "?workflowType=machine_learning"
+CLOSE_ASSISTANT = "document.querySelector('button[aria-label=Close]')?.click()"
+SCROLLS = """(() => { const table = document.querySelector('.ag-center-cols-viewport');
+return table.scrollWidth > table.clientWidth })()"""
 
 
 @dataclass(frozen=True)
 class Nights:
-    """Three nights in a work folder, the last one stopped, and the server of their pages."""
+    """Three nights in a work folder, the last one stopped, and the server of their pages.
+
+    In the same experiment are a retrain of two stages, a sweep of two trials and what others have recorded.
+    """
 
     folder: Path
     url: str
@@ -52,6 +75,7 @@ class Nights:
 def nights(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[Nights]:
     folder = tmp_path_factory.mktemp("pages")
     write_config_and_log(folder)
+    record_others(folder)
     for day in NIGHTS:
         done = nightjar("nightly", "--config", "nightly.yaml", "--date", str(day), cwd=folder)
         assert done.exit_code == (4 if day == NIGHTS[-1] else 0), done.stderr
@@ -76,6 +100,33 @@ def write_config_and_log(folder: Path) -> None:
         "night": {"gate": {"max_auc_error": 0.5, "num_replicates": 20, "golden_rows": 0, "slices": ["site"]}},
     }
     (folder / "nightly.yaml").write_text(yaml.safe_dump(config))
+
+
+def record_others(folder: Path) -> None:
+    """By what a retrain and a sweep record with, which nothing has to be trained for."""
+    config = load(TrainConfig, folder / "nightly.yaml", ["data.validation_share=0.1"])
+    tracking = connect(config.mlflow, config.work_uri)
+    tracking.client.log_metric(
+        tracking.client.create_run(tracking.experiment_id, {"of": "others"}).info.run_id, "loss", 1
+    )
+    began = time.time() - 1000
+    with tracking.retrain("a retrain", "train 2026-11-05", config, "[]") as run:
+        stages = [config.stages[0], derived(config.stages[0], name="warm")]
+        run.open_stages(stages)
+        for number, stage in enumerate(stages):
+            run.log(Point(stage.name, 10, 20, {"train/ne": 1.1}, began=began))
+            figures = {"ne": 0.91 - number / 100, "auc": 0.71, "rows_seen": 3000.0}
+            run.finish_stage(stage.name, figures, spell=(began, began + 61))
+        run.log_best("warm", {"ne": 0.9, "auc": 0.71, "calibration": 1.02})
+        run.set_tag("nightjar.serves", "version 7")
+        run.rename("warm best")
+    key = "stages.fm.embedding.learning_rate"
+    settings = settings_of({key: {"choice": [0.1, 0.0123456]}}, stage="fm", trials=2)
+    trials = draw_trials(settings, folder / "nightly.yaml", ["data.validation_share=0.1"], "sweep.yaml")
+    with sweep_runs.recorded(tracking, "a sweep", settings, config, trials) as runs:
+        for trial in trials:
+            runs.start_trial(trial.number)
+            runs.finish_trial(trial.number, 0.8 + trial.number / 100, 0.7)
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +166,85 @@ def test_a_stopped_nights_report_says_which_bound_was_broken_and_who_serves_on(n
 
 def test_the_experiments_page_has_the_nights_side_by_side_in_a_view_of_their_own(nights, browser):
     browser.open(f"{nights.url}/#/experiments/1/runs{PARAMS}&viewStateShareKey=nights")
-    names = [f"{record['day']} {record['key'][:6]}" for record in nights.records]
-    shown = browser.shown("3 matching runs", "test/ne", "progressive/ne", "nightjar.outcome", *names)
+    names = [f"night {record['day']} · {record['outcome']}" for record in nights.records]
+    shown = browser.shown("3 matching runs", "test/ne", "progressive/ne", "nightjar.serves", *names)
     assert [name for name in shown.split("\n") if name in names] == names[::-1], "the newest night first"
     for record in nights.records[:2]:
         assert f"{record['candidate']['ne']:.12f}"[:8] in shown
-    assert [line for line in shown.split("\n") if line in ("promoted", "kept", "stopped")] == [
-        record["outcome"] for record in reversed(nights.records)
+    assert [line for line in shown.split("\n") if re.fullmatch(r"version \d|nothing", line)] == [
+        f"version {record['champion_uri'].split('/')[-1]}" for record in reversed(nights.records)
     ]
+
+
+@pytest.mark.parametrize(
+    ("view", "count", "words"),
+    [
+        ("retrains", "1 matching run", ["train 2026-11-05 · warm best", "version 7", "test/calibration"]),
+        ("stages", "matching runs", ["fm (warm)", "train 2026-11-05", "night 2026-11-02", "1.0min"]),
+        ("trials", "2 matching runs", ["trial 1", "trial 2", "sweep fm", "embedding.learning_rate 0.01235"]),
+    ],
+)
+def test_each_view_shows_runs_of_one_kind_and_none_of_others_on_a_screen_of_1400_pixels(
+    nights, browser, view, count, words
+):
+    browser.open(f"{nights.url}/#/experiments/1/runs{PARAMS}", 1400)
+    browser.shown("matching runs")
+    browser.value(CLOSE_ASSISTANT)
+    browser.open(f"{nights.url}/#/experiments/1/runs{PARAMS}&viewStateShareKey={view}", 1400)
+    shown = browser.shown(count, *words)
+    assert "of others" not in shown
+    assert f"\n{view.capitalize()}\n" in shown
+    assert browser.value(SCROLLS) is False
+
+
+def test_the_charts_of_a_view_begin_with_ne_and_auc(nights, browser):
+    browser.open(f"{nights.url}/#/experiments/1/runs{PARAMS}&viewStateShareKey=stages&compareRunsMode=CHART")
+    shown = browser.shown("NE and AUC", "test/ne", "test/auc", "fm (warm)", "sample")
+    assert re.findall(r"\n([\w/ ]+)\n\(\d+\)\n", shown)[:2] == ["NE and AUC", "sample"]
+
+
+def test_the_page_that_is_printed_is_of_training_and_of_the_newest_runs_kind(nights, browser):
+    printed = (nights.folder / "server.log").read_text().split("\n")[1].strip()
+    assert printed == f"{nights.url}/#/experiments/1/runs{PARAMS}&viewStateShareKey=nights"
+    browser.open(printed)
+    browser.shown("Model training", "Model registry", "3 matching runs")
+
+
+def test_a_port_that_somebody_listens_on_is_refused_with_one_that_is_free(nights):
+    port = int(nights.url.rpartition(":")[2])
+    done = nightjar("ui", "--work", "work", "--port", str(port), cwd=nights.folder)
+    assert done.exit_code == 2
+    assert f"port {port}: address already in use" in done.stderr
+    assert f"--port {port + 1} is free" in done.stderr or "is free" in done.stderr
+
+
+def test_the_pages_over_tables_of_an_older_mlflow_are_refused_with_how_to_upgrade_them(nights, tmp_path):
+    (tmp_path / "work").mkdir()
+    path = tmp_path / "work" / "mlflow.db"
+    with closing(sqlite3.connect(nights.work / "mlflow.db")) as whole, closing(sqlite3.connect(path)) as older, older:
+        whole.backup(older)
+        older.execute("UPDATE alembic_version SET version_num = '0a1b2c'")
+    before = path.read_bytes()
+    done = nightjar("ui", "--work", "work", "--port", str(free_port()), cwd=tmp_path)
+    assert (done.exit_code, path.read_bytes()) == (2, before)
+    assert f"mlflow db upgrade sqlite:///{path}" in done.stderr
+
+
+def test_a_browser_is_opened_where_there_is_one_and_else_said_to_be_on_another_machine(nights, tmp_path):
+    asked = f"{nights.url}/#/experiments/1/runs{PARAMS}"
+    without = {
+        name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    }
+    command = [sys.executable, "-P", offer_script.__file__, asked]
+    said = subprocess.run(command, env=without, text=True, capture_output=True, check=True, input="\n").stdout
+    assert said.startswith("no browser on this machine; from another: ssh -L ")
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/opened\n')
+    script.chmod(0o755)
+    subprocess.run(
+        command, env={**without, "BROWSER": f"{script} %s"}, text=True, capture_output=True, check=True, input="\n"
+    )
+    assert (tmp_path / "opened").read_text() == asked
 
 
 def test_nights_have_the_same_parameters_and_a_share_of_unseen_values_by_column(nights):

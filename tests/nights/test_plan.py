@@ -45,7 +45,7 @@ def registered(tracking: Tracking, folder: Path, name: str, key: str) -> Version
     config = config_of(folder)
     with tracking.retrain(key, "a night", config, "[]") as run:
         run.open_stages(config.stages)
-        return versions.register(tracking, folder / key / "bundle", run.stages["deepfm"], name, key)
+        return versions.register(tracking, folder / key / "bundle", run.stage_run("deepfm"), name, key)
 
 
 def tonight_of(tracking: Tracking, config: TrainConfig, day: date) -> Tonight:

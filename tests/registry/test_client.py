@@ -48,8 +48,9 @@ def test_lines_stay_lines_and_none_becomes_a_list_or_code():
 def test_what_mlflow_keeps_and_shows_holds_no_secret_and_no_markdown(tmp_path):
     tracked = connect(MLflowConfig(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"), str(tmp_path))
     words = " and ".join(uri for uri, _ in SECRET_URIS)
-    run_id = tracked.create("2026-11-19", {NOTE: ODD, KEY: words}, {"uri": words, "uris": [words]})
+    opening = tracked.opening("retrain", "2026-11-19", {NOTE: ODD, KEY: words}, {"uri": words, "uris": [words]})
     client = tracked.client
+    run_id = opening.open(client)
     client.set_tag(run_id, "why", words)
     client.set_experiment_tag(tracked.experiment_id, "why", words)
     client.log_text(run_id, words, "words.txt")

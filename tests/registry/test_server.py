@@ -1,6 +1,9 @@
 import os
 
 import pytest
+import sqlalchemy
+from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import _verify_schema
 from processes import answering, hanging_up
 
 from pipeline.registry import server
@@ -57,6 +60,18 @@ def test_a_database_server_that_does_not_answer_is_asked_once_and_refused(tmp_pa
     with hanging_up() as (uri, connections), pytest.raises(Refusal, match="closed the connection"):
         server.reach(MLflowConfig(tracking_uri=uri.replace("http", "postgresql+psycopg2")), str(tmp_path))
     assert len(connections) <= 3, "MLflow's own patience is ten attempts in almost two minutes"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_database_server_with_the_tables_of_an_older_mlflow_is_refused_with_how_to_upgrade_it(tmp_path):
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/old.db")
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE TABLE alembic_version (version_num TEXT)"))
+        connection.execute(sqlalchemy.text("INSERT INTO alembic_version VALUES ('0a1b2c')"))
+    with pytest.raises(MlflowException) as raised:
+        _verify_schema(engine)
+    engine.dispose()
+    assert "mlflow db upgrade URI" in server.remedy_of(server.first_line(raised.value))
 
 
 @pytest.mark.parametrize(

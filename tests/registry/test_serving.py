@@ -26,7 +26,6 @@ from processes import QUIET, free_port, served
 
 from pipeline.registry import model_uri, run_log, versions
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.run_log import RunLog
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.runtime.progress import Point
 from schemas.config import MLflowConfig
@@ -73,7 +72,7 @@ def model_folder(tmp_path_factory, config, bundle_folder) -> Path:
     tracked = connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
-        versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night")
+        versions.register(tracked, bundle_folder, run.stage_run("deepfm"), "ctr", "a night")
     return Path(tracked.client.get_model_version_download_uri("ctr", "1"))
 
 
@@ -82,14 +81,14 @@ def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, 
         run.open_stages(config.plan)
         run.log(Point("deepfm", 10, 100, {"train/ne": 1.5}))
         run.finish_stage("deepfm", {"ne": 0.9})
-        version = versions.register(tracked, bundle_folder, run.stages["deepfm"], "ctr", "a night")
+        version = versions.register(tracked, bundle_folder, run.stage_run("deepfm"), "ctr", "a night")
         versions.promote(tracked, version)
     assert tracked.find_finished("identity").run_id == run.run_id
     assert versions.champion(tracked, "ctr") == version
     log = random_log(50, 1)
     expected = bundle_logits(Bundle.load(bundle_folder), log)
-    model_id = tracked.client.get_run(run.stages["deepfm"]).outputs.model_outputs[0].model_id
-    for uri in ("models:/ctr@champion", f"models:/{model_id}", f"runs:/{run.stages['deepfm']}/deepfm"):
+    model_id = tracked.client.get_run(run.stage_run("deepfm")).outputs.model_outputs[0].model_id
+    for uri in ("models:/ctr@champion", f"models:/{model_id}", f"runs:/{run.stage_run('deepfm')}/deepfm"):
         assert np.array_equal(bundle_logits(model_uri.load_bundle(tracked, uri), log), expected), uri
     with pytest.raises(Refusal, match="registered models ctr"):
         model_uri.load_bundle(tracked, "models:/nope@champion")
@@ -140,14 +139,17 @@ def test_curves_kept_while_the_server_was_away_are_sent_when_it_is_back(tracked,
     monkeypatch.setattr(run_log, "RETRY_SECONDS", 0.0)
     with tracked.retrain("another identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
-        log = RunLog(f"http://127.0.0.1:{free_port()}", run.stages)
-        log(Point("fm", 1, 100, {"train/ne": 1.0}))
-        log(Point("fm", 2, 100, {"train/ne": 0.9}))
-        assert not tracked.client.get_metric_history(run.stages["fm"], "train/ne")
+        log = run.log
+        log.uri = f"http://127.0.0.1:{free_port()}"
+        began = time.time() - 60
+        log(Point("fm", 1, 100, {"train/ne": 1.0}, began=began))
+        log(Point("fm", 2, 100, {"train/ne": 0.9}, began=began))
+        assert tracked.stages_of(run.run_id) == {}
         log.uri = tracked.uri
         log(Point("fm", 3, 100, {"train/ne": 0.8}))
-        history = tracked.client.get_metric_history(run.stages["fm"], "train/ne")
+        history = tracked.client.get_metric_history(run.stage_run("fm"), "train/ne")
         assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 0.9), (3, 0.8)]
+        assert tracked.client.get_run(run.stage_run("fm")).info.start_time == round(began * 1000)
 
 
 def test_a_model_brings_all_it_needs_to_a_process_without_nightjar(model_folder, bundle_folder, random_log, tmp_path):

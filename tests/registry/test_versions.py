@@ -38,7 +38,7 @@ def register(tracked, run, bundle_folder, request):
 
     def registered(key: str | None = None) -> Version:
         key = key or next(keys)
-        return versions.register(tracked, bundle_folder, run.stages["deepfm"], request.node.name, key)
+        return versions.register(tracked, bundle_folder, run.stage_run("deepfm"), request.node.name, key)
 
     return registered
 
@@ -52,7 +52,7 @@ def test_a_candidate_is_the_challenger_and_no_champion(tracked, run, register, r
     assert aliases(tracked, request.node.name) == {"challenger": "1"}
     assert versions.champion(tracked, request.node.name) is None
     assert version.uri == f"models:/{request.node.name}/1"
-    assert (version.run_id, version.tags[KEY]) == (run.stages["deepfm"], "the night of the 19th")
+    assert (version.run_id, version.tags[KEY]) == (run.stage_run("deepfm"), "the night of the 19th")
 
 
 def test_what_was_registered_under_a_key_is_not_registered_again(tracked, register, request):
@@ -64,7 +64,7 @@ def test_what_was_registered_under_a_key_is_not_registered_again(tracked, regist
 
 def test_a_model_that_was_logged_and_not_registered_is_logged_anew(tracked, register, run, request):
     tags = {KEY: "cut short"}
-    orphan = tracked.client.create_logged_model(tracked.experiment_id, "deepfm", run.stages["deepfm"], tags)
+    orphan = tracked.client.create_logged_model(tracked.experiment_id, "deepfm", run.stage_run("deepfm"), tags)
     register("cut short")
     models = tracked.client.search_logged_models([tracked.experiment_id], f"tags.`{KEY}` = 'cut short'")
     assert orphan.model_id not in {model.model_id for model in models}
@@ -111,7 +111,7 @@ def test_the_figures_of_the_run_are_the_models_and_stand_in_the_run_once(tracked
     register()
     newest = tracked.client.search_logged_models([tracked.experiment_id], max_results=1)[0]
     assert {metric.key: metric.value for metric in newest.metrics} == {"test/ne": 0.9, "test/auc": 0.7}
-    assert len(tracked.client.get_metric_history(run.stages["deepfm"], "test/ne")) == 1
+    assert len(tracked.client.get_metric_history(run.stage_run("deepfm"), "test/ne")) == 1
 
 
 def test_promotion_moves_the_champion_and_remembers_the_one_before(tracked, register, request):
@@ -135,12 +135,14 @@ def test_an_alias_is_pinned_to_the_version_it_names_now(tracked, register):
 
 def test_a_bundle_is_loaded_by_alias_version_model_run_and_folder(tracked, run, register, bundle_folder, random_log):
     version = register()
-    logged = tracked.client.search_logged_models([tracked.experiment_id], f"source_run_id = '{run.stages['deepfm']}'")
+    logged = tracked.client.search_logged_models(
+        [tracked.experiment_id], f"source_run_id = '{run.stage_run('deepfm')}'"
+    )
     model_id = max(logged, key=lambda model: model.creation_timestamp).model_id
     folder = tracked.client.get_logged_model(model_id).artifact_location
     log = random_log(20, 1)
     expected = bundle_logits(Bundle.load(bundle_folder), log)
-    run_uri = f"runs:/{run.stages['deepfm']}/deepfm"
+    run_uri = f"runs:/{run.stage_run('deepfm')}/deepfm"
     alias = f"models:/{version.name}@challenger"
     for uri in (alias, version.uri, f"models:/{model_id}", run_uri, folder, f"file://{folder}", str(bundle_folder)):
         assert np.array_equal(bundle_logits(model_uri.load_bundle(tracked, uri), log), expected), uri
@@ -159,7 +161,7 @@ def edited(tracked, register) -> tuple[Version, list[str], Path]:
 
 def test_a_registered_bundle_whose_contents_were_edited_is_refused_by_each_of_its_uris(tracked, run, edited):
     version, uris, _ = edited
-    for uri in (*uris, f"runs:/{run.stages['deepfm']}/deepfm"):
+    for uri in (*uris, f"runs:/{run.stage_run('deepfm')}/deepfm"):
         with pytest.raises(Refusal, match=r"bundle\.json with SHA-256"):
             model_uri.load_bundle(tracked, uri)
     with pytest.raises(Refusal, match=r"bundle\.json with SHA-256"):
@@ -199,7 +201,7 @@ def test_what_does_not_exist_is_refused_with_what_does(tracked, run, register, r
     with pytest.raises(Refusal, match=r"Run with id=0+ not found"):
         model_uri.load_bundle(tracked, f"runs:/{'0' * 32}/deepfm")
     with pytest.raises(Refusal, match="one of deepfm, which the run logged"):
-        model_uri.load_bundle(tracked, f"runs:/{run.stages['deepfm']}/fm")
+        model_uri.load_bundle(tracked, f"runs:/{run.stage_run('deepfm')}/fm")
 
 
 def test_a_model_that_is_not_nightjars_is_refused(tracked, request, tmp_path):

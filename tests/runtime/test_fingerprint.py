@@ -122,6 +122,7 @@ LOCATIONS = "schemas.locations"  # as RUNTIME
 # How a config is read, and written for the next retrain: what it says is in the result's name.
 LOADING = {"schemas.loading", "schemas.overrides", "schemas.yaml_text", "schemas.yaml_edit"}
 REDACTION = "schemas.redaction"  # what is shown
+RECORDING = "pipeline.retrain.recording"  # what is told of it in MLflow
 ON_NODES = "pipeline.retrain.on_nodes"  # whether a cluster is given work at all
 AROUND_A_RETRAIN = {
     RUNTIME,
@@ -140,6 +141,7 @@ AROUND_A_RETRAIN = {
     "pipeline.retrain.page",
     ON_NODES,
     "pipeline.retrain.promotion",
+    RECORDING,
     "pipeline.retrain.run",
     "pipeline.retrain.summary",
 }
@@ -154,6 +156,7 @@ AROUND_A_SWEEP = {
     "pipeline.registry",
     "pipeline.report",
     ON_NODES,
+    RECORDING,
 }
 
 

@@ -72,7 +72,7 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
 
     client = MlflowClient(f"sqlite:///{folder}/.nightjar/mlflow.db")
     parent = client.get_run(found["run_id"])
-    assert (parent.info.run_name, parent.info.status) == ("sweep fnn", "FINISHED")
+    assert (parent.info.run_name, parent.info.status) == (f"sweep fnn · trial {found['best_trial']} best", "FINISHED")
     assert parent.data.params[DENSE_RATE] == winner
     assert parent.data.metrics == {
         "validation/best_ne": found["best_ne"],

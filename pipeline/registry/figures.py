@@ -1,0 +1,28 @@
+"""What a run's final figures are called in MLflow, where the part before the last / is their section among the charts.
+
+Sections stand in the order of their names: what is compared, under `test`, comes before what it cost.
+"""
+
+from collections.abc import Mapping
+
+from pipeline.evaluation.metrics import VALIDATION
+
+TEST, LIFT = "test", "test/lift"
+TOTALS = ("rows_seen", "rows_per_second", "seconds")  # what a stage's results hold besides its metrics
+COMPARED = ("ne", "auc", "gauc", "log_loss", "calibration")  # of all stages, beside each other on the parent
+
+
+def of_stage(results: Mapping[str, float]) -> dict[str, float]:
+    """A stage's results by their names in its own run, and the best stage's in the parent."""
+    return {_called(name): value for name, value in results.items()}
+
+
+def beside_others(stage: str, results: Mapping[str, float]) -> dict[str, float]:
+    """A stage's results by their names in the parent, of those by which stages are compared."""
+    return {f"{TEST}/{stage}/{name}": results[name] for name in COMPARED if name in results}
+
+
+def _called(result: str) -> str:
+    if result.startswith(VALIDATION):
+        return f"validation/final_{result.removeprefix(VALIDATION)}"
+    return f"{'total' if result in TOTALS else TEST}/{result}"
