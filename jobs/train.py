@@ -77,7 +77,7 @@ def print_summary(summary: "Summary", console: Console) -> None:
     console.print(table)
     best = summary.best_stage
     few = few_clicks(summary.stages[best].get("positives", 0), summary.intervals.get(best, {}))
-    for words in (*told, *filter(None, [few]), *summary.seen_before, *summary.lifts):
+    for words in (*told, *filter(None, [few]), *summary.left_open, *summary.seen_before, *summary.lifts):
         console.print(words, highlight=False)
     for stage, uri in summary.registered.items():
         console.print(f"{uri} is {stage}", highlight=False)

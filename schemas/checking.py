@@ -33,9 +33,10 @@ def validate(
 def derived(config: Config, **changes: Any) -> Config:
     """The config with other values of some keys, checked as if it had been written so; Refusal where it would not hold.
 
-    Pydantic's own `model_copy(update=...)` checks nothing.
+    What nobody has set stays so, and has its default. Pydantic's own `model_copy(update=...)` checks nothing.
     """
-    return validate(type(config), {**dict(config), **changes}, f"a {type(config).__name__} made from the config's")
+    own = {key: value for key, value in config if key in config.model_fields_set}
+    return validate(type(config), {**own, **changes}, f"a {type(config).__name__} made from the config's")
 
 
 def _refusal(config_class: type[BaseModel], detail: ErrorDetails, num_errors: int, where: str) -> Refusal:

@@ -180,7 +180,8 @@ class NightConfig(BaseModel):
     )
     epochs: PositiveFloat | None = Field(
         default=None,
-        description="Passes of a warm start over the days that are new to it; none: as many as its stage has.",
+        description="Passes of a warm start over the days that are new to it; none: as many as its stage has, or one "
+        "where that leaves them open.",
     )
     reencode: bool = Field(
         default=False,

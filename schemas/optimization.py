@@ -91,7 +91,8 @@ class EmbeddingConfig(BaseModel):
         default=0.0,
         ge=0,
         description="lambda of lambda/2 |row|^2 over the rows that a batch touches. FM and the nets want different "
-        "ones, the nets up to hundreds of times more where ids are seen often: sweep them apart.",
+        "ones, the nets up to hundreds of times more where ids are seen often: sweep them apart. Where it is left "
+        "away, it is 0.05 over the batch size.",
     )
     weight_decay: float = Field(
         default=0.0,

@@ -58,7 +58,11 @@ class StageConfig(BaseModel):
         description="Nets over the same rows, each with layers, first weights and a loss of its own; what is served is "
         "the mean of their probabilities. The rows learn by the mean of their gradients. Not of fm, nor with mlp.rbm.",
     )
-    epochs: PositiveFloat = Field(default=1.0, description="Passes over the training rows; 0.25: the oldest quarter.")
+    epochs: PositiveFloat = Field(
+        default=1.0,
+        description="Passes over the training rows; 0.25: the oldest quarter. Where it is left away, two below 100,000 "
+        "rows.",
+    )
     days: StageDays = Field(
         default="all",
         description="Which of the training days it learns from: `all`, or a part. Of a control, `affordable`: as many "
@@ -71,7 +75,11 @@ class StageConfig(BaseModel):
         description="Share of its days' rows without a click that it goes over, of those that `data.negative_share` "
         "has kept: the same ones each time. What it returns is corrected for both shares.",
     )
-    batch_size: PositiveInt = Field(default=4096, description="Rows of one step, over all workers together.")
+    batch_size: PositiveInt = Field(
+        default=4096,
+        description="Rows of one step, over all workers together. Where it is left away, fewer below two million rows "
+        "of the stage: some 500 steps a pass.",
+    )
     embedding: EmbeddingConfig = EmbeddingConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: Schedule = Field(

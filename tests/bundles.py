@@ -17,8 +17,8 @@ from pipeline.training import checkpoint, initialize, published
 from schemas.config import TrainConfig
 
 STAGES = [
-    {"name": "fm", "model": "fm"},
-    {"name": "deepfm", "model": "deepfm", "init_from": "fm", "mlp": {"hidden": [8], "batch_norm": True}},
+    {"name": "fm", "model": "fm", "epochs": 1},
+    {"name": "deepfm", "model": "deepfm", "init_from": "fm", "epochs": 1, "mlp": {"hidden": [8], "batch_norm": True}},
 ]
 
 

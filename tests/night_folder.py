@@ -29,7 +29,7 @@ ROWS = 600  # a day
 MODEL = "ctr"
 TRIPLED, ONE_CLASS, NEWEST = 9, 10, 11  # days of tests/nights
 # So slow a learner gets clearly better by each day that it sees: no verdict hangs on how the rows have fallen.
-STAGE = {"name": "fm", "model": "fm", "batch_size": 50, "embedding": {"learning_rate": 0.02}}
+STAGE = {"name": "fm", "model": "fm", "epochs": 1, "batch_size": 50, "embedding": {"learning_rate": 0.02}}
 GATE = {
     "ne_margin": 0.1,
     "min_rows": 100,

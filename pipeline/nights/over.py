@@ -16,6 +16,7 @@ from pipeline.registry.opening import flatten
 from pipeline.retrain.dataset import IN_NO_KEY, TRAINING, differing, settings_of_cluster
 from pipeline.runtime import fingerprint
 from schemas.config import TrainConfig
+from schemas.defaults import tree_of
 from schemas.redaction import redacted
 
 MOST_KEYS = 5  # that are named of those that differ
@@ -57,7 +58,7 @@ def find(config: TrainConfig, days: Days) -> Over | None:
 
 def settings_of(config: TrainConfig) -> dict[str, str]:
     """All of the config that a night's key depends on, by dotted key; its days are its own. Without passwords."""
-    tree = config.model_dump(mode="json", exclude=IN_NO_KEY | {"data": {"split"}})
+    tree = tree_of(config, IN_NO_KEY | {"data": {"split"}})
     flat = {**dict(flatten(tree)), **dict(flatten(tree["data"]["features"], "data.features."))}
     return {key: redacted(value) for key, value in flat.items()}
 

@@ -11,12 +11,13 @@ from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
-from pipeline.retrain import disk, stage_days, warm_start
+from pipeline.retrain import defaults, disk, stage_days, warm_start
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.disk import DiskNeed
 from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.days import SomeDays
+from schemas.defaults import as_it_was
 from schemas.errors import Refusal
 from schemas.plan import lineages
 from schemas.stage import WARM, ControlConfig, StageConfig
@@ -67,10 +68,11 @@ def plan(days: Days, tracking: Tracking | None) -> Tonight:
     manifest = days.manifest.of_days([*train_days, *days.held_out])
     own = _own_config(days, champion, bundle, start, new)
     stage_days.require(own, train_days)
+    inputs = Inputs(manifest, ResolvedSplit(train_days, days.held_out), days.key, learned_before)
     return Tonight(
         days=days,
-        config=own,
-        inputs=Inputs(manifest, ResolvedSplit(train_days, days.held_out), days.key, learned_before),
+        config=defaults.completed(own, inputs)[0],
+        inputs=inputs,
         champion=champion,
         bundle=bundle,
         start=start,
@@ -147,13 +149,13 @@ def _own_config(
     stage = _stage_like(config, bundle)
     assert stage
     going_on = derived(
-        stage,
+        as_it_was(stage, bundle.stage),
         name=WARM,
         init_from=champion.uri,
         transfer=config.night.transfer,
         control=ControlConfig(),
         control_of=None,
-        epochs=config.night.epochs or stage.epochs,
+        **({"epochs": config.night.epochs} if config.night.epochs else {}),
         days=SomeDays(last=len(new)) if start == "both" else "all",
     )
     stages = (going_on, *_over_history(config.stages, days)) if start == "both" else (going_on,)

@@ -17,6 +17,7 @@ from pipeline.registry.run_log import RunLog
 from pipeline.registry.tags import BEST_TRIAL, IDENTITY, NOTE, PARENT, PART_OF, STAGE, VALUES
 from pipeline.registry.tracking import Tracking
 from schemas.config import TrainConfig
+from schemas.defaults import tree_of
 from schemas.redaction import redacted_tree
 from schemas.sweep import SweepConfig, Trial
 
@@ -110,8 +111,8 @@ class SweepRuns:
 
     def _begin(self, sweep: SweepConfig, config: TrainConfig, trials: Sequence[Trial]) -> None:
         client = self.client
-        for name, model in (("config.yaml", config), ("sweep.yaml", sweep)):
-            resolved = yaml.safe_dump(redacted_tree(model.model_dump(mode="json")), sort_keys=False)
+        for name, tree in (("config.yaml", tree_of(config)), ("sweep.yaml", sweep.model_dump(mode="json"))):
+            resolved = yaml.safe_dump(redacted_tree(tree), sort_keys=False)
             client.log_text(self.run_id, resolved, name)
         openings = {}
         for trial in trials:

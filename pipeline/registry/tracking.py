@@ -16,6 +16,7 @@ from pipeline.registry.opening import Kind, Opening, origin
 from pipeline.registry.run_log import RunLog
 from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, PART_OF, STAGE, has, of_setting
 from schemas.config import MLflowConfig, TrainConfig
+from schemas.defaults import tree_of
 from schemas.errors import Refusal
 from schemas.redaction import redacted, redacted_tree
 from schemas.stage import REFRESH, WARM, StageConfig
@@ -64,7 +65,7 @@ class Tracking:
         views.offer(self)
         retrain = self._take_up(identity, name)
         if retrain is None:
-            opening = self.opening(kind, name, {IDENTITY: identity}, config.model_dump(mode="json"))
+            opening = self.opening(kind, name, {IDENTITY: identity}, tree_of(config))
             retrain = Retrain(self, opening.open(self.client), name)
         with ending(retrain):
             retrain._begin(config, manifest_json)
@@ -205,7 +206,7 @@ class Retrain:
         self.set_tag(NOTE, words)
 
     def _begin(self, config: TrainConfig, manifest_json: str) -> None:
-        resolved = yaml.safe_dump(redacted_tree(config.model_dump(mode="json")), sort_keys=False)
+        resolved = yaml.safe_dump(redacted_tree(tree_of(config)), sort_keys=False)
         self.log_text("config.yaml", resolved)
         self.log_text("features.json", config.data.features.model_dump_json(indent=1))
         self.log_text("manifest.json", manifest_json)

@@ -21,6 +21,7 @@ from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
 from schemas.config import DataConfig, TrainConfig
 from schemas.data import OF_NO_EFFECT
+from schemas.defaults import tree_of
 from schemas.stage import StageConfig
 
 # The sources that decide what a retrain comes to: how its rows are encoded, how its stages start and learn, what their
@@ -29,7 +30,9 @@ TRAINING = (
     *ENCODING,
     *PREDICTING,
     "pipeline/training",
+    "schemas/defaults.py",
     "pipeline/retrain/dataset.py",
+    "pipeline/retrain/defaults.py",
     "pipeline/retrain/stage_days.py",
     "pipeline/retrain/warm_start.py",
 )
@@ -181,7 +184,7 @@ def _nes_of_truth(content: bytes) -> dict[str, float]:
 
 def identity_of(config: TrainConfig, manifest: Manifest) -> str:
     """The name of what these come to; see IN_NO_KEY."""
-    what = config.model_dump_json(exclude=IN_NO_KEY)
+    what = json.dumps(tree_of(config, IN_NO_KEY))
     return fingerprint.digest(what, manifest.fingerprint, fingerprint.of_sources(*TRAINING))
 
 

@@ -97,6 +97,7 @@ def _lead(ended: Ended) -> str:
 def _notes(ended: Ended) -> Iterator[str]:
     trained = ended.trained
     inputs = trained.prepared.inputs
+    yield from trained.prepared.left_open
     yield from trained.seen_before
     for stage, uri in ended.others.items():
         yield f"{stage} is {uri}"

@@ -13,7 +13,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.registry.tags import SERVES, UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
-from pipeline.retrain import disk, leftovers, on_nodes, page, promotion, recording, stage_days, warm_start
+from pipeline.retrain import defaults, disk, leftovers, on_nodes, page, promotion, recording, stage_days, warm_start
 from pipeline.retrain.baselines import baselines
 from pipeline.retrain.dataset import (
     Inputs,
@@ -49,6 +49,8 @@ class Prepared:
     inputs: Inputs
     bundles: dict[str, Bundle]
     tracking: Tracking
+    left_open: tuple[str, ...] = ()
+    """A sentence for each stage whose config left to its rows how it is trained."""
 
     @property
     def run_uri(self) -> str:
@@ -104,6 +106,7 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
     """
     clock = Clock(show)
     prepared = prepare(config, find_inputs(config, clock), connect(config.mlflow, config.work_uri))
+    config = prepared.config
     tracking, identity = prepared.tracking, prepared.inputs.identity
     saved = f"{prepared.run_uri}/{leftovers.SUMMARY}"
     finished = trusted.kept(saved, parse_summary) if tracking.find_finished(identity) else None
@@ -145,12 +148,12 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
 
 def prepare(config: TrainConfig, inputs: Inputs, tracking: Tracking) -> Prepared:
     """Find and check the models that stages start from, and name the retrain by all that its result depends on."""
-    config = warm_start.pinned(config, tracking)
+    config, open_keys = defaults.completed(warm_start.pinned(config, tracking), inputs)
     bundles = warm_start.load(config, tracking)
     learned = {day for bundle in bundles.values() for day in bundle.contents.origin.training_days}
     learned_before = tuple(sorted(learned.union(inputs.learned_before)))
     inputs = replace(inputs, identity=identity_of(config, inputs.manifest), learned_before=learned_before)
-    return Prepared(config, inputs, bundles, tracking)
+    return Prepared(config, inputs, bundles, tracking, open_keys)
 
 
 def train(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
@@ -160,7 +163,7 @@ def train(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
     warm_start.lay_out(prepared.bundles, run_uri)
     trainer.check_memory(config.table, config.cluster, config.plan, encoded.num_ids)
     seen = stage_days.seen_before(config, inputs.train_days, inputs.learned_before)
-    for words in seen:
+    for words in (*prepared.left_open, *seen):
         task, _, note = words.partition(": ")
         clock(Event(task, 1, 1, note))
     run.open_stages(config.plan)
@@ -276,6 +279,7 @@ def _summary(ended: Ended, run: Retrain, register: Register) -> Summary:
         alias=decision.alias if decision else None,
         verdict=decision.verdict.reason if decision else UNREGISTERED,
         lifts=trained.lifts,
+        left_open=prepared.left_open,
         seen_before=trained.seen_before,
         baselines=trained.baselines,
         intervals=trained.intervals,

@@ -29,6 +29,8 @@ class Summary:
     verdict: str
     lifts: tuple[str, ...] = ()
     """What pretraining bought, a sentence for each stage that has a control."""
+    left_open: tuple[str, ...] = ()
+    """A sentence for each stage whose config left to its rows how it is trained, and what that came to."""
     seen_before: tuple[str, ...] = ()
     """A sentence for each stage that comes from what has seen the labels of its rows."""
     failures: dict[str, str] = field(default_factory=dict)

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import ray
 from pydantic import TypeAdapter
 
 from pipeline.registry import sweep_runs
 from pipeline.registry.tracking import connect
-from pipeline.retrain import on_nodes, recording, stage_days
+from pipeline.retrain import defaults, on_nodes, recording, stage_days
 from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
 from pipeline.runtime import cluster, files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
@@ -41,6 +41,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], g
     for trial in trials:
         if trial.config:
             stage_days.require(trial.config, inputs.train_days)
+    trials = [replace(one, config=one.config and defaults.completed(one.config, inputs)[0]) for one in trials]
     identity = _identity(settings, trials, inputs)
     tracking = connect(config.mlflow, config.work_uri)
     uri = f"{config.work_uri}/sweeps/{identity}"

@@ -41,8 +41,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {
         "data": {"logs_uri": "logs", "features": SPEC},
         "stages": [
-            {"name": "fm", "model": "fm", "batch_size": 64},
-            {"name": "fnn", "model": "fnn", "init_from": "fm", "batch_size": 64, "mlp": {"hidden": [16]}, "members": 2},
+            {"name": "fm", "model": "fm", "epochs": 1, "batch_size": 64},
+            {
+                "name": "fnn",
+                "model": "fnn",
+                "init_from": "fm",
+                "epochs": 1,
+                "batch_size": 64,
+                "mlp": {"hidden": [16]},
+                "members": 2,
+            },
         ],
     }
     (folder / "train.yaml").write_text(yaml.safe_dump(config))

@@ -81,6 +81,13 @@ def test_a_warm_start_goes_over_the_new_days_as_often_as_the_night_says(logs, tr
     assert [stage.epochs for stage in both.config.plan] == [2, 1, 1], "the plan's own are its stages'"
 
 
+def test_a_champion_goes_on_as_it_was_trained_where_the_config_leaves_that_open(logs, tracking):
+    (going_on,) = tonight_of(tracking, config_of(logs), DAYS[5]).config.plan
+    cold, _ = tonight_of(tracking, config_of(logs, {"start": "cold"}), DAYS[5]).config.plan
+    assert (going_on.batch_size, going_on.embedding.l2) == (4096, 0), "as tests/bundles.py made it"
+    assert (cold.batch_size, cold.embedding.l2) == (64, pytest.approx(0.05 / 64)), "by the rows of the window"
+
+
 def test_with_both_the_champion_goes_on_beside_the_whole_plan(logs, tracking):
     tonight = tonight_of(tracking, config_of(logs, {"start": "both"}), DAYS[5])
     assert tonight.start == "both"

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 SITE = "<i>site</i>"  # a column as a log may call it
 STAGES = [
-    {"name": "fm", "model": "fm", "batch_size": 64},
+    {"name": "fm", "model": "fm", "epochs": 1, "batch_size": 64},
     {"name": "wild", "model": "fm", "batch_size": 64, "embedding": {"learning_rate": 1e30}},
 ]
 
