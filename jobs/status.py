@@ -97,7 +97,7 @@ def print_nights(nights: "list[Night]") -> None:
             (night.champion_uri or "nothing").removeprefix("models:/"),
             "-" if ne is None else f"{ne:.4f}",
             "-" if its is None else f"{its:.4f}",
-            f"{night.rows_trained:,}",
+            f"{night.rows_trained:,}" + (f" x {passes}" if (passes := f"{night.passes:.3g}") not in ("0", "1") else ""),
             f"{sum(night.seconds.values()) / 60:.1f}",
             _data_of(night),
         )

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 # Of a stage's results: heading, form.
 COLUMNS = {
-    "rows_seen": ("rows seen", ",.0f"),
+    "training_rows": ("rows trained", ",.0f"),
+    "passes": ("passes", ".3g"),
     "rows_per_second": ("rows/s", ",.0f"),
     "auc": ("AUC", ".4f"),
     "log_loss": ("log loss", ".4f"),

@@ -20,7 +20,7 @@ from pipeline.embedding.table import WHOLE, Shard, Table
 from pipeline.evaluation.metrics import Sums
 from pipeline.training import checkpoint, collectives, initialize, loop
 from pipeline.training.checkpoint import StageState
-from pipeline.training.fused_step import fused_step, is_fusible
+from pipeline.training.fused_step import fused_step, why_not_fused
 from pipeline.training.losses import Diverged
 from pipeline.training.rank import Rank
 from pipeline.training.step import AutogradStep
@@ -81,7 +81,7 @@ def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, r
     state = initialize.from_scratch(stage, config, NUM_IDS, shard=Shard(rank, NUM_RANKS) if is_sharded else WHOLE)
     placement = place(state.table, NUM_IDS, config.table, group)
     share = rows.take(np.flatnonzero((np.arange(len(rows)) // 8) % NUM_RANKS == rank))
-    is_fused = is_fusible(state, stage)
+    is_fused = why_not_fused(state, stage) is None
     step = fused_step(state, placement, stage, 8) if is_fused else AutogradStep(state, placement, stage, 8)
     list(loop.train(state, step, map(step.prepare, batches_of(share, 8)), stage, 10))
     own = rows if rank == 0 else rows.slice(0, 40)  # of rank 0's five batches rank 1 has two

@@ -43,6 +43,10 @@ class Placement(Protocol):
     def num_ranks(self) -> int:
         """That share a step."""
 
+    @property
+    def in_words(self) -> str:
+        """Where the rows are, to be told."""
+
     def prepare(self, batch: Batch) -> Prepared:
         """Raises ValueError for an id outside the table, before anything is exchanged."""
 
@@ -86,6 +90,7 @@ class Alone(_Whole):
     """One rank: all rows are here."""
 
     num_ranks: int = 1
+    in_words: str = "all rows on one rank"
 
     def prepare(self, batch: Batch) -> Prepared:
         check(batch.ids_N, len(self.table.rows))
@@ -115,6 +120,10 @@ class Replicated(_Whole):
     @property
     def num_ranks(self) -> int:
         return dist.get_world_size()
+
+    @property
+    def in_words(self) -> str:
+        return f"all rows on each of {self.num_ranks} ranks"
 
     def prepare(self, batch: Batch) -> Prepared:
         check(batch.ids_N, len(self.table.rows))
@@ -149,6 +158,10 @@ class RowSharded:
     @property
     def num_ranks(self) -> int:
         return dist.get_world_size()
+
+    @property
+    def in_words(self) -> str:
+        return f"rows divided among {self.num_ranks} ranks"
 
     @property
     def _rows_per_rank(self) -> int:

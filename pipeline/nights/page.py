@@ -96,8 +96,9 @@ def _notes(progress: NightProgress) -> tuple[str, ...]:
     days = tonight.inputs.train_days
     notes = [f"Start: {tonight.start}, for {tonight.why}."]
     if trained:
-        rows = sum(results.get("rows_seen", 0.0) for results in trained.results.values())
-        notes.append(f"Trained on {_span(days)}: {rows:,.0f} rows in all stages.")
+        passes = trained.rows_seen / max(1, trained.rows_trained)
+        words = f"{passes:.3g} pass{'es' * (passes != 1)} in all stages"
+        notes.append(f"Trained on {_span(days)}: {trained.rows_trained:,} rows, {words}.")
         notes += [f"{why}." for why in trained.failures.values()]
         notes += map(sentence, trained.seen_before)
         notes += [f"{words}." for words in trained.lifts]

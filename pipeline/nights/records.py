@@ -39,6 +39,9 @@ class Night:
     """What needs no model, on the same rows: the base rate of the days before, and of each group."""
     progressive: dict[str, dict[str, float]] = field(default_factory=dict)
     rows_trained: int = 0
+    """Rows of the log, each once; in records of older versions as often as a stage went over it."""
+    passes: float = 0.0
+    """How often all stages together went over them; 0: not told."""
     num_ids: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     """Step -> how long it took."""

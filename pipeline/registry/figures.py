@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pipeline.evaluation.metrics import VALIDATION
 
 TEST, LIFT = "test", "test/lift"
-TOTALS = ("rows_seen", "rows_per_second", "seconds")  # what a stage's results hold besides its metrics
+# What a stage's results hold besides its metrics.
+TOTALS = ("rows_seen", "training_rows", "passes", "rows_per_second", "seconds")
 COMPARED = ("ne", "auc", "gauc", "log_loss", "calibration")  # of all stages, beside each other on the parent
 
 

@@ -88,6 +88,20 @@ class Trained:
         return of_name[min(fit, key=lambda name: self.results[name]["ne"])]
 
     @property
+    def rows_seen(self) -> int:
+        """Rows that steps were taken by, over all stages and passes."""
+        return int(sum(results["rows_seen"] for results in self.results.values()))
+
+    @property
+    def rows_trained(self) -> int:
+        """Rows of the log that stages went over, each once. Controls on days that time buys are not asked."""
+        config, parts = self.prepared.config, self.store.of_split("train")
+        of_log = sorted({part.day for part in parts})
+        stages = [stage for stage in config.plan if stage.name in self.results and stage.days != "affordable"]
+        days = {day for stage in stages for day in config.span_of(stage).of(of_log)}
+        return min(self.rows_seen, sum(self.store.num_read(part) for part in parts if part.day in days))
+
+    @property
     def rates(self) -> dict[str, float]:
         """Model -> rows a second of its steps; of several stages of a model, of the last."""
         plan = self.prepared.config.plan
@@ -294,7 +308,7 @@ def _points_to(show: Show) -> Report:
     def show_point(point: Point) -> None:
         is_last = point.step == point.num_steps
         rate = point.mean_rate if is_last else point.metrics[RATE]
-        show(Event(f"train {point.stage}", point.step, point.num_steps, f"{rate:,.0f} rows/s"))
+        show(Event(f"train {point.stage}", point.step, point.num_steps, f"{rate:,.0f} rows/s {point.computed_by}"))
 
     return show_point
 

@@ -33,6 +33,8 @@ class Point:
     """Rows a second since the stage began, of a point that has a RATE."""
     began: float = 0.0
     """When its stage began, in seconds since 1970; 0: not told."""
+    computed_by: str = ""
+    """By which kernel, in which precision and where, in words, of such a point."""
 
 
 Report = Callable[[Point], None]

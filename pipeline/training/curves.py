@@ -12,9 +12,10 @@ CURVE_POINTS = 50
 class Curves:
     """Adds up a stage's steps and reports those of every num_steps / CURVE_POINTS of them as one point."""
 
-    def __init__(self, stage: str, num_steps: int, report: Report) -> None:
+    def __init__(self, stage: str, num_steps: int, report: Report, computed_by: str = "") -> None:
         self._every = max(1, num_steps // CURVE_POINTS)
         self._stage, self._num_steps, self._report = stage, num_steps, report
+        self._computed_by = computed_by
         self._steps: list[Step] = []
 
     def add(self, step: Step, progress: Progress) -> None:
@@ -23,7 +24,17 @@ class Curves:
         if progress.step % self._every == 0 or progress.step == self._num_steps:
             mean_rate = progress.rows_seen / max(progress.seconds, 1e-9)
             metrics = _metrics(self._steps)
-            self._report(Point(self._stage, progress.step, self._num_steps, metrics, mean_rate, progress.began))
+            self._report(
+                Point(
+                    self._stage,
+                    progress.step,
+                    self._num_steps,
+                    metrics,
+                    mean_rate,
+                    began=progress.began,
+                    computed_by=self._computed_by,
+                )
+            )
             self._steps = []
 
 

@@ -52,7 +52,7 @@ class FusedStep:
 
     @property
     def settings(self) -> dict[str, str]:
-        return {"kernel": "fused", "precision": "float32", "placement": type(self._placement).__name__}
+        return {"kernel": "Numba's kernels", "precision": "float32", "placement": self._placement.in_words}
 
     def prepare(self, batch: Batch) -> Ready:
         num_ids = len(self._state.table.rows)
@@ -145,9 +145,18 @@ def fused_step(
     return (FusedStep if is_in_place else FusedStepOfRanks)(state, placement, stage, rank_batch_size, offset)
 
 
-def is_fusible(state: StageState, stage: StageConfig) -> bool:
-    """Whether the kernels take the same steps as AutogradStep would, on this machine."""
-    return stage.model == "fm" and state.table.rows.device.type == "cpu" and find_spec("numba") is not None
+def why_not_fused(state: StageState, stage: StageConfig, *, is_wanted: bool = True) -> str | None:
+    """None where the kernels take the same steps as AutogradStep would, on this machine; else why an FM's are not.
+
+    Nothing is to be said of a net, of which there are none.
+    """
+    if stage.model != "fm":
+        return ""
+    if not is_wanted:
+        return "cluster.fused is false"
+    if state.table.rows.device.type != "cpu":
+        return "its rows are on a GPU"
+    return None if find_spec("numba") else "Numba is not installed"
 
 
 def _losses(batch: Batch, sums: "Sums") -> Losses:

@@ -32,7 +32,7 @@ from pipeline.training.checkpoint import StageState
 from pipeline.training.curves import Curves
 from pipeline.training.early_stop import Watch
 from pipeline.training.rank import Rank, batch_starts
-from pipeline.training.step import TrainingStep, build_step, require_finite
+from pipeline.training.step import TrainingStep, build_step, in_words, require_finite
 from pipeline.training.validation import Judge
 from schemas.stage import StageConfig
 
@@ -106,7 +106,7 @@ class _Run:
         progress, watch, num_steps = self.state.progress, self.watch, self.rank.num_steps(self.stage)
         if progress.step and watch.next_look(progress.step - 1) == progress.step:
             watch.look()  # the checkpoint was made before it
-        curves = Curves(self.stage.name, num_steps, self.report)
+        curves = Curves(self.stage.name, num_steps, self.report, in_words(self.step, self.stage))
         while progress.step < num_steps and not watch.is_over:
             self._take_until_look(batches, curves, num_steps)
             found = watch.look()
@@ -158,11 +158,13 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
     """Every rank's part, then _SUCCESS; a barrier for all."""
     layer = _calibrate(rank, judge)
     sums, of_group = _judged(judge, "test", layer)
-    progress = state.progress
+    progress, num_rows = state.progress, rank.store.num_rows("train")
     progress.results = {
         **sums.metrics().as_dict(),
         **_validated(rank, judge, layer),
         "rows_seen": float(progress.rows_seen),
+        "training_rows": float(min(num_rows, progress.rows_seen)),
+        "passes": progress.rows_seen / max(1, min(num_rows, progress.rows_seen)),
         "rows_per_second": progress.rows_seen / max(progress.seconds, 1e-9),
         "seconds": progress.seconds,
     }

@@ -14,7 +14,7 @@ from pipeline.embedding.sharding import Placement, Prepared
 from pipeline.models.deepfm import DeepFM
 from pipeline.models.fnn import FNN
 from pipeline.training.checkpoint import StageState
-from pipeline.training.fused_step import fused_step, is_fusible
+from pipeline.training.fused_step import fused_step, why_not_fused
 from pipeline.training.losses import Diverged, Losses
 from pipeline.training.precision import Precision, matmuls_in, resolve
 from pipeline.training.rank import Rank
@@ -30,7 +30,7 @@ class TrainingStep(Protocol):
 
     @property
     def settings(self) -> dict[str, str]:
-        """What it computes by, for the record: kernel, precision and placement."""
+        """What it computes by, in words, for the record: kernel, precision and placement."""
 
     def prepare(self, batch: Batch) -> Any:
         """What take wants of a batch and a loader's thread can make ahead. Raises ValueError for ids without a row."""
@@ -67,6 +67,8 @@ class AutogradStep:
         self._net: nn.Module = DistributedDataParallel(state.model) if placement.num_ranks > 1 else state.model
         self._rank_batch_size, self._precision, self._offset = rank_batch_size, precision, offset
         self._asked: tuple[Tensor, torch.cuda.Event, int, int] | None = None
+        self.why = ""
+        """Why no faster kernel is taken, where there is one."""
 
     @property
     def num_ranks(self) -> int:
@@ -74,7 +76,8 @@ class AutogradStep:
 
     @property
     def settings(self) -> dict[str, str]:
-        return {"kernel": "torch", "precision": self._precision, "placement": type(self._placement).__name__}
+        kernel = f"torch, for {self.why}" if self.why else "torch"
+        return {"kernel": kernel, "precision": self._precision, "placement": self._placement.in_words}
 
     def prepare(self, batch: Batch) -> Prepared:
         return self._placement.prepare(batch)
@@ -145,12 +148,23 @@ def build_step(rank: Rank, stage: StageConfig, state: StageState, placement: Pla
     (He et al. 2014, section 6.3). The loss sees the logits plus log(1 / w), so that the model itself is the log's.
     """
     cluster, size, offset = rank.config.cluster, rank.batch_size(stage), -log(rank.negative_share)
-    if cluster.fused and is_fusible(state, stage):
+    why_not = why_not_fused(state, stage, is_wanted=cluster.fused)
+    if why_not is None:
         return fused_step(state, placement, stage, size, offset)
     if cluster.compile and isinstance(state.model, FNN | DeepFM):
         state.model.mlp.compile()
     precision = resolve(cluster.precision, state.table.rows.device)
-    return AutogradStep(state, placement, stage, size, precision, offset)
+    step = AutogradStep(state, placement, stage, size, precision, offset)
+    step.why = why_not
+    return step
+
+
+def in_words(step: TrainingStep, stage: StageConfig) -> str:
+    """What a stage is computed by, as it stands beside its rows a second."""
+    settings = step.settings
+    precision = "" if stage.model == "fm" else f" in {settings['precision']}"  # no layers, of which it is
+    placement = f", {settings['placement']}" if step.num_ranks > 1 else ""
+    return f"by {settings['kernel']}{precision}{placement}"
 
 
 def require_finite(state: StageState, stage: StageConfig) -> None:

@@ -29,7 +29,7 @@ def test_step_reports_rates_limits_and_ratios(tmp_path):
     assert report["rows_per_second"] == pytest.approx(16 / report["step_seconds"])
     assert report["step_seconds_p10"] <= report["step_seconds"] <= report["step_seconds_p90"]
     assert 0 <= report["prepare_share"] < 1
-    assert report["settings"]["placement"] == "Alone"
+    assert report["settings"]["placement"] == "all rows on one rank"
     assert all(rate > 0 for rate in [*report["limits"].values(), *report["ratios"].values()])
     assert report["work"]["dense_flops_per_step"] == 16 * 6 * ((1 + 3 * 3) * 4 + 4)
     assert "MLP: bf16" in done.stderr
@@ -87,9 +87,9 @@ def test_two_ranks_share_the_batch_or_take_one_each(tmp_path):
     shared = bench_step()
     each = bench_step("--batch-per-rank", "--placement", "row_sharded")
     assert shared["shape"]["batch_size"] == 16
-    assert shared["settings"]["placement"] == "Replicated"
+    assert shared["settings"]["placement"] == "all rows on each of 2 ranks"
     assert each["shape"]["batch_size"] == 32
-    assert each["settings"]["placement"] == "RowSharded"
+    assert each["settings"]["placement"] == "rows divided among 2 ranks"
     assert each["work"]["dense_flops_per_step"] == 2 * shared["work"]["dense_flops_per_step"]
 
 

@@ -15,13 +15,17 @@ from lookups import batch_of, kinds, random_batch
 from training_states import train_alone
 
 from pipeline.data.batch import Batch
+from pipeline.data.store import Store
 from pipeline.embedding.lookup import group_ids
 from pipeline.embedding.sharding import Alone
 from pipeline.runtime import fingerprint
 from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
-from pipeline.training.fused_step import fused_step, is_fusible
+from pipeline.training.fused_step import fused_step, why_not_fused
 from pipeline.training.losses import Diverged
+from pipeline.training.rank import Rank
+from pipeline.training.step import build_step, in_words
+from schemas.checking import derived
 from schemas.optimization import ClipConfig, ConstantSchedule, OptimizerConfig
 from schemas.stage import StageConfig
 
@@ -195,5 +199,19 @@ def test_an_id_without_a_row_is_refused(config, rows):
 def test_it_steps_in_where_it_takes_the_same_steps(config):
     state, (fm, deepfm) = initialize.from_scratch(config.stages[0], config, 40), config.stages
     others = changed(fm, clip=ClipConfig(), weight_decay=0.1, frozen_steps=3), changed(fm, name="adam")
-    assert all(is_fusible(state, stage) for stage in (fm, *others))
-    assert not is_fusible(state, deepfm)
+    assert [why_not_fused(state, stage) for stage in (fm, *others, deepfm)] == [None, None, None, ""]
+
+
+def test_what_a_stage_is_computed_by_is_said_in_words_and_why_an_fm_is_by_torch(config, tmp_path):
+    def said(stage: StageConfig, **cluster: object) -> tuple[str, dict[str, str]]:
+        own = derived(config, cluster=derived(config.cluster, **cluster))
+        state = initialize.from_scratch(stage, own, 40)
+        step = build_step(Rank(own, Store("in memory", 40, ()), str(tmp_path)), stage, state, Alone(state.table))
+        return in_words(step, stage), step.settings
+
+    fm, deepfm = config.stages
+    words, settings = said(fm)
+    assert words == "by Numba's kernels"
+    assert settings == {"kernel": "Numba's kernels", "precision": "float32", "placement": "all rows on one rank"}
+    assert said(fm, fused=False)[0] == "by torch, for cluster.fused is false"
+    assert said(deepfm, precision="bfloat16")[0] == "by torch in bfloat16"
