@@ -3,8 +3,11 @@
 The verbs import the library when they run: torch, Ray and MLflow take seconds, which help and a refused config save.
 """
 
+import platform
 import signal
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -29,18 +32,36 @@ from jobs import (
     train,
     ui,
 )
+from jobs.console import folded
 from schemas.errors import INTERRUPTED, TERMINATED, Refusal
 from schemas.redaction import redacted_streams
 
 ENDED = {INTERRUPTED: "interrupted", TERMINATED: "told to stop"}
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"nightjar {version('nightjar')}, Python {platform.python_version()}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="nightjar",
-    help="Retrain click-through-rate models: FM pretraining, FNN and DeepFM, on Ray, in MLflow.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+@app.callback()
+def nightjar(
+    version_: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Retrain click-through-rate models: FM pretraining, FNN and DeepFM, on Ray, in MLflow."""
+
+
 app.command("generate")(generate.generate)
 app.command("train")(train.train)
 app.command("nightly")(nightly.nightly)
@@ -87,7 +108,7 @@ def _run() -> None:
         if words is None:
             raise
         heading = "refused\n" if isinstance(error, Refusal) else ""
-        print(f"nightjar: {heading}{words}", file=sys.stderr)
+        print(folded(f"nightjar: {heading}{words}", indent=10, stderr=True), file=sys.stderr)
         sys.exit(errors.exit_code(error))
     except SystemExit as stopped:
         if stopped.code in ENDED:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs import errors
+from jobs.console import tell
 from jobs.event_lines import EventLines, Form
 from jobs.options import ConfigPath, Log, Overrides
 from jobs.places import as_typed, load_config
@@ -37,7 +38,7 @@ def backfill(
             if not isinstance(ended, Exception):
                 nights.append(ended.night)
                 words = "; ".join(filter(None, [ended.night.verdict, ended.words]))
-                print(f"{day}: {ended.night.became}: {words}", flush=True)
+                tell(f"{day}: {ended.night.became}: {words}", indent=12)
                 continue
             words_of = errors.in_words(ended)
             if not go_on or words_of is None or isinstance(ended, Busy):
@@ -46,7 +47,7 @@ def backfill(
                 ended.add_note(f"  {as_typed('backfill', config, set_ or [], *options)}")
                 raise ended
             failures.append(str(day))
-            print(f"{day}: failed: {on_one_line(words_of, None)}", flush=True)
+            tell(f"{day}: failed: {on_one_line(words_of, None)}", indent=12)
     print_nights(nights)
     if failures:
         raise Failure(f"nights that failed: {', '.join(failures)}; the same command tries them again")

@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from jobs.console import result_console
+from jobs.tables import print_table
 
 
 def show(report: dict[str, Any], as_json: bool, tables: dict[str, Table]) -> None:
@@ -15,7 +16,7 @@ def show(report: dict[str, Any], as_json: bool, tables: dict[str, Table]) -> Non
     console = result_console(stderr=as_json)
     for title, table in tables.items():
         console.print(title, highlight=False)
-        console.print(table)
+        print_table(console, table)
     if as_json:
         print(json.dumps(report))
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from jobs.console import result_console
 from jobs.options import AsJson, ConfigPath, Overrides
 from jobs.places import load_config
+from jobs.tables import print_table
 from schemas.redaction import redacted, redacted_tree
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def print_examined(examined: "Examination", console: Console) -> None:
         table.add_column(heading, justify="right" if heading in ("clock", "ranks") else "left")
     for found in examined.nodes:
         table.add_row(*map(redacted, _cells(found)))
-    console.print(table)
+    print_table(console, table)
     for refusal in examined.refusals:
         console.print(redacted(f"{refusal.where}: {refusal.found}\n  {refusal.remedy}"), highlight=False)
 

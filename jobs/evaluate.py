@@ -13,6 +13,7 @@ from rich.table import Table
 from jobs.console import fits, result_console
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
 from jobs.places import load_config
+from jobs.tables import print_table
 from schemas.redaction import redacted
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def print_figures(
 
     table = table_of(model, by_day, learned, WITH_BOUNDS)
     fitting = fits(console, table)
-    console.print(table if fitting else table_of(model, by_day, learned))
+    print_table(console, table if fitting else table_of(model, by_day, learned))
     for day, one in () if fitting or len(by_day) == 1 else by_day.items():
         console.print(f"{day}: {in_words(one.metrics.as_dict(), one.bounds)}", highlight=False)
     days = sorted(by_day)
@@ -126,7 +127,7 @@ def print_figures(
     for name, value in total.metrics.as_dict().items():
         bounds = total.bounds.get(name)
         table.add_row(name, with_bounds(value, bounds, ".4f") if bounds else f"{value:,.6g}")
-    console.print(table)
+    print_table(console, table)
     few = few_clicks(total.metrics.positives, total.bounds)
     if few:
         console.print(few, highlight=False)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from jobs.console import tell
 from jobs.nightly import NightDate
 from jobs.options import ConfigPath, Overrides
 from jobs.places import load_config
@@ -28,13 +29,13 @@ def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -
     days = choose_days(loaded, None if date == "auto" else day_of(date))
     before = over.find(loaded, days)
     if before and not before.rewritten:
-        print(f"The night of {days.day} is over already: {before.night.became}: {before.night.verdict}")
+        tell(f"The night of {days.day} is over already: {before.night.became}: {before.night.verdict}")
         if before.words:
-            print(f"It was {before.words}")
+            tell(f"It was {before.words}")
         return
     tonight = plan.plan(days, find(loaded.mlflow, loaded.work_uri))
     for name, words in _lines(tonight, loaded).items():
-        print(f"{name:<13} {words}")
+        tell(f"{name:<13} {words}", indent=14)
     disk.check(loaded, tonight.disk_need)
 
 

@@ -7,6 +7,7 @@ from jobs.console import ProgressView, result_console
 from jobs.event_lines import Form
 from jobs.options import ConfigPath, Log, Overrides
 from jobs.places import load_config
+from jobs.tables import print_table
 
 
 def rebuild(config: ConfigPath, set_: Overrides = None, log: Log = Form.TEXT) -> None:
@@ -29,7 +30,7 @@ def rebuild(config: ConfigPath, set_: Overrides = None, log: Log = Form.TEXT) ->
         table.add_column(heading, justify="right")
     for field in evicted.fields:
         table.add_row(field.name, f"{field.before:,}", f"{field.before - field.after:,}", f"{field.after:,}")
-    result_console().print(table)
+    print_table(result_console(), table)
     if rebuilt.decision is None:
         print("nothing to drop: the champion stays as it is")
     else:

@@ -8,9 +8,10 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from jobs.console import result_console
+from jobs.console import result_console, tell
 from jobs.options import ConfigPath, Overrides
 from jobs.places import load_config, require_work
+from jobs.tables import print_table, rows_and_passes
 from schemas.errors import Refusal
 from schemas.redaction import redacted
 
@@ -49,16 +50,16 @@ def status(
         print(f"{name} has no champion yet")
     else:
         age = datetime.now(UTC) - champion.created
-        print(f"{champion.uri} is champion, registered {champion.created:%Y-%m-%d %H:%M} UTC, {in_days(age)} ago")
-        print(f"  {champion.tags.get(VERDICT, '')}".rstrip())
+        tell(f"{champion.uri} is champion, registered {champion.created:%Y-%m-%d %H:%M} UTC, {in_days(age)} ago")
+        tell(f"  {champion.tags.get(VERDICT, '')}".rstrip(), indent=2)
         for words in _last_judged(champion.uri, nights):
-            print(f"  {words}")
+            tell(f"  {words}", indent=2)
     if nights:
         print_nights(nights[-last:])
         days = logs.days_of(loaded.data.logs_uri, loaded.data.features)
         seen = {day for night in nights for day in night.held_out_days}
         without = [day for day in days if min(seen) < day and day not in seen]
-        print(f"days of the log without a night: {', '.join(map(str, without)) or 'none'}")
+        tell(f"days of the log without a night: {', '.join(map(str, without)) or 'none'}", indent=2)
     else:
         print("no night is over yet")
 
@@ -97,11 +98,11 @@ def print_nights(nights: "list[Night]") -> None:
             (night.champion_uri or "nothing").removeprefix("models:/"),
             "-" if ne is None else f"{ne:.4f}",
             "-" if its is None else f"{its:.4f}",
-            f"{night.rows_trained:,}" + (f" x {passes}" if (passes := f"{night.passes:.3g}") not in ("0", "1") else ""),
+            rows_and_passes(night.rows_trained, night.passes),
             f"{sum(night.seconds.values()) / 60:.1f}",
             _data_of(night),
         )
-    result_console().print(table)
+    print_table(result_console(), table)
 
 
 def _data_of(night: "Night") -> str:

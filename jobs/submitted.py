@@ -11,6 +11,7 @@ from rich.table import Table
 from jobs.console import result_console
 from jobs.options import AsJson
 from jobs.submit import Address, say
+from jobs.tables import print_table
 
 if TYPE_CHECKING:
     from pipeline.submission.job_server import Job, JobServer
@@ -34,7 +35,7 @@ def jobs(address: Address = None, as_json: AsJson = False) -> None:
         began = datetime.fromtimestamp((job.began or 0) / 1000, UTC)
         code = "" if job.exit_code is None else str(job.exit_code)
         table.add_row(job.submission_id, job.status.lower(), f"{began:%Y-%m-%d %H:%M}", f"{_minutes(job):.1f}", code)
-    result_console(stderr=as_json).print(table)
+    print_table(result_console(stderr=as_json), table)
     if as_json:
         print(json.dumps({"jobs": [_figures(job) for job in found]}))
 

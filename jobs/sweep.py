@@ -16,6 +16,7 @@ from jobs.console import ProgressView, result_console
 from jobs.event_lines import Form
 from jobs.options import AsJson, ConfigPath, Log, Overrides
 from jobs.places import load_config
+from jobs.tables import print_table
 from pipeline.runtime import files
 from schemas import sweep as schema
 from schemas.errors import Refusal
@@ -98,7 +99,7 @@ def print_summary(summary: "Summary", out: str, console: Console) -> None:
         ne, auc = _figures(outcome)
         style = "bold" if outcome.number == summary.best_trial else None
         table.add_row(str(outcome.number), *values, looks, ne, auc, style=style)
-    console.print(table)
+    print_table(console, table)
     for outcome in summary.outcomes:
         if outcome.failure:
             console.print(f"trial {outcome.number} failed: {outcome.failure}", highlight=False)

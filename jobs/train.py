@@ -15,6 +15,7 @@ from jobs.console import ProgressView, fits, result_console
 from jobs.event_lines import Form
 from jobs.options import AsJson, ConfigPath, Log, Overrides
 from jobs.places import SUBMITTED, as_typed, is_a_job, load_config, program, typed
+from jobs.tables import print_table, rows_and_passes
 from schemas.config import TrainConfig
 from schemas.errors import Failure
 from schemas.redaction import HIDDEN, redacted
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 # Of a stage's results: heading, form.
 COLUMNS = {
-    "training_rows": ("rows trained", ",.0f"),
-    "passes": ("passes", ".3g"),
     "rows_per_second": ("rows/s", ",.0f"),
     "auc": ("AUC", ".4f"),
     "log_loss": ("log loss", ".4f"),
@@ -75,7 +74,7 @@ def print_summary(summary: "Summary", console: Console) -> None:
         table = table_of(summary, with_intervals=False)
         bounds = [(stage, figures, summary.intervals.get(stage)) for stage, figures in summary.stages.items()]
         told = [f"{stage}: {in_words(figures, its)}" for stage, figures, its in bounds if its]
-    console.print(table)
+    print_table(console, table)
     best = summary.best_stage
     few = few_clicks(summary.stages[best].get("positives", 0), summary.intervals.get(best, {}))
     for words in (*told, *filter(None, [few]), *summary.left_open, *summary.seen_before, *summary.lifts):
@@ -101,7 +100,7 @@ def table_of(summary: "Summary", *, with_intervals: bool) -> Table:
     validated = {"validation_ne": ("validation NE", ".4f")}
     is_validated = any("validation_ne" in results for results in summary.stages.values())
     columns = COLUMNS | (validated if is_validated else {})
-    for heading, _ in columns.values():
+    for heading in ("rows trained", *(heading for heading, _ in columns.values())):
         table.add_column(heading, justify="right")
     best_possible = {} if summary.best_possible_ne is None else {BEST_POSSIBLE: {"ne": summary.best_possible_ne}}
     for name, results in (summary.stages | summary.baselines | best_possible).items():
@@ -113,7 +112,9 @@ def table_of(summary: "Summary", *, with_intervals: bool) -> Table:
             else missing
             for key, (_, form) in columns.items()
         ]
-        table.add_row(name, *cells, style="bold" if name == summary.best_stage else None)
+        rows = results.get("training_rows", results.get("rows_seen"))
+        trained = "" if rows is None else rows_and_passes(int(rows), results.get("passes", 1.0))
+        table.add_row(name, trained, *cells, style="bold" if name == summary.best_stage else None)
     return table
 
 

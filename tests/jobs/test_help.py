@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
 import pytest
 from command import nightjar
 
@@ -13,3 +18,24 @@ def test_help_shows_an_example(tmp_path, verb):
     assert done.exit_code == 0
     _, _, example = done.stdout.partition("Example:")
     assert f"nightjar {verb}" in example
+
+
+def test_the_version_is_that_of_the_package(tmp_path):
+    done = nightjar("--version", cwd=tmp_path)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"nightjar {version('nightjar')}, Python 3.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("typed", "offered"), [("nightjar tr", {"train"}), ("nightjar serve --p", {"--port"})])
+def test_a_shell_completes_verbs_and_options_without_importing_what_takes_seconds(typed, offered):
+    code = (
+        "import sys; sys.argv = ['nightjar']; from jobs.__main__ import main\ntry: main()\nfinally: print(*sys.modules)"
+    )
+    asked = {"_NIGHTJAR_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True, check=True
+    )
+    *words, modules = done.stdout.splitlines()
+    assert set(words) == offered
+    assert not {"torch", "ray", "mlflow", "pandas"} & {*modules.split()}
