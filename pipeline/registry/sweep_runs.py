@@ -106,6 +106,9 @@ class SweepRuns:
         client.update_run(self.run_id, name=f"{self.name} · trial {best} best")
         client.log_text(self.run_id, config_yaml, "best.yaml")
 
+    def log_text(self, name: str, text: str) -> None:
+        self.client.log_text(self.run_id, text, name)
+
     def log_figure(self, name: str, figure: "Figure") -> None:
         self.client.log_figure(self.run_id, figure, f"plots/{name}.png")
 

@@ -110,6 +110,7 @@ td.interval { min-width: 6.3em; }
 .line { text-align: center; }
 .line .whisker { margin: 0 auto; }
 .bars { width: 40%; }
+th.words { white-space: normal; }
 td.words { min-width: 96px; white-space: normal; overflow-wrap: anywhere; }
 .pill { display: inline-block; min-width: 44px; padding: 1px 8px; border-radius: 99px; text-align: center;
   font-size: 0.84em; font-weight: 600; }
@@ -139,7 +140,8 @@ figure svg text { fill: var(--ink); font-family: inherit !important; }
 @media screen and (max-width: 540px) {
   table { font-size: 12.5px; }
   th, td { padding-right: 7px; }
-  td.words { min-width: 56px; }
+  th.words { white-space: normal; }
+td.words { min-width: 56px; }
   .line { display: none; }
 }
 @media print {

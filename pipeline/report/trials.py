@@ -1,5 +1,6 @@
 """A sweep's trials as parallel coordinates (Inselberg 1985): a line a trial, an upright axis a key, NE the last."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,11 +48,23 @@ def plot_trials(axes: Sequence[Axis], nes: Sequence[float], best: int) -> "Figur
         )
     for place, axis in enumerate(drawn):
         _draw_axis(plot, place, axis)
-    plot.set_xticks(x, [_shortened(axis.name) for axis in drawn])
+    plot.set_xticks(x, [_in_lines(axis.name) for axis in drawn])
     plot.set(yticks=[], xlim=(-0.3, len(drawn) - 0.4), ylim=(-0.08, 1.08))
     plot.tick_params(length=0)
     plot.spines[:].set_visible(False)
     return figure
+
+
+def suffixes(keys: Sequence[str]) -> list[str]:
+    """Of each dotted key the last words that tell it from the others."""
+    ends = {key: [key.split(".", count)[count] for count in range(key.count("."), -1, -1)] for key in keys}
+    shared = Counter(end for of_key in ends.values() for end in of_key)
+    return [next((end for end in ends[key] if shared[end] == 1), key) for key in keys]
+
+
+def _in_lines(name: str) -> str:
+    """A name that is too long for one line, broken before its dots."""
+    return name if len(name) <= MAX_LABEL else name.replace(".", "\n.")
 
 
 def _draw_axis(plot: "Axes", x: float, axis: Axis) -> None:

@@ -154,7 +154,7 @@ def _learned(stage: StageConfig, trained: "Trained", progress: Progress | None) 
 
 def _computed_by(progress: Progress) -> str:
     found = progress.settings
-    words = [f"{found['kernel']} kernel" if "kernel" in found else "", found.get("precision", "")]
+    words = [found.get("kernel", ""), found.get("precision", "")]
     return ", ".join(filter(None, [*words, _count(int(found["threads"]), "thread") if "threads" in found else ""]))
 
 

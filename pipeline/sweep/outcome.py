@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.trials import Axis, plot_trials
+from pipeline.report.trials import Axis, plot_trials, suffixes
 from schemas.errors import Failure
 from schemas.sweep import SweepConfig, Values
 
@@ -127,17 +127,22 @@ def best_of(outcomes: Sequence[Outcome]) -> tuple[int, Judged]:
     raise Failure(f"{len(failed)} of {len(outcomes)} trials failed, none succeeded; the first: {failed[0].failure}")
 
 
+def axes(settings: SweepConfig, outcomes: Sequence[Outcome]) -> list[Axis]:
+    """The keys with what was drawn for the trials that came to a look; each is called by what tells it from others."""
+    looked = [outcome for outcome in outcomes if outcome.judged]
+    names = suffixes(list(settings.space))
+    return [
+        _axis(name, values, [outcome.values[key] for outcome in looked])
+        for name, (key, values) in zip(names, settings.space.items(), strict=True)
+    ]
+
+
 def plot(settings: SweepConfig, outcomes: Sequence[Outcome]) -> "Figure":
     """The trials that came to a look, of which there is one at least, as parallel coordinates."""
     looked = [(outcome, outcome.judged) for outcome in outcomes if outcome.judged]
-    nes = [judged.ne for _, judged in looked]
-    own = f"stages.{settings.stage}."
-    axes = [
-        _axis(key.removeprefix(own), values, [outcome.values[key] for outcome, _ in looked])
-        for key, values in settings.space.items()
-    ]
     best, _ = best_of(outcomes)
-    return plot_trials(axes, nes, [outcome.number for outcome, _ in looked].index(best))
+    nes = [judged.ne for _, judged in looked]
+    return plot_trials(axes(settings, outcomes), nes, [outcome.number for outcome, _ in looked].index(best))
 
 
 def _axis(name: str, values: Values, drawn: Sequence[Any]) -> Axis:

@@ -9,11 +9,12 @@ from pydantic import TypeAdapter
 
 from pipeline.registry import sweep_runs
 from pipeline.registry.tracking import connect
+from pipeline.report.page import REPORT
 from pipeline.retrain import defaults, on_nodes, recording, stage_days
 from pipeline.retrain.dataset import Inputs, encoded_store, find_inputs
 from pipeline.runtime import cluster, files, fingerprint, trusted
-from pipeline.runtime.progress import Event, Show
-from pipeline.sweep import outcome, tuning
+from pipeline.runtime.progress import Clock, Event, Show
+from pipeline.sweep import neighbours, outcome, page, tuning
 from pipeline.sweep.best_config import Given
 from pipeline.sweep.outcome import Summary
 from pipeline.sweep.standings import Standings
@@ -37,7 +38,8 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], g
     compares these trials alone.
     """
     began = time.monotonic()
-    inputs = find_inputs(config, show)
+    clock = Clock(show)
+    inputs = find_inputs(config, clock)
     for trial in trials:
         if trial.config:
             stage_days.require(trial.config, inputs.train_days)
@@ -50,7 +52,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], g
         show(Event("this sweep is finished already", 1, 1, f"its results are in {uri}"))
         return finished
     with cluster.connected(config.cluster, [on_nodes.folder(config), on_nodes.log(inputs.manifest)]):
-        store = encoded_store(config, inputs, show)
+        store = encoded_store(config, inputs, clock)
         task = Task.of(settings.stage, trials, store, uri)
         _check_memory(settings, task)
         if len(trials) < settings.trials:
@@ -59,14 +61,17 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], g
         with sweep_runs.recorded(tracking, identity, settings, config, trials) as runs:
             rows = recording.rows_of(config, inputs, store)
             runs.log_data([one for one in rows if one.context != "evaluation"])  # no trial is told of held-out rows
-            standings = Standings(task.of_seeds(settings.seeds), trials, runs, show)
-            waiting = standings.open()
-            tuning.train_all(settings, standings, waiting, settings.seconds and began + settings.seconds)
+            standings = Standings(task.of_seeds(settings.seeds), trials, runs, clock)
+            with clock.unshown("train the trials"):
+                tuning.train_all(settings, standings, standings.open(), settings.seconds and began + settings.seconds)
             standings.run_out(f"not within the sweep's {settings.seconds or 0:g} seconds")
             summary = _conclude(settings, standings, tracking.uri, identity, given)
+            around = neighbours.around(summary.best_trial, summary.outcomes, settings.space, task)
+            log = {"log": inputs.manifest.fingerprint, "read from": redacted(config.data.logs_uri)}
+            runs.log_text(REPORT, page.render(summary, settings, around, clock.seconds, log))
     if standings.are_all_over:
         trusted.write(f"{uri}/summary.json", asdict(summary))
-        for folder in ("outcomes", "seeds", "shared", "trials", "tune"):
+        for folder in ("logits", "outcomes", "seeds", "shared", "trials", "tune"):
             files.remove(f"{uri}/{folder}")
     return summary
 

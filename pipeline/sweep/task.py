@@ -39,6 +39,10 @@ class Task:
     def trial_uri(self, number: int) -> str:
         return f"{self.uri}/trials/{number}"
 
+    def logits_uri(self, number: int) -> str:
+        """Where the validation logits of a trial are kept that nothing has stopped."""
+        return f"{self.uri}/logits/{number}"
+
     def of_seeds(self, count: int) -> "dict[int, Task]":
         """Itself, and the same trials with the seeds after the config's, each in a folder of its own.
 

@@ -20,6 +20,7 @@ from schemas.stage import ORIGIN
 
 HELD_OUT_SUMS = "held_out.npz"
 HELD_OUT_LOGITS = "logits-"  # and the rank
+VALIDATION_LOGITS = "validation-"  # and the rank; where there are validation rows
 CALIBRATION = "calibration.json"  # where it has one
 
 

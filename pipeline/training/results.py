@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.store import Store
+from pipeline.data.store import SplitName, Store
 from pipeline.data.windows import local_windows
 from pipeline.evaluation.bootstrap import Bootstrap, compare
 from pipeline.evaluation.lift import Control, Lift, reached_at
@@ -35,10 +35,14 @@ def held_out_sums(run_uri: str, stage: str) -> Sums:
 
 def held_out_logits(run_uri: str, stage: str) -> NDArray[np.float32]:
     """[R] of all held-out rows, in the store's order."""
-    uri = stage_uri(run_uri, stage)
+    return logits_in(stage_uri(run_uri, stage), published.HELD_OUT_LOGITS)
+
+
+def logits_in(uri: str, kind: str) -> NDArray[np.float32]:
+    """[R] of all rows of a split, in the store's order; `kind` is what files of them are called before the rank."""
     of_group: dict[int, NDArray[np.float32]] = {}
     for name in files.names(uri):
-        if name.startswith(published.HELD_OUT_LOGITS):
+        if name.startswith(kind):
             of_group |= trusted.read(f"{uri}/{name}", _logits_of_groups)
     return np.concatenate([of_group[number] for number in sorted(of_group)])
 
@@ -53,7 +57,7 @@ def lifts(run_uri: str, stages: Sequence[StageConfig], store: Store, num_fields:
     controls = [stage for stage in stages if stage.control_of in of_name]
     if not controls:
         return {}
-    held_out, draws = _held_out_labels(store, num_fields), Bootstrap(seed=seed)
+    held_out, draws = labels_of(store, "test", num_fields), Bootstrap(seed=seed)
     found: dict[str, Lift] = {}
     for control in controls:
         stage = of_name[control.control_of or ""]
@@ -84,8 +88,10 @@ def _called(stage: StageConfig) -> str:
     return CALLED[stage.model] if stage.members == 1 else f"{stage.members} x {CALLED[stage.model]}"
 
 
-def _held_out_labels(store: Store, num_fields: int) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Labels and row weights of all held-out rows, in the store's order."""
-    windows = list(local_windows(store, "test", num_fields, 0, 1))
+def labels_of(
+    store: Store, split: SplitName, num_fields: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Labels and row weights of all rows of a split, in the store's order."""
+    windows = list(local_windows(store, split, num_fields, 0, 1))
     weights = [rows.row_weights for rows in windows if rows.row_weights is not None]
     return np.concatenate([rows.labels for rows in windows]), np.concatenate(weights) if weights else None

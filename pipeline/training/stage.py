@@ -158,10 +158,11 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
     """Every rank's part, then _SUCCESS; a barrier for all."""
     layer = _calibrate(rank, judge)
     sums, of_group = _judged(judge, "test", layer)
+    validated, of_validation = _validated(rank, judge, layer)
     progress, num_rows = state.progress, rank.store.num_rows("train")
     progress.results = {
         **sums.metrics().as_dict(),
-        **_validated(rank, judge, layer),
+        **validated,
         "rows_seen": float(progress.rows_seen),
         "training_rows": float(min(num_rows, progress.rows_seen)),
         "passes": progress.rows_seen / max(1, min(num_rows, progress.rows_seen)),
@@ -170,6 +171,8 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
     }
     progress.ended = time.time()
     extra = {f"{published.HELD_OUT_LOGITS}{rank.index}-of-{rank.count}.npz": _npz(of_group)}
+    if validated:
+        extra[f"{published.VALIDATION_LOGITS}{rank.index}-of-{rank.count}.npz"] = _npz(of_validation)
     if rank.index == 0:
         extra[published.HELD_OUT_SUMS] = sums.to_bytes()
         if layer:
@@ -193,12 +196,14 @@ def _judged(judge: Judge, split: SplitName, layer: Calibration | None) -> tuple[
     return collectives.add_up(sums), of_group
 
 
-def _validated(rank: Rank, judge: Judge, layer: Calibration | None) -> dict[str, float]:
-    """Final figures on the validation rows, where there are some."""
+def _validated(
+    rank: Rank, judge: Judge, layer: Calibration | None
+) -> tuple[dict[str, float], dict[str, NDArray[np.float32]]]:
+    """Final figures on the validation rows, where there are some, and window -> logits of this rank's."""
     if not rank.store.num_rows("validation"):
-        return {}
-    figures = _judged(judge, "validation", layer)[0].metrics().as_dict()
-    return {f"{VALIDATION}{name}": value for name, value in figures.items()}
+        return {}, {}
+    sums, of_group = _judged(judge, "validation", layer)
+    return {f"{VALIDATION}{name}": value for name, value in sums.metrics().as_dict().items()}, of_group
 
 
 def _days(rank: Rank) -> str:

@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 import pytest
 from click_logs import write_random_log
 from command import nightjar
+from html_reader import Reader
 from mlflow import MlflowClient
 from sweep_folder import DENSE_RATE, write_sweep
 
@@ -79,7 +80,7 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
         "validation/best_ne_deviation": pytest.approx(deviation),
     }
     names = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
-    assert names == {"best.yaml", "config.yaml", "sweep.yaml", "plots"}
+    assert names == {"best.yaml", "config.yaml", "report.html", "sweep.yaml", "plots"}
     children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     statuses = {child.data.params[DENSE_RATE]: child.info.status for child in children}
     assert statuses == {"0.002": "FINISHED", "0.05": "FINISHED", "-1": "FAILED", "1e30": "FAILED"}
@@ -93,6 +94,18 @@ def test_the_best_trial_is_written_recorded_and_not_trained_twice(folder, monkey
                 }
             assert child.data.metrics["validation/best_ne"] == best_nes[rate]
             assert child.data.metrics["validation/best_ne_deviation"] == pytest.approx(stdev(of_seeds[rate]))
+
+    page = Reader((folder / ".nightjar/mlartifacts" / found["run_id"] / "artifacts/report.html").read_text())
+    assert page.text["h1"] == [f"Trial {found['best_trial']}"]
+    assert f"the mean of 2 seeds, with a deviation of {deviation:.2g}" in page.text["header"][0]
+    [loser] = [rate for rate in best_nes if rate != winner]
+    [neighbour] = [row for row in page.rows if row[1:2] == ["NE and settings"]]
+    assert neighbour[0] == str(outcomes[loser]["number"])
+    difference = of_seeds[loser][0] - of_seeds[winner][0]
+    assert float(neighbour[4]) == pytest.approx(difference, abs=1e-4), "of the first seed, on the same rows"
+    assert {f"trial {outcomes[rate]['number']}: {outcomes[rate]['failure']}" for rate in ("-1", "1e30")} == set(
+        page.text["li"]
+    )
 
     (sweep_folder,) = (folder / ".nightjar" / "sweeps").iterdir()
     assert [path.name for path in sweep_folder.iterdir()] == ["summary.json"]
