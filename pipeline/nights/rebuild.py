@@ -75,11 +75,11 @@ def _decide(config: TrainConfig, inputs: Inputs, evicted: Eviction, folder: Path
     with tracking.retrain(key, f"rebuild {day}", config, inputs.manifest.to_json(), "rebuild") as run:
         opponent = Opponent.find(config, inputs, tracking, [key])
         registered = promotion.register_bundle(folder, run.run_id, key, config, inputs, tracking)
+        run.log_final("test", registered.held_out.sums.metrics().as_dict())
         decision = promotion.decide(registered, opponent, config, tracking)
         run.log_final("vocabulary/evicted", {field.name: float(field.before - field.after) for field in evicted.fields})
-        run.log_final("test", registered.held_out.sums.metrics().as_dict())
         run.describe(f"{evicted.num_evicted:,} of {evicted.before:,} values dropped. {decision.verdict.reason}")
-        run.rename("promoted" if decision.verdict.promote else "kept")
+        run.rename("promoted" if decision.verdict.promote else "rejected")
         serves = decision.version if decision.verdict.promote else opponent.version
         run.set_tag(SERVES, f"version {serves.number}" if serves else "nothing")
     return decision

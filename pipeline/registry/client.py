@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Metric, Param, Run
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 from pipeline.registry.tags import NOTE
 from schemas.redaction import redacted
@@ -53,8 +53,19 @@ class Client(MlflowClient):  # type: ignore[misc]  # MLflow's classes are untype
     def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None:
         super().set_model_version_tag(name, version, key, _of_tag(key, value))
 
-    def update_model_version(self, name: str, version: str, description: str) -> ModelVersion:
-        return super().update_model_version(name, version, _of_tag(NOTE, description))
+    def update_model_version(
+        self, name: str, version: str, description: str, links: Sequence[tuple[str, str]] = ()
+    ) -> ModelVersion:
+        """`links`: words and where they lead, in a line after the description."""
+        linked = " · ".join(f"[{_of_tag(NOTE, words)}]({target})" for words, target in links)
+        return super().update_model_version(
+            name, version, "\n\n".join(filter(None, [_of_tag(NOTE, description), linked]))
+        )
+
+    def update_registered_model(self, name: str, description: str, items: Sequence[str] = ()) -> RegisteredModel:
+        """`items`: a list after the description."""
+        listed = "\n".join(f"- {_of_tag(NOTE, item)}" for item in items)
+        return super().update_registered_model(name, "\n\n".join(filter(None, [_of_tag(NOTE, description), listed])))
 
 
 def as_markdown(text: str) -> str:

@@ -21,6 +21,8 @@ VERDICT = "nightjar.verdict"
 DECISION = "nightjar.decision"
 FAILED_RULES = "nightjar.failed_rules"
 REFRESHED_FROM = "nightjar.refreshed_from"
+HISTORY = "nightjar.history"  # of a registered model: when which version was made champion, as JSON
+DESCRIBED = "nightjar.described"  # the digest of the description that Nightjar wrote last
 LIES_IN = "nightjar.lies_in"  # the folder of a stage that was not registered
 
 # MLflow's own, which its pages and queries go by.

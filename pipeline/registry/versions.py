@@ -1,6 +1,7 @@
 """Registered models: a bundle becomes a version, the `challenger`; the better one `champion`; any is loaded by URI."""
 
 import json
+import logging
 import re
 import tempfile
 import warnings
@@ -11,7 +12,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.registry import bundle, datasets
+from pipeline.registry import bundle, datasets, descriptions, server
 from pipeline.registry.model_uri import aliases_of
 from pipeline.registry.tags import BUNDLE, EXTERNAL, KEY, LIES_IN, MODEL_VERSIONS, VERDICT, has, quoted
 from pipeline.registry.tracking import Tracking
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.registry.client import Client
 
 CHAMPION, CHALLENGER, PREVIOUS_CHAMPION = "champion", "challenger", "previous_champion"
+logger = logging.getLogger(__name__)
 MAX_TAG_CHARACTERS = 5000  # a limit of MLflow's API
 PACKAGES = Path(__file__).parents[2]
 # All that loading a bundle imports, and no more: a served model needs no Ray.
@@ -83,6 +85,7 @@ def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, ke
     links = [{"name": name, "version": str(created.version)}]
     client.set_logged_model_tags(model.model_id, {MODEL_VERSIONS: json.dumps(links)})
     client.set_registered_model_alias(name, CHALLENGER, created.version)
+    descriptions.describe_model(tracking, name, aliases_of(client, name).get(CHAMPION))
     return _version(created)
 
 
@@ -91,11 +94,14 @@ def set_tags(tracking: Tracking, version: Version, tags: Mapping[str, str]) -> N
     for key, value in tags.items():
         tracking.client.set_model_version_tag(version.name, version.number, key, value[:MAX_TAG_CHARACTERS])
     if VERDICT in tags:
-        tracking.client.update_model_version(version.name, version.number, tags[VERDICT])
+        descriptions.describe_version(tracking, version.name, version.number, tags[VERDICT])
 
 
-def promote(tracking: Tracking, version: Version) -> None:
-    """Point `champion` to the version and `previous_champion` to the one before. MLflow has no compare-and-set here."""
+def promote(tracking: Tracking, version: Version, how: str = "promoted") -> None:
+    """Point `champion` to the version and `previous_champion` to the one before. MLflow has no compare-and-set here.
+
+    The model's description then says so.
+    """
     before = champion(tracking, version.name)
     if before is not None and before.number != version.number:
         tracking.client.set_registered_model_alias(version.name, PREVIOUS_CHAMPION, before.number)
@@ -103,6 +109,10 @@ def promote(tracking: Tracking, version: Version) -> None:
     now = champion(tracking, version.name)
     if now is None or now.number != version.number:
         raise RuntimeError(f"champion of {version.name} was set to {version.number}, but is {now}")
+    try:
+        descriptions.remember(tracking, version.name, version.number, how)
+    except server.errors() as error:  # the champion has moved, whatever is said of it
+        logger.warning("the description of %s is as it was before: %s", version.name, server.first_line(error))
 
 
 def champion(tracking: Tracking, name: str) -> Version | None:
@@ -143,7 +153,7 @@ def rollback(tracking: Tracking, name: str) -> tuple[Version, Version]:
             where=f"registered model {name!r}",
             remedy="choose a version in the MLflow UI and give it the alias champion by hand",
         )
-    promote(tracking, before)
+    promote(tracking, before, "serves again, by a rollback")
     return before, now
 
 
@@ -215,7 +225,12 @@ def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "Logge
 
 
 def _signature(spec: FeatureSpec) -> "ModelSignature":
-    """Any type: pandas and JSON change a column's type as soon as a value is missing. Each column must be there."""
+    """Any type: pandas and JSON change a column's type as soon as a value is missing. Each column must be there.
+
+    Each of MLflow's types would refuse what is served, of an optional column too: `double` integers, as JSON makes of
+    `{"price": 5}`; `string` integers, booleans and categories; a list the NaN of a record that lacks it. AnyType costs
+    a look at each value: some 130,000 of them a second on one core.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema
 

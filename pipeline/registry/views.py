@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NAME, CREATED, DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "attributes.`Duration`"  # which no page lacks
 FIGURE = 80  # pixels
+TRAINING = {"workflowType": "machine_learning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +171,14 @@ def newest_page(tracking: "Tracking", url: str) -> str:
 
 def page(url: str, experiment_id: str, view: View | None = None) -> str:
     """Of an experiment's runs; without the parameter the page hides training, registry and all, for language models."""
-    parameters = {"workflowType": "machine_learning", **({"viewStateShareKey": view.key} if view else {})}
+    parameters = {**TRAINING, **({"viewStateShareKey": view.key} if view else {})}
     place = f"experiments/{experiment_id}/runs" if experiment_id else "experiments"
     return f"{url}/#/{place}?{urlencode(parameters)}"
+
+
+def run_page(url: str, experiment_id: str, run_id: str) -> str:
+    """Of a run; without a `url` as it is linked to from another of MLflow's pages."""
+    return f"{url}#/experiments/{experiment_id}/runs/{run_id}?{urlencode(TRAINING)}"
 
 
 def _tag(view: View) -> str:

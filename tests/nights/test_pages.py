@@ -210,6 +210,26 @@ def test_the_page_that_is_printed_is_of_training_and_of_the_newest_runs_kind(nig
     browser.shown("Model training", "Model registry", "3 matching runs")
 
 
+def test_the_registrys_pages_say_who_is_champion_and_since_when_and_link_a_version_to_its_runs(nights, browser):
+    night = nights.records[0]
+    number = night["candidate_uri"].rpartition("/")[2]
+    browser.open(f"{nights.url}/#/models/ctr{PARAMS}")
+    shown = browser.shown("Probabilities of a click", "is champion: NE 0.", f"version {number} promoted")
+    assert "1,000 rows" in shown
+    browser.open(f"{nights.url}/#/models/ctr/versions/{number}{PARAMS}")
+    shown = browser.shown(f"on {night['day']}, 1,000 rows.", f"night {night['day']} · fm")
+    assert night["verdict"] in shown
+    links = "[...document.querySelectorAll('a')].map(link => link.href)"
+    assert any(nights.of_run(night) == link for link in browser.value(links))
+
+
+def test_the_models_tab_compares_stages_by_the_rows_that_they_were_judged_on(nights, browser):
+    browser.open(f"{nights.url}/#/experiments/1/models{PARAMS}", width=2400)
+    day = nights.records[0]["day"]
+    shown = browser.shown("Ready", f"{day}, 1,000 rows", "ctr")
+    assert f"{nights.records[0]['candidate']['ne']:.12f}"[:6] in shown
+
+
 def test_a_port_that_somebody_listens_on_is_refused_with_one_that_is_free(nights):
     port = int(nights.url.rpartition(":")[2])
     done = nightjar("ui", "--work", "work", "--port", str(port), cwd=nights.folder)

@@ -1,3 +1,4 @@
+from datetime import date
 from itertools import count
 from pathlib import Path
 
@@ -5,9 +6,11 @@ import mlflow
 import numpy as np
 import pytest
 from bundles import bundle_logits
+from mlflow import MlflowClient
 
 from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
+from pipeline.registry.datasets import LogRows
 from pipeline.registry.tags import BUNDLE, KEY, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
@@ -71,15 +74,67 @@ def test_a_model_that_was_logged_and_not_registered_is_logged_anew(tracked, regi
     assert len(models) == 1
 
 
-def test_a_verdict_is_added_later_and_becomes_the_description(tracked, register, request):
+def test_a_verdict_is_added_later_and_stands_in_the_description_with_figures_and_runs(tracked, run, register, request):
     version = register()
     versions.set_tags(tracked, version, {VERDICT: "NE 0.8", "nightjar.decision": "rejected"})
     found = tracked.client.get_model_version(request.node.name, version.number)
-    assert (found.tags[VERDICT], found.tags["nightjar.decision"], found.description) == (
-        "NE 0.8",
-        "rejected",
-        "NE 0.8",
+    assert (found.tags[VERDICT], found.tags["nightjar.decision"]) == ("NE 0.8", "rejected")
+    verdict, figures, links = found.description.split("\n\n")
+    assert (verdict, figures) == ("NE 0.8", "NE 0.9000, AUC 0.7000.")
+    pages = [f"#/experiments/1/runs/{run_id}?workflowType=machine_learning" for run_id in (run.run_id, version.run_id)]
+    assert links == f"[2026-11-19]({pages[0]}) · [deepfm]({pages[1]})"
+
+
+def test_a_model_is_described_with_its_champion_and_each_move_of_it_and_a_rollback_is_one(tracked, register, request):
+    client, name = tracked.client, request.node.name
+    first = register()
+    assert "No version is champion yet." in client.get_registered_model(name).description
+    versions.promote(tracked, first)
+    versions.promote(tracked, register())
+    for _ in range(2):  # the second time as after a kill
+        versions.promote(tracked, register("night"))
+    versions.rollback(tracked, name)
+    what, now, moves = client.get_registered_model(name).description.split("\n\n")
+    assert "Probabilities of a click" in what
+    assert now == "Version 2 is champion: NE 0.9000, AUC 0.7000."
+    assert [move.split(" UTC: ")[1] for move in moves.splitlines()] == [
+        "version 2 serves again, by a rollback",
+        "version 3 promoted",
+        "version 2 promoted",
+        "version 1 promoted",
+    ]
+
+
+def test_a_models_description_that_somebody_has_written_stays(tracked, register, request):
+    name = request.node.name
+    version = register()
+    MlflowClient(tracked.uri).update_registered_model(name, "Ours: ask the ads team.")
+    versions.promote(tracked, version)
+    assert tracked.client.get_registered_model(name).description == "Ours: ask the ads team."
+
+
+def test_a_stage_that_is_not_registered_is_compared_among_the_models_and_not_loaded_as_one(tracked, config):
+    rows = LogRows("evaluation", "/logs", (date(2026, 11, 19),), 800, "f0" * 8)
+    with tracked.retrain("another", "train 2026-11-19", config, "[]") as run:
+        run.open_stages(config.plan)
+        run.log_data([rows], "fm")
+        run.finish_stage("fm", {"ne": 0.95, "auc": 0.6})
+        for _ in range(2):
+            versions.log_unregistered(tracked, run.stages["fm"], "fm", "work/runs/1/stages/fm")
+    (found,) = tracked.client.search_logged_models([tracked.experiment_id], f"source_run_id = '{run.stages['fm']}'")
+    assert {one.key: (one.value, one.dataset_name) for one in found.metrics} == {
+        "test/ne": (0.95, rows.name),
+        "test/auc": (0.6, rows.name),
+    }
+    assert (found.status, found.params["model"], found.tags["nightjar.lies_in"]) == (
+        "READY",
+        "fm",
+        "work/runs/1/stages/fm",
     )
+    assert tracked.client.get_run(run.stages["fm"]).outputs.model_outputs[0].model_id == found.model_id
+    assert len(tracked.client.get_metric_history(run.stages["fm"], "test/ne")) == 1
+    with pytest.raises(Refusal, match="one of no models, which the run logged"):
+        model_uri.load_bundle(tracked, f"runs:/{run.stages['fm']}/fm")
 
 
 def test_a_retrain_that_has_become_champion_is_held_against_the_one_before(tracked, register, request):
