@@ -3,6 +3,7 @@
 Sections stand in the order of their names: what is compared, under `test`, comes before what it cost.
 """
 
+import re
 from collections.abc import Mapping
 
 from pipeline.evaluation.metrics import VALIDATION
@@ -21,6 +22,13 @@ def of_stage(results: Mapping[str, float]) -> dict[str, float]:
 def beside_others(stage: str, results: Mapping[str, float]) -> dict[str, float]:
     """A stage's results by their names in the parent, of those by which stages are compared."""
     return {f"{TEST}/{stage}/{name}": results[name] for name in COMPARED if name in results}
+
+
+def of_model(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Of a run's metrics its model's, in the order of the columns that the page of models gives them."""
+    own = {name.removeprefix(f"{TEST}/"): name for name in metrics if re.fullmatch(rf"{TEST}/\w+", name)}
+    order = [name for name in COMPARED if name in own]
+    return [(own[name], metrics[own[name]]) for name in (*order, *sorted(own.keys() - {*order}))]
 
 
 def _called(result: str) -> str:

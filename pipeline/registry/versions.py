@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import tempfile
 import warnings
 from collections.abc import Collection, Mapping
@@ -12,7 +11,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.registry import bundle, datasets, descriptions, server
+from pipeline.registry import bundle, datasets, descriptions, figures, server
 from pipeline.registry.model_uri import aliases_of
 from pipeline.registry.tags import BUNDLE, EXTERNAL, KEY, LIES_IN, MODEL_VERSIONS, VERDICT, has, quoted
 from pipeline.registry.tracking import Tracking
@@ -195,9 +194,8 @@ def _link(client: "Client", model: "LoggedModel", run: "Run") -> None:
     # The same time as in Retrain._log, so that the run keeps one point of each.
     time_ms = run.info.start_time
     rows = datasets.judged_on(run) or (None, None)
-    figures = {name: value for name, value in run.data.metrics.items() if re.fullmatch(r"test/\w+", name)}
-    metrics = [Metric(name, value, time_ms, 0, model.model_id, *rows) for name, value in figures.items()]
-    client.log_batch(run_id, metrics=metrics)
+    found = figures.of_model(run.data.metrics)
+    client.log_batch(run_id, metrics=[Metric(name, value, time_ms, 0, model.model_id, *rows) for name, value in found])
 
 
 def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "LoggedModel", run_id: str) -> None:

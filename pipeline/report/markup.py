@@ -129,6 +129,9 @@ figure { margin: 0; }
 figure svg { width: 100%; height: auto; }
 figure svg text { fill: var(--ink); font-family: inherit !important; }
 .whisker { width: 170px; height: 18px; }
+@media screen and (max-width: 1160px) {
+  th, td { padding-right: 6px; }
+}
 @media screen and (max-width: 760px) {
   main { padding: 14px 12px 32px; }
   header { padding: 18px 20px; }

@@ -150,8 +150,8 @@ def test_the_report_stands_in_the_runs_artifacts_with_the_verdict_and_the_gates_
     shown = browser.shown("report.html", "The gate", "Versions", record["run_id"])
     assert f"Nightjar · ctr · {record['day']}\n\n{record['outcome'].capitalize()}" in shown
     assert f"{record['verdict'][1:]}." in shown
-    assert "Rows\t1,000 held-out rows, at least 1,000." in shown
-    assert f"\t{record['candidate']['ne']:.4f}\t{record['champion']['ne']:.4f}\t" in shown
+    assert "Rows\t1,000 held-out rows, at least 1,000 (night.gate.min_rows: 1000)." in shown
+    assert re.search(rf"\t{record['candidate']['ne']:.4f} \(.*\)\t{record['champion']['ne']:.4f} \(.*\)\t", shown)
     assert f"\n{USER}\t0%\t4\t0%\t" in shown
 
 
