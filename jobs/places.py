@@ -10,6 +10,7 @@ from shutil import which
 from rich.console import Console
 
 from pipeline.registry import opening, server
+from pipeline.report.page import REPORT
 from pipeline.runtime import files
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
@@ -54,6 +55,12 @@ def typed(uri: str) -> str:
     if "://" in uri or is_a_job():
         return shlex.quote(uri)
     return shlex.quote(min(os.path.relpath(uri), uri, key=len))
+
+
+def page_of(run_id: str, work_uri: str) -> str:
+    """Where the page of a run is: the file, where it lies in the work folder, as it can be opened from here."""
+    uri = f"{work_uri}/mlartifacts/{run_id}/artifacts/{REPORT}"
+    return typed(uri) if files.exists(uri) else f"{REPORT} of MLflow's run {run_id}"
 
 
 def program() -> str:

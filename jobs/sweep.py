@@ -15,7 +15,7 @@ from rich.table import Table
 from jobs.console import ProgressView, result_console
 from jobs.event_lines import Form
 from jobs.options import AsJson, ConfigPath, Log, Overrides
-from jobs.places import load_config
+from jobs.places import load_config, page_of
 from jobs.tables import print_table
 from pipeline.runtime import files
 from schemas import sweep as schema
@@ -64,6 +64,8 @@ def sweep(
     best = given.best(summary.winner.values, summary.came_to, out=Path(absolute(out)).parent)
     files.write_bytes(absolute(out), best.encode())
     print_summary(summary, out, result_console(stderr=as_json))
+    page = page_of(summary.run_id, loaded.work_uri)
+    print(f"the sweep's page: {page}", file=sys.stderr if as_json else sys.stdout)
     if as_json:
         print(json.dumps({**asdict(summary), "out": out}))
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from jobs.console import ProgressView, fits, result_console
 from jobs.event_lines import Form
 from jobs.options import AsJson, ConfigPath, Log, Overrides
-from jobs.places import SUBMITTED, as_typed, is_a_job, load_config, program, typed
+from jobs.places import SUBMITTED, as_typed, is_a_job, load_config, page_of, program, typed
 from jobs.tables import print_table, rows_and_passes
 from schemas.config import TrainConfig
 from schemas.errors import Failure
@@ -121,6 +121,7 @@ def table_of(summary: "Summary", *, with_intervals: bool) -> Table:
 def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:
     """The next two commands, as they can be typed here, but for the secrets of their overrides."""
     then = "; then write a day's click probabilities" if summary.model_uri else ""
+    print(f"the retrain's page: {page_of(summary.run_id, config.work_uri)}")
     print(f"\nNext, look at the runs{then}:\n")
     print(f"  {program()} ui --work {typed(config.work_uri)}")
     if summary.model_uri:

@@ -94,7 +94,7 @@ def plot_ne_by_seconds(curves: Mapping[str, Sequence[tuple[float, float]]], is_a
         seconds, nes = zip(*curve, strict=True)
         axes.plot(seconds, nes, "o-", markersize=3, linewidth=1.5, color=color, label=f"{name}: {nes[-1]:.4f}")
     low = min(ne for curve in curves.values() for _, ne in curve)
-    high = max(curve[len(curve) // 4][1] for curve in curves.values())
+    high = max(ne for curve in curves.values() for _, ne in curve[len(curve) // 4 :])
     margin = 0.05 * (high - low) or 0.01
     axes.set(xlim=(0, None), ylim=(low - margin, high + margin))
     axes.set_xlabel("Seconds of steps, those of the stages that it comes from among them")

@@ -79,7 +79,7 @@ class RetrainPage:
     lead: str
     became: str = ""  # the outcome as people read it, where it has other words
     reason: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # whole sentences
     stages: tuple[Stage, ...] = ()
     references: tuple[Reference, ...] = ()
     splits: tuple[Rows, ...] = ()
@@ -107,7 +107,8 @@ def render(page: RetrainPage) -> str:
 def _header(page: RetrainPage) -> Markup:
     where = element("p", f"Nightjar · {page.model} · retrain, held out on {page.date}", class_="where")
     said = [element("p", sentence(page.lead), class_="lead")]
-    said += [element("p", sentence(words)) for words in (page.reason, *page.notes) if words]
+    said += [element("p", sentence(page.reason))] if page.reason else []
+    said += [element("p", words) for words in page.notes]
     return element(
         "header", where, element("h1", (page.became or page.outcome).capitalize()), *said, class_=page.outcome
     )

@@ -14,7 +14,7 @@ from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary, block_size
 from pipeline.registry.tracking import Retrain
 from pipeline.report import retrain_page
-from pipeline.report.page import NOTHING_SERVES, REPORT
+from pipeline.report.page import NOTHING_SERVES, REPORT, sentence
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.training import results
@@ -97,13 +97,13 @@ def _lead(ended: Ended) -> str:
 def _notes(ended: Ended) -> Iterator[str]:
     trained = ended.trained
     inputs = trained.prepared.inputs
-    yield from trained.prepared.left_open
-    yield from trained.seen_before
-    for stage, uri in ended.others.items():
-        yield f"{stage} is {uri}"
     if ended.was_begun:
-        yield "an earlier call had begun this retrain: times are those of the call that ended it, and stages' of all"
-    yield from filter(None, [unknown_in_words(inputs.manifest.unknown_columns), in_words(inputs.manifest.left_aside)])
+        yield "An earlier call had begun this retrain: times are those of the call that ended it, and stages' of all."
+    yield from (sentence(words) for words in trained.seen_before)
+    others = [unknown_in_words(inputs.manifest.unknown_columns), in_words(inputs.manifest.left_aside)]
+    yield from (sentence(words) for words in others if words)
+    yield from (f"{words}." for words in trained.prepared.left_open)  # which begin with a stage's name
+    yield from (f"{stage} is {uri}." for stage, uri in ended.others.items())
 
 
 def _stage(stage: StageConfig, trained: "Trained") -> Stage:

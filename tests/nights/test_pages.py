@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import yaml
 from chromium import BINARY, Chromium, chromium
 from click_logs import SPEC, write_random_log
 from command import nightjar
+from example_pages import AXES, RETRAIN, ROW_RATE, SWEEP
 from mlflow import MlflowClient
 from processes import free_port, running
 from sweep_folder import settings_of
@@ -28,6 +29,8 @@ from sweep_folder import settings_of
 from jobs import browser as offer_script
 from pipeline.registry import sweep_runs
 from pipeline.registry.tracking import connect
+from pipeline.report import retrain_page, sweep_page
+from pipeline.report.page import REPORT
 from pipeline.runtime.progress import Point
 from schemas.checking import derived
 from schemas.config import TrainConfig
@@ -59,6 +62,8 @@ class Nights:
     folder: Path
     url: str
     records: list[dict[str, Any]]
+    others: dict[str, str]
+    """The runs of the retrain and of the sweep, by what they are."""
 
     @property
     def work(self) -> Path:
@@ -70,19 +75,22 @@ class Nights:
     def report(self, record: dict[str, Any]) -> Path:
         return self.work / "mlartifacts" / record["run_id"] / "artifacts" / "report.html"
 
+    def other(self, kind: str) -> dict[str, Any]:
+        return {"run_id": self.others[kind]}
+
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[Nights]:
     folder = tmp_path_factory.mktemp("pages")
     write_config_and_log(folder)
-    record_others(folder)
+    others = record_others(folder)
     for day in NIGHTS:
         done = nightjar("nightly", "--config", "nightly.yaml", "--date", str(day), cwd=folder)
         assert done.exit_code == (4 if day == NIGHTS[-1] else 0), done.stderr
     written = sorted((folder / "work" / "nights" / "ctr").glob("*/*.json"))
     port = free_port()
     with running(["jobs", "ui", "--work", "work", "--port", str(port)], port, folder) as url:
-        yield Nights(folder, url, [json.loads(path.read_text()) for path in written])
+        yield Nights(folder, url, [json.loads(path.read_text()) for path in written], others)
 
 
 def write_config_and_log(folder: Path) -> None:
@@ -102,7 +110,7 @@ def write_config_and_log(folder: Path) -> None:
     (folder / "nightly.yaml").write_text(yaml.safe_dump(config))
 
 
-def record_others(folder: Path) -> None:
+def record_others(folder: Path) -> dict[str, str]:
     """By what a retrain and a sweep record with, which nothing has to be trained for."""
     config = load(TrainConfig, folder / "nightly.yaml", ["data.validation_share=0.1"])
     tracking = connect(config.mlflow, config.work_uri)
@@ -120,6 +128,7 @@ def record_others(folder: Path) -> None:
         run.log_best("warm", {"ne": 0.9, "auc": 0.71, "calibration": 1.02})
         run.set_tag("nightjar.serves", "version 7")
         run.rename("warm best")
+        run.log_text(REPORT, retrain_page.render(RETRAIN))
     key = "stages.fm.embedding.learning_rate"
     settings = settings_of({key: {"choice": [0.1, 0.0123456]}}, stage="fm", trials=2)
     trials = draw_trials(settings, folder / "nightly.yaml", ["data.validation_share=0.1"], "sweep.yaml")
@@ -127,6 +136,8 @@ def record_others(folder: Path) -> None:
         for trial in trials:
             runs.start_trial(trial.number)
             runs.finish_trial(trial.number, 0.8 + trial.number / 100, 0.7)
+        runs.log_text(REPORT, sweep_page.render(replace(SWEEP, axes=AXES)))
+    return {"retrain": run.run_id, "sweep": runs.run_id}
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +173,24 @@ def test_a_stopped_nights_report_says_which_bound_was_broken_and_who_serves_on(n
     assert "100, 0.1 times the 1,000 of 3 trailing days" in shown
     assert f"version {before['champion_uri'].split('/')[-1]} stays champion" in shown
     assert "The gate" not in shown
+
+
+def test_a_retrains_page_shows_its_stages_and_the_gate_in_mlflows_artifacts(nights, browser):
+    browser.open(nights.of_run(nights.other("retrain"), "/artifacts/report.html"))
+    shown = browser.shown("report.html", "What was trained on what", "The gate", "Versions")
+    assert "Version 8 (deepfm) is champion in place of version 7." in shown
+    assert "deepfm · best\t0.8323\t0.8200 to 0.8500\t0.8104" in shown
+    assert "deepfm-control: it diverged" in shown
+    assert "NE (1: predicting the mean)" in shown, "its curves"
+
+
+def test_a_sweeps_page_shows_its_keys_in_full_and_the_trials_in_mlflows_artifacts(nights, browser):
+    browser.open(nights.of_run(nights.other("sweep"), "/artifacts/report.html"))
+    shown = browser.shown("report.html", "Its neighbours", "Trials as parallel coordinates", "All trials")
+    assert f"The best {ROW_RATE} lies at the bound 0.3 of what was drawn: draw beyond it as well." in shown
+    assert f"\n{ROW_RATE}\t0.29\t" in shown
+    assert "\nclearly worse" in shown or "\tclearly worse" in shown
+    assert "2\t0.29\t0.01\t8 of 8\t3\t0.9664 ± 0.0011" in shown
 
 
 def test_the_experiments_page_has_the_nights_side_by_side_in_a_view_of_their_own(nights, browser):
@@ -282,4 +311,8 @@ def test_no_table_of_a_report_is_cut_nor_does_the_page_scroll_sideways(nights, b
         browser.shown("Versions", record["run_id"])
         cut = "[...document.querySelectorAll('.scroll')].filter(table => table.scrollWidth > table.clientWidth).length"
         assert browser.value(cut) == 0
+        assert browser.value("document.documentElement.scrollWidth") <= width
+    for kind in ("retrain", "sweep"):
+        browser.open(nights.report(nights.other(kind)).as_uri(), width)
+        browser.shown("Versions")
         assert browser.value("document.documentElement.scrollWidth") <= width

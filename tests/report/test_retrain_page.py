@@ -1,52 +1,15 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from example_pages import DAYS, DEEPFM, EVIL, RETRAIN, STAGES
 from html_reader import Reader
 
-from pipeline.evaluation.bootstrap import Comparison, Interval
-from pipeline.evaluation.gate import Evidence, Slice, decide
-from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.gate import Evidence, decide
 from pipeline.report.plots import plot_ne_by_seconds
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage, render
 from schemas.night import GateConfig
 
-EVIL = "<script>alert('1')</script> & \"co\""
-FM = Metrics(50_000, 1_200.0, auc=0.8052, log_loss=0.128, ne=0.8376, calibration=1.093, base_rate=0.024)
-NET = replace(FM, auc=0.8104, log_loss=0.12720, ne=0.8323, calibration=0.998)
-CHANGE = Comparison(None, Interval(-0.0037, -0.0051, -0.0022), None)
-EVIDENCE = Evidence(NET, replace(NET, ne=0.836), CHANGE, (Slice("site", "news", 30_000, NET, None, None),))
-DAYS = "26 days, 2026-11-01 to 2026-11-26"
-STAGES = (
-    Stage(
-        *("fm", "FM", "random rows", DAYS, 4096, 1_300_000, 1_300_000.0, "fused kernel, float32, 2 threads", FM),
-        seconds=1.1,
-        curve=((0.5, 0.9), (1.1, 0.84)),
-    ),
-    Stage("deepfm", "DeepFM", "fm", "3 days", 256, 150_000, 225_000.0, "", NET, {"ne": (0.82, 0.85)}, 0.81),
-    Stage("deepfm-control", "DeepFM", "random rows", "7 days", 256, None, control_of="deepfm", failure="it diverged"),
-)
-FULL = RetrainPage(
-    model="clicks",
-    date="2026-11-30",
-    outcome="promoted",
-    best="deepfm",
-    lead="version 8 (deepfm) is champion in place of version 7",
-    reason="NE 0.8323 is below the champion's",
-    notes=("rows of deepfm: fm has seen their labels",),
-    stages=STAGES,
-    references=(Reference("base rate", 1.0021, bounds={"ne": (1.0, 1.004)}), Reference("best possible", 0.729)),
-    splits=(Rows("Trained on", 1_450_000, 34_800, "29 days"), Rows("Held out", 50_000, 1_200, "2026-11-30")),
-    where="On 2 workers.",
-    lifts=("deepfm: in 2.0 s, FM then DeepFM reach NE 0.8323",),
-    verdict=decide(EVIDENCE, GateConfig()),
-    evidence=EVIDENCE,
-    sums={"deepfm": Sums.of(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 1, 0, 1]))},
-    fields=(FieldIds("user", "categorical", "vocabulary, min_count 10", 240_446),),
-    timings={"count values": 3.8, "train": 9.0},
-    versions={"MLflow run": "abc"},
-)
-UNDRAWN = replace(FULL, stages=tuple(replace(stage, curve=()) for stage in STAGES), sums={})
+UNDRAWN = replace(RETRAIN, stages=tuple(replace(stage, curve=()) for stage in STAGES), sums={})
 HEADINGS = [
     "What could not be trained",
     "The stages",
@@ -70,14 +33,14 @@ def row_of(page: RetrainPage, first: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_whole_page_has_its_sections_in_order_under_what_became_of_the_best_stage():
-    found = Reader(render(FULL))
+    found = Reader(render(RETRAIN))
     assert found.text["h1"] == ["Promoted"]
     assert found.text["h2"] == HEADINGS
     assert found.text["title"] == ["clicks, retrain held out on 2026-11-30: promoted"]
     [header] = found.text["header"]
     assert "Version 8 (deepfm) is champion in place of version 7." in header
     assert "Rows of deepfm: fm has seen their labels." in header
-    assert render(FULL) == render(FULL), "the same page gives the same bytes"
+    assert render(RETRAIN) == render(RETRAIN), "the same page gives the same bytes"
 
 
 def test_stages_stand_side_by_side_with_intervals_where_there_are_some_and_what_could_be_reached_below():
@@ -126,20 +89,20 @@ def test_one_stage_that_was_not_registered_has_no_gate_and_no_comparison():
 
 
 def test_without_a_champion_the_candidates_figures_are_those_of_its_stage():
-    evidence = Evidence(NET)
+    evidence = Evidence(DEEPFM)
     found = Reader(render(replace(UNDRAWN, evidence=evidence, verdict=decide(evidence, GateConfig()))))
     assert "The candidate" not in found.text["h2"]
     assert "The gate" in found.text["h2"]
 
 
 def test_few_clicks_say_beside_the_stages_how_little_they_tell():
-    few = replace(STAGES[1], metrics=replace(NET, positives=43.0), bounds={"auc": (0.7, 0.88)})
+    few = replace(STAGES[1], metrics=replace(DEEPFM, positives=43.0), bounds={"auc": (0.7, 0.88)})
     assert "43 clicks tell AUC to +-0.09." in Reader(render(replace(UNDRAWN, stages=(few,)))).text["section"][0]
 
 
 @pytest.mark.slow
 def test_every_string_of_a_retrains_page_is_escaped():
-    stage = Stage(EVIL, EVIL, EVIL, EVIL, 1, computed_by=EVIL, metrics=NET, curve=((0, 1),), control_of=EVIL)
+    stage = Stage(EVIL, EVIL, EVIL, EVIL, 1, computed_by=EVIL, metrics=DEEPFM, curve=((0, 1),), control_of=EVIL)
     page = RetrainPage(
         *(EVIL, EVIL, "kept", EVIL, EVIL, EVIL, EVIL, (EVIL,)),
         stages=(stage, replace(stage, name="other", metrics=None, failure=EVIL)),
@@ -147,7 +110,7 @@ def test_every_string_of_a_retrains_page_is_escaped():
         splits=(Rows(EVIL, 1, 1, EVIL),),
         where=EVIL,
         lifts=(EVIL,),
-        sums={EVIL: FULL.sums["deepfm"]},
+        sums={EVIL: RETRAIN.sums["deepfm"]},
         fields=(FieldIds(EVIL, EVIL, EVIL, 1),),
         timings={EVIL: 1.0},
         versions={EVIL: EVIL},

@@ -1,57 +1,36 @@
 from dataclasses import replace
 
 import pytest
+from example_pages import AXES, EVIL, NET_RATE, ROW_RATE, SWEEP
 from html_reader import Reader
 
-from pipeline.evaluation.bootstrap import Interval
 from pipeline.report.sweep_page import Key, Neighbour, SweepPage, Trial, render
-from pipeline.report.trials import Axis
-
-EVIL = "<script>alert('1')</script> & \"co\""
-ROWS, NET = "stages.fnn.embedding.learning_rate", "stages.fnn.optimizer.learning_rate"
-PAGE = SweepPage(
-    stage="fnn",
-    best=2,
-    keys=(Key(ROWS, "0.005 to 0.3, by its logarithm", 0.3), Key(NET, "0.0002 to 0.02")),
-    trials=(
-        Trial(2, ("0.29", "0.01"), "8 of 8", 3, 0.9664, 0.6344, (0.0011, 0.002)),
-        Trial(1, ("0.1", "0.02"), "8 of 8", 3, 0.9701, 0.6343, (0.0012, 0.002)),
-        Trial(3, ("0.2", "0.002"), "2 of 8", 1, 0.9702, 0.61),
-        Trial(4, ("0.3", "0.003"), "none", 0, failure="it diverged"),
-    ),
-    bounds=(0.95, 0.98),
-    neighbours=(Neighbour(1, "NE and settings", Interval(0.0037, 0.0011, 0.0063)), Neighbour(3, "NE")),
-    notes=("1 of 4 trials was stopped early",),
-    timings={"train the trials": 60.0},
-    versions={"sweep": "abc"},
-)
-AXES = (Axis("embedding.learning_rate", (0.5, 0.9, 0.7), ((0, "0.005"),)), Axis("dropout", (0.1, 0.2, 0.3), ()))
 
 
 def test_a_sweeps_page_begins_with_the_best_trial_its_interval_its_spread_and_a_warning_of_bounds():
-    found = Reader(render(PAGE))
+    found = Reader(render(SWEEP))
     assert found.text["h1"] == ["Trial 2"]
     [header] = found.text["header"]
     assert (
         "NE 0.9664 on the validation rows, the best of 4 trials; 95% interval 0.9500 to 0.9800; the mean of 3 seeds, "
         "with a deviation of 0.0011." in header
     )
-    assert f"The best {ROWS} lies at the bound 0.3 of what was drawn: draw beyond it as well." in header
+    assert f"The best {ROW_RATE} lies at the bound 0.3 of what was drawn: draw beyond it as well." in header
     assert found.text["h2"] == ["The best values", "Its neighbours", "All trials", "What failed", "Time", "Versions"]
-    assert render(PAGE) == render(PAGE), "the same page gives the same bytes"
+    assert render(SWEEP) == render(SWEEP), "the same page gives the same bytes"
 
 
 def test_all_keys_stand_in_full_and_the_trials_best_first():
-    rows = Reader(render(PAGE)).rows
-    assert [ROWS, "0.29", "0.005 to 0.3, by its logarithm", "at the bound 0.3"] in rows
-    assert ["Trial", ROWS, NET, "Looks", "Seeds", "NE", "AUC"] in rows
+    rows = Reader(render(SWEEP)).rows
+    assert [ROW_RATE, "0.29", "0.005 to 0.3, by its logarithm", "at the bound 0.3"] in rows
+    assert ["Trial", ROW_RATE, NET_RATE, "Looks", "Seeds", "NE", "AUC"] in rows
     assert [row[0] for row in rows if len(row) == 7][1:] == ["2", "1", "3", "4"]
     assert ["2", "0.29", "0.01", "8 of 8", "3", "0.9664 ± 0.0011", "0.6344 ± 0.0020"] in rows
     assert ["4", "0.3", "0.003", "none", "0", "–", "–"] in rows  # noqa: RUF001
 
 
 def test_a_neighbour_is_clearly_worse_or_not_and_one_that_was_stopped_is_not_compared():
-    rows = Reader(render(PAGE)).rows
+    rows = Reader(render(SWEEP)).rows
     at = next(number for number, row in enumerate(rows) if row[1:2] == ["Near in"])
     assert rows[at][2:4] == ["embedding.learning_rate", "optimizer.learning_rate"]
     clear, stopped = rows[at + 1 : at + 3]
@@ -79,6 +58,6 @@ def test_every_string_of_a_sweeps_page_is_escaped():
 
 @pytest.mark.slow
 def test_the_trials_that_came_to_a_look_are_drawn_with_the_best_one_among_them():
-    found = Reader(render(replace(PAGE, axes=AXES)))
+    found = Reader(render(replace(SWEEP, axes=AXES)))
     assert "Trials as parallel coordinates" in found.text["h2"]
     assert {"embedding.learning_rate", "dropout", "NE"} <= {words.strip() for words in found.text["text"]}
