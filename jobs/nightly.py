@@ -74,4 +74,6 @@ def print_night(night: "Night", console: Console) -> None:
         console.print(f"  out of bounds: {breach}", highlight=False)
     for breach in night.unusual:
         console.print(f"  unusual: {breach}", highlight=False)
+    if night.num_breaches > len(night.breaches) + len(night.unusual):
+        console.print(f"  all {night.num_breaches} of these: breaches.txt of run {night.run_id}", highlight=False)
     console.print(f"  {night.champion_uri or 'nothing'} serves; report.html of run {night.run_id}", highlight=False)

@@ -79,7 +79,11 @@ class QualityConfig(BaseModel):
         default="stop",
         description="What a broken day does. stop: exit 4 before anything is trained. warn: say so, and go on.",
     )
-    trailing_days: PositiveInt = Field(default=7, description="Days before it that a day is held against.")
+    trailing_days: PositiveInt = Field(
+        default=7,
+        description="Days before it that a day is held against; of a longer `night.period`, pools of as many days as "
+        "it has.",
+    )
     min_rows: PositiveInt = Field(default=1, description="Rows of the day, at least; fewer are broken.")
     rows_ratio: tuple[float, float] | None = Field(
         default=(0.25, 4.0),
@@ -153,6 +157,13 @@ class RetentionConfig(BaseModel):
     )
 
 
+class RowsPeriod(BaseModel):
+    """So many rows, of the newest whole days."""
+
+    model_config = FROZEN
+    rows: PositiveInt = Field(description="At least so many.")
+
+
 class NightConfig(BaseModel):
     """What `nightjar nightly` does around a retrain; of no use to `train`."""
 
@@ -162,8 +173,11 @@ class NightConfig(BaseModel):
         description="warm: the champion goes on, on the days that it has not learned. cold: the whole plan over the "
         "window, from nothing. both: the better of the two. Without a champion, cold.",
     )
-    period: Literal["day", "month"] = Field(
-        default="day", description="What a night holds out: its day, or its month up to that day, for logs of few rows."
+    period: Literal["day", "week", "month"] | RowsPeriod = Field(
+        default="day",
+        description="What a night holds out. day: its day. For logs of few clicks its week (from Monday) or its month, "
+        "up to that day, or `{rows: N}`: the newest whole days up to it that hold at least N rows. Window and history "
+        "end before them; their profile is that of all their rows, held against as many days together.",
     )
     window_days: PositiveInt = Field(
         default=7, description="Calendar days before the held-out ones whose rows are trained on."

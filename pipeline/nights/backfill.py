@@ -5,18 +5,22 @@ from datetime import date
 from typing import Literal
 
 from pipeline.data import logs
+from pipeline.nights.complete import of_period, rows_of
 from pipeline.nights.night import nightly
 from pipeline.nights.over import Over
 from pipeline.runtime import cluster
 from pipeline.runtime.progress import Show
 from schemas.config import TrainConfig
 from schemas.errors import Busy, Refusal
+from schemas.night import RowsPeriod
 
 OnFailure = Literal["stop", "go_on"]
 
 
 def nights_between(config: TrainConfig, first: date, last: date) -> list[date]:
-    """The log's days from `first` to `last`; where a night's period is a month, the last one of each."""
+    """The log's days from `first` to `last` that end a period: all, the last one of each week or month, or each with
+    which the days since the one before have as many rows as the period.
+    """
     data = config.data
     days = [day for day in logs.days_of(data.logs_uri, data.features) if first <= day <= last]
     if not days:
@@ -26,9 +30,23 @@ def nights_between(config: TrainConfig, first: date, last: date) -> list[date]:
             where=data.logs_uri,
             remedy="correct --from and --to",
         )
-    if config.night.period == "day":
-        return days
-    return sorted({(day.year, day.month): day for day in days}.values())
+    period = config.night.period
+    if not isinstance(period, RowsPeriod):
+        return sorted({of_period(day, period): day for day in days}.values())
+    nights, num_rows = [], 0
+    for day in days:
+        num_rows += rows_of(day, data)
+        if num_rows >= period.rows:
+            nights.append(day)
+            num_rows = 0
+    if not nights:
+        raise Refusal(
+            found=f"{num_rows:,} rows from {first} to {last}",
+            expected=f"at least {period.rows:,}, which a night holds out",
+            where=data.logs_uri,
+            remedy="correct --from and --to, or lower night.period.rows",
+        )
+    return nights
 
 
 def backfill(

@@ -1,12 +1,14 @@
-"""Which days of a log are whole, and which of them the night of a day holds out. Nothing is read but listings."""
+"""Which days of a log are whole, and which of them the night of a day holds out, by listings and footers alone."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 
+from pipeline.data import logs
 from pipeline.runtime import files
-from schemas.config import DataConfig
+from schemas.config import DataConfig, TrainConfig
 from schemas.errors import Refusal
-from schemas.night import NightConfig
+from schemas.night import NightConfig, RowsPeriod
 
 
 def newest_complete(days: Sequence[date], data: DataConfig, night: NightConfig) -> date:
@@ -35,14 +37,40 @@ def incomplete(day: date, data: DataConfig, night: NightConfig) -> Refusal:
     )
 
 
-def held_out_with(day: date, days: Sequence[date], night: NightConfig) -> list[date]:
-    """Those of the log's days that the night of a day holds out: it, and what of its period lies before it."""
-    return [one for one in days if _period(one, night) == _period(day, night) and one <= day]
+def held_out_with(day: date, days: Sequence[date], config: TrainConfig) -> list[date]:
+    """Those of the log's days that the night of a day holds out: it, and what of its period lies before it.
+
+    Raises Refusal where a period of rows has fewer.
+    """
+    period, until = config.night.period, [one for one in days if one <= day]
+    if not isinstance(period, RowsPeriod):
+        return [one for one in until if of_period(one, period) == of_period(day, period)]
+    held_out: list[date] = []
+    num_rows = 0
+    for one in reversed(until):
+        held_out.insert(0, one)
+        num_rows += rows_of(one, config.data)
+        if num_rows >= period.rows:
+            return held_out
+    raise Refusal(
+        found=f"{num_rows:,} rows in the {len(until)} days up to {day}",
+        expected=f"at least {period.rows:,} to hold out, and days before them to train on",
+        where=config.data.logs_uri,
+        remedy="ask for a later date, or lower night.period.rows",
+    )
+
+
+def rows_of(day: date, data: DataConfig) -> int:
+    """By the footers of its files."""
+    return logs.find(data.logs_uri, [day], data.features, unknown_columns=data.unknown_columns).num_rows
+
+
+def of_period(day: date, period: Literal["day", "week", "month"]) -> tuple[int, ...]:
+    """What it has in common with the other days of its week or month alone."""
+    if period == "week":
+        return tuple(day.isocalendar())[:2]
+    return (day.year, day.month) if period == "month" else (day.year, day.month, day.day)
 
 
 def _folder(day: date, data: DataConfig) -> str:
     return f"{data.logs_uri}/{data.features.partition}={day}"
-
-
-def _period(day: date, night: NightConfig) -> tuple[int, ...]:
-    return (day.year, day.month) if night.period == "month" else (day.year, day.month, day.day)

@@ -25,9 +25,9 @@ class Days:
     """Before the window; a cold start's alone."""
     held_out: tuple[date, ...]
     trailing: tuple[date, ...]
-    """The new ones are held against these."""
+    """The new ones are held against these, as many together as are held out."""
     earlier: tuple[date, ...]
-    """And these against those: what a shift from day to day usually is."""
+    """And these against those: what a shift usually is."""
     missing: tuple[date, ...]
     """Calendar days from the first of the history or window on that the log does not have."""
     manifest: Manifest
@@ -65,7 +65,7 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
     split.require([day], days, data.logs_uri)
     if not is_complete(day, data, night):
         raise incomplete(day, data, night)
-    held_out = held_out_with(day, days, night)
+    held_out = held_out_with(day, days, config)
     before = [one for one in days if one < held_out[0]]
     begins = days_before(held_out[0], night.window_days)
     window = [one for one in before if one >= begins]
@@ -74,7 +74,7 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
     trained_on = [*history, *window]
     manifest = logs.find(data.logs_uri, [*trained_on, *held_out], data.features, unknown_columns=data.unknown_columns)
     dated = with_days(config, trained_on, held_out)
-    number = night.quality.trailing_days
+    number = night.quality.trailing_days * len(held_out)
     return Days(
         day=day,
         window=tuple(window),

@@ -98,7 +98,7 @@ def _planned(days: Days, before: Over | None, tracking: Tracking) -> Tonight:
 
 def _work(night: NightRun) -> Night:
     looks = steps.inspect(night)
-    if looks.words("broken") and night.config.night.quality.on_breach == "stop":
+    if looks.summed_up("broken") and night.config.night.quality.on_breach == "stop":
         raise _stop(night, NightProgress(night.tonight, looks, serves=night.tonight.champion))
     opponent = steps.validate_progressively(night)
     trained = steps.train_tonight(night)
@@ -109,7 +109,11 @@ def _work(night: NightRun) -> Night:
 
 def _stop(night: NightRun, progress: NightProgress) -> Stopped:
     """Record the night as stopped, and why; the exception to raise."""
-    words = f"the log is not trained on: {'; '.join(progress.looks.words('broken'))}"
+    looks = progress.looks
+    whole = (
+        "" if looks.is_all_said else f"; all {len(looks.breaches)} breaches are in {steps.BREACHES} of the night's run"
+    )
+    words = f"the log is not trained on: {'; '.join(looks.summed_up('broken'))}{whole}"
     ended = _record(night, progress, "stopped", words)
     records.write(night.config, ended)
     return Stopped(f"{words}; the champion stays as it is, and the same command looks at the day again")
@@ -150,8 +154,9 @@ def _record(night: NightRun, progress: NightProgress, outcome: Outcome, words: s
         passes=sum(one.rows_seen for one in trainings) / max(1, rows_trained),
         num_ids=decision.bundle.vocabulary.num_ids if decision else 0,
         seconds=dict(night.clock.seconds),
-        breaches=progress.looks.words("broken"),
-        unusual=progress.looks.words("unusual"),
+        breaches=progress.looks.summed_up("broken"),
+        unusual=progress.looks.summed_up("unusual"),
+        num_breaches=len(progress.looks.breaches),
         failures=trained.failures if trained else {},
         failed_rules=decision.verdict.failed_rules if decision else (),
         settings=over.settings_of(night.config),

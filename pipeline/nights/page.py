@@ -10,7 +10,7 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.metrics import Sums
 from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Night
-from pipeline.profiles.bounds import Breach, Kind
+from pipeline.profiles.bounds import Kind
 from pipeline.profiles.psi import field_psi
 from pipeline.registry.tags import OUTCOME, SERVES, START, UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain
@@ -35,9 +35,8 @@ def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainCo
             run.set_tag(tag, value)
     run.log_final("total/seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
     data = _data(progress.looks, config.night.quality.trailing_days)
-    if data:
-        run.log_final("today", _figures(data))
-        run.log_final("unseen", {_speakable(one.name): one.unseen for one in data.columns if one.unseen is not None})
+    run.log_final("today", _figures(data))
+    run.log_final("unseen", {_speakable(one.name): one.unseen for one in data.columns if one.unseen is not None})
     run.log_final("vocabulary", {"num_ids": float(night.num_ids)} if night.num_ids else {})
 
 
@@ -136,44 +135,35 @@ def _progress(nights: Sequence[Night]) -> tuple[ProgressiveNight, ...]:
     return tuple(of_day[day] for day in sorted(of_day)[-MOST_NIGHTS:])
 
 
-def _data(looks: Looks, trailing_days: int) -> DataProfile | None:
-    """What the page tells of the newest day's data; of several held-out ones, each one's breaches."""
-    if not looks.new:
-        return None
-    newest, before = looks.new[-1], [*looks.trailing, *looks.new[:-1]][-trailing_days:]
-    of_field = {name: [b for b in looks.breaches if repr(name) in b.what] for name in newest.fields}
-    taken = [breach for breaches in of_field.values() for breach in breaches]
-    of_day = [breach for breach in looks.breaches if breach not in taken]
-    rows = sum(one.rows for one in looks.trailing)
+def _data(looks: Looks, trailing_days: int) -> DataProfile:
+    """What the page tells of the new day's data, or of that of the held-out days together."""
+    new, trailing = looks.new, looks.trailing[-trailing_days:]
+    rows = sum(one.rows for one in trailing)
+
+    def of_field(name: str, kind: Kind) -> tuple[str, ...]:
+        return tuple(f"{one.what}: {one.against}" for one in looks.breaches if (one.field, one.kind) == (name, kind))
+
     return DataProfile(
-        rows=sum(one.rows for one in looks.new),
-        label_rate=sum(one.positives for one in looks.new) / max(1, sum(one.rows for one in looks.new)),
-        bad_rows=sum(one.bad_rows for one in looks.new),
-        trailing_rows=rows / len(looks.trailing) if looks.trailing else None,
-        trailing_label_rate=sum(one.positives for one in looks.trailing) / rows if rows else None,
+        rows=new.rows,
+        label_rate=new.label_rate,
+        bad_rows=new.bad_rows,
+        trailing_rows=rows / len(trailing) if trailing else None,
+        trailing_label_rate=sum(one.positives for one in trailing) / rows if rows else None,
+        num_days=new.num_days,
         columns=tuple(
             ColumnProfile(
                 name=name,
                 nulls=field.null_share,
                 distinct=field.num_distinct,
                 unseen=field.unseen_share,
-                psi=field_psi(field, [one.fields[name] for one in before if name in one.fields]),
-                breaches=_in_its_row(of_field[name], "broken", name, is_dated=len(looks.new) > 1),
-                unusual=_in_its_row(of_field[name], "unusual", name, is_dated=len(looks.new) > 1),
+                psi=field_psi(field, [one.fields[name] for one in trailing if name in one.fields]),
+                breaches=of_field(name, "broken"),
+                unusual=of_field(name, "unusual"),
             )
-            for name, field in newest.fields.items()
+            for name, field in new.fields.items()
         ),
-        breaches=tuple(breach.words for breach in of_day if breach.kind == "broken"),
-        unusual=tuple(breach.words for breach in of_day if breach.kind == "unusual"),
-    )
-
-
-def _in_its_row(breaches: Sequence[Breach], kind: Kind, name: str, *, is_dated: bool) -> tuple[str, ...]:
-    """In words, less what the row of its column says already, and the day where it is the only one."""
-    return tuple(
-        f"{f'{breach.day}: ' if is_dated else ''}{breach.what.replace(f' of {name!r}', '')}: {breach.against}"
-        for breach in breaches
-        if breach.kind == kind
+        breaches=tuple(one.words for one in looks.breaches if (one.field, one.kind) == ("", "broken")),
+        unusual=tuple(one.words for one in looks.breaches if (one.field, one.kind) == ("", "unusual")),
     )
 
 

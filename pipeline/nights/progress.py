@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.evaluation.baselines import BASE_RATE
 from pipeline.nights.plan import Tonight
-from pipeline.profiles.bounds import Breach, Kind
+from pipeline.profiles.bounds import Breach, Kind, summed_up
 from pipeline.profiles.profile import DayProfile
 from pipeline.registry.versions import Version
 from pipeline.retrain.promotion import Decision, Opponent
@@ -13,15 +13,27 @@ from pipeline.retrain.run import Trained
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """At the held-out days, and at those before them."""
+    """At the held-out days together, and at those before them."""
 
+    days_before: tuple[DayProfile, ...]
     trailing: tuple[DayProfile, ...]
-    new: tuple[DayProfile, ...]
+    """The days before, as many together as are held out."""
+    new: DayProfile
     breaches: tuple[Breach, ...]
 
-    def words(self, kind: Kind) -> tuple[str, ...]:
-        """Of the breaches of that kind."""
-        return tuple(breach.words for breach in self.breaches if breach.kind == kind)
+    def summed_up(self, kind: Kind) -> tuple[str, ...]:
+        """A line for each rule of that kind that is broken."""
+        return summed_up([breach for breach in self.breaches if breach.kind == kind])
+
+    @property
+    def is_all_said(self) -> bool:
+        """No breach is left out of what they are summed up to."""
+        return len(self.summed_up("broken")) + len(self.summed_up("unusual")) == len(self.breaches)
+
+    @property
+    def in_full(self) -> str:
+        """A line for each breach."""
+        return "".join(f"{breach.kind}: {breach.words}\n" for breach in self.breaches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,10 @@ class Night:
     seconds: dict[str, float] = field(default_factory=dict)
     """Step -> how long it took."""
     breaches: tuple[str, ...] = ()
-    """What of the day is broken; in records of older versions what is unusual too."""
+    """What of the day is broken, a line a rule; in records of older versions a line a field, of what is unusual too."""
     unusual: tuple[str, ...] = ()
+    num_breaches: int = 0
+    """Of both kinds, all of them in `breaches.txt` of the run."""
     failures: dict[str, str] = field(default_factory=dict)
     """Stages that could not be trained, and why."""
     failed_rules: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from pipeline.evaluation.intervals import intervals
 from pipeline.nights.plan import Tonight
 from pipeline.nights.progress import Looks
 from pipeline.profiles import bounds, profiler
+from pipeline.profiles.pool import pooled, pools
 from pipeline.registry import versions
 from pipeline.registry.tags import REFRESHED_FROM, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking
@@ -28,6 +29,8 @@ from schemas.config import DateSplit, TrainConfig
 from schemas.errors import Failure
 from schemas.stage import REFRESH
 
+BREACHES = "breaches.txt"
+
 
 @dataclass(frozen=True, slots=True)
 class NightRun:
@@ -42,7 +45,7 @@ class NightRun:
 
 
 def inspect(night: NightRun) -> Looks:
-    """Profile the held-out days and those before them, and hold each against its bounds."""
+    """Profile the held-out days together and those before them, and hold them against their bounds."""
     config, tonight = night.config, night.tonight
     with night.clock.step("look at the day") as note:
         data = config.data
@@ -50,16 +53,19 @@ def inspect(night: NightRun) -> Looks:
         known = tonight.bundle.vocabulary if tonight.bundle else None
         held_out = tonight.days.manifest.of_days(tonight.days.held_out)
         before = profiler.profile_days(trailing, data, config.work_uri)
-        new = profiler.profile_days(held_out, data, config.work_uri, known)
+        new = pooled(profiler.profile_days(held_out, data, config.work_uri, known))
         earlier = profiler.kept_profiles(tonight.days.earlier, data, config.work_uri)
-        found = bounds.breaches(new, [*earlier, *before], config.night.quality)
-        looks = Looks(tuple(before), tuple(new), tuple(found))
-        unusual = [f"unusual: {words}" for words in looks.words("unusual")]
-        note("; ".join([*looks.words("broken"), *unusual]) or "within its bounds")
+        pools_before = pools(before, new.num_days)
+        found = bounds.breaches(new, [*pools(earlier, new.num_days), *pools_before], config.night.quality)
+        looks = Looks(tuple(before), tuple(pools_before), new, tuple(found))
+        unusual = [f"unusual: {words}" for words in looks.summed_up("unusual")]
+        note("; ".join([*looks.summed_up("broken"), *unusual]) or "within its bounds")
         left_aside = {*trailing.left_aside, *tonight.days.manifest.left_aside}
         if left_aside:
             note(in_words([*left_aside]))
-    night.run.log_text("profiles.json", "[" + ",\n".join(one.model_dump_json() for one in new) + "]")
+    night.run.log_text("profiles.json", f"[{new.model_dump_json()}]")
+    if looks.breaches:
+        night.run.log_text(BREACHES, looks.in_full)
     return looks
 
 
@@ -104,11 +110,12 @@ def decide(night: NightRun, looks: Looks, opponent: Opponent, trained: Trained |
 
 
 def _base_rate(night: NightRun, looks: Looks, trained: Trained | None) -> float | None:
-    """Of the days before the held-out ones, which a warm start has not all learned tonight.
+    """Of the window's days, which a warm start has not all learned tonight, as far as they were looked at.
 
     Their profiles count rows; where rows carry weights, it is that of the rows learned tonight.
     """
-    rows, clicks = (sum(getattr(day, name) for day in looks.trailing) for name in ("rows", "positives"))
+    days = [day for day in looks.days_before if day.day in night.tonight.days.window]
+    rows, clicks = (sum(getattr(day, name) for day in days) for name in ("rows", "positives"))
     if night.config.data.features.weight is None and rows:
         return float(clicks / rows)
     return trained.base_rate if trained else None

@@ -57,6 +57,12 @@ class DayProfile(BaseModel):
     bad_by_reason: dict[str, int]  # a row that breaks several rules counts for each
     fields: dict[str, FieldProfile]
     unknown_columns: tuple[str, ...] = ()  # of the day's files, those that the spec does not know
+    first_day: date | None = None  # of a pool of days, whose last one is `day`
+    num_days: int = 1
+
+    @property
+    def when(self) -> str:
+        return f"{self.first_day} to {self.day}" if self.first_day else str(self.day)
 
     @property
     def label_rate(self) -> float:
@@ -161,12 +167,12 @@ def _field_profile(of_field: pa.Table, field: FeatureField, num_rows: int) -> Fi
     num_values = pc.sum(counts["count"]).as_py() or 0
     if field.kind == "numeric":
         values, numbers = counts["value"].cast(pa.float64()).to_numpy(), counts["count"].to_numpy()
-        bins, bits = _histogram(values, numbers)
+        bins, bits = histogram(values, numbers)
         return FieldProfile(
             null_share=null_share,
             num_values=num_values,
             num_distinct=len(counts),
-            quantiles=_quantiles(values, numbers),
+            quantiles=quantiles(values, numbers),
             counts=bins,
             number_bits=bits,
         )
@@ -181,7 +187,7 @@ def _field_profile(of_field: pa.Table, field: FeatureField, num_rows: int) -> Fi
     )
 
 
-def _histogram(values: np.ndarray, numbers: np.ndarray) -> tuple[dict[str, int], int]:
+def histogram(values: np.ndarray, numbers: np.ndarray) -> tuple[dict[str, int], int]:
     """(counts, bits) in the narrowest bins that are at most MAX_BINS; whole powers of 2 are counted if more, too."""
     rounded = values.astype(np.float32)
     fitting = (bits for bits in range(NUMBER_BITS, 0, -1) if len(np.unique(_leading_bits(rounded, bits))) <= MAX_BINS)
@@ -203,7 +209,7 @@ def _leading_bits(numbers: np.ndarray, bits: int) -> np.ndarray:
     return kept
 
 
-def _quantiles(values: np.ndarray, numbers: np.ndarray) -> dict[str, float] | None:
+def quantiles(values: np.ndarray, numbers: np.ndarray) -> dict[str, float] | None:
     if not len(values):
         return None
     order = np.argsort(values)

@@ -49,7 +49,8 @@ def _data(page: Page) -> Iterator[Markup]:
     profile = page.profile
     if profile is None:
         return
-    before = "" if profile.trailing_rows is None else f"{profile.trailing_rows:,.0f} a day before"
+    unit = "a day" if profile.num_days == 1 else f"in {profile.num_days} days"
+    before = "" if profile.trailing_rows is None else f"{profile.trailing_rows:,.0f} {unit} before"
     rate_before = "" if profile.trailing_label_rate is None else f"{share(profile.trailing_label_rate)} before"
     bad_share = f"{share(profile.bad_rows / profile.rows)} of the rows" if profile.rows else ""
     tiles = [
@@ -69,7 +70,11 @@ def _data(page: Page) -> Iterator[Markup]:
             columns.append(("Out of bounds", WORDS))
         parts.append(table(columns, [row[: len(columns)] for row in rows]))
     note = "Unseen: values that the champion's vocabulary lacks. PSI: shift against the days before."
-    yield section("The new day's data", *parts, note=note if profile.columns else "")
+    yield section(
+        "The new day's data" if profile.num_days == 1 else f"The data of the {profile.num_days} new days",
+        *parts,
+        note=note if profile.columns else "",
+    )
 
 
 def _column_row(column: ColumnProfile) -> list[str]:

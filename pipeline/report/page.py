@@ -44,6 +44,7 @@ class DataProfile:
     bad_rows: int = 0
     trailing_rows: float | None = None  # mean a day
     trailing_label_rate: float | None = None
+    num_days: int = 1  # that are taken together, as many before them each time
     columns: tuple[ColumnProfile, ...] = ()
     breaches: tuple[str, ...] = ()  # of the day as a whole, in words
     unusual: tuple[str, ...] = ()

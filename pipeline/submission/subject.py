@@ -60,7 +60,7 @@ def _pinned(work: Work, days: Sequence[date] | None) -> tuple[Work, date, str | 
     if "--date" in others:
         at = others.index("--date")
         del others[at : at + 2]
-    log = None if days is None else log_state.state_of(data, held_out_with(day, days, night))
+    log = None if days is None else log_state.state_of(data, held_out_with(day, days, work.config))
     return replace(work, arguments=("--date", str(day), *others)), day, log
 
 

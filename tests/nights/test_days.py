@@ -8,6 +8,7 @@ from bundles import STAGES
 from click_logs import SPEC, click_rows, write_day
 from six_days import DAYS, config_of, write_log
 
+from pipeline.nights.backfill import nights_between
 from pipeline.nights.days import choose_days
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
@@ -83,6 +84,55 @@ def test_a_month_is_held_out_up_to_the_day_and_the_window_ends_before_it(logs):
     assert days.trailing == tuple(DAYS[:2])
 
 
+def test_a_week_is_held_out_from_its_monday_up_to_the_day(logs):
+    # 30 October 2026 is a Friday, so that 2 November is a Monday.
+    night = {"period": "week", "quality": {"trailing_days": 1}}
+    days = choose_days(config_of(logs, night), DAYS[4])
+    assert days.held_out == tuple(DAYS[3:5])
+    assert days.window == tuple(DAYS[:3])
+    assert days.trailing == tuple(DAYS[1:3]), "one pool of as many days"
+    assert days.earlier == (DAYS[0],)
+
+
+@pytest.mark.parametrize(("rows", "first"), [(1, 5), (8, 5), (9, 4), (24, 3), (25, 2), (40, 1)])
+def test_so_many_rows_are_held_out_as_the_newest_whole_days_hold_at_least(logs, rows, first):
+    days = choose_days(config_of(logs, {"period": {"rows": rows}}), None)
+    assert (days.day, days.held_out) == (DAYS[5], tuple(DAYS[first:]))
+    assert days.window == tuple(DAYS[:first]), "it ends before them"
+    assert days.config.data.split.test_dates == tuple(DAYS[first:])
+    assert max(days.config.data.split.train_to, *days.trailing) < DAYS[first]
+
+
+def test_more_rows_than_there_are_days_for_and_none_to_train_on_are_refused(logs):
+    few = refusal_of(config_of(logs, {"period": {"rows": 49}}), None)
+    assert (few.found, few.remedy) == (
+        f"48 rows in the 6 days up to {DAYS[5]}",
+        "ask for a later date, or lower night.period.rows",
+    )
+    assert refusal_of(config_of(logs, {"period": {"rows": 48}}), None).found == f"no day in the 7 days before {DAYS[0]}"
+
+
+@pytest.mark.parametrize(
+    ("period", "ends"),
+    [
+        ("day", [0, 1, 2, 3, 4, 5]),
+        ("week", [2, 5]),
+        ("month", [1, 5]),
+        ({"rows": 16}, [1, 3, 5]),
+        ({"rows": 17}, [2, 5]),
+    ],
+    ids=["day", "week", "month", "two days", "three days"],
+)
+def test_a_backfill_has_a_night_at_the_end_of_each_period(logs, period, ends):
+    config = config_of(logs, {"period": period})
+    assert nights_between(config, DAYS[0], DAYS[5]) == [DAYS[end] for end in ends]
+
+
+def test_a_backfill_over_fewer_rows_than_a_night_holds_out_is_refused(logs):
+    with pytest.raises(Refusal, match="16 rows from 2026-10-30 to 2026-10-31"):
+        nights_between(config_of(logs, {"period": {"rows": 17}}), DAYS[0], DAYS[1])
+
+
 def test_by_success_file_the_newest_day_that_has_one_is_complete(own_logs):
     config = config_of(own_logs, {"complete": "success_file"})
     assert refusal_of(config, None).found == f"{DAYS[5]} without a _SUCCESS file"
@@ -143,6 +193,7 @@ def test_a_half_written_file_of_the_window_is_refused(own_logs):
         {"night": {"start": "cold"}},
         {"night": {"refresh": True}},
         {"night": {"gate": {"min_rows": 1}}},
+        {"night": {"period": {"rows": 9}}},
     ],
     ids=str,
 )

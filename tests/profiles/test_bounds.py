@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from day_profiles import day_profile
 
-from pipeline.profiles.bounds import breaches
+from pipeline.profiles.bounds import breaches, summed_up
+from pipeline.profiles.pool import pooled, pools
 from pipeline.profiles.profile import DayProfile, FieldProfile
 from pipeline.profiles.psi import Usual, field_psi, psi
 from schemas.night import QualityConfig
@@ -23,7 +24,7 @@ def profile(rows: int = 100, positives: int = 10, **fields: FieldProfile) -> Day
 
 
 def found(now: DayProfile, before: list[DayProfile], **config: object) -> list[str]:
-    return [breach.what for breach in breaches([now], before, QualityConfig.model_validate(config))]
+    return [breach.of for breach in breaches(now, before, QualityConfig.model_validate(config))]
 
 
 def test_psi_by_hand():
@@ -106,19 +107,19 @@ def test_what_is_usual_by_hand():
 def test_only_what_is_broken_may_stop_a_night():
     before = profile(site=field({"x": 90, "y": 10}))
     strange = profile(site=field({"x": 10, "y": 65}, null_share=0.25, unseen_share=0.5))
-    told = breaches([strange], [before], QualityConfig(max_unseen_share=0.4))
+    told = breaches(strange, [before], QualityConfig(max_unseen_share=0.4))
     assert [(breach.kind, breach.what.split()[0]) for breach in told] == [
         ("unusual", "unseen"),
         ("unusual", "nulls"),
         ("unusual", "values"),
     ]
     empty = profile(site=field({"x": 1}, null_share=0.95))
-    assert [breach.kind for breach in breaches([empty], [before], QualityConfig(max_psi=None))] == ["broken"]
+    assert [breach.kind for breach in breaches(empty, [before], QualityConfig(max_psi=None))] == ["broken"]
 
 
 def test_a_column_that_was_nearly_empty_may_stay_so():
     days = [profile(site=field({"x": 5}, null_share=0.95)), profile(site=field({"x": 4}, null_share=0.96))]
-    assert breaches(days[1:], days[:1], QualityConfig()) == []
+    assert breaches(days[1], days[:1], QualityConfig()) == []
 
 
 def test_values_that_no_day_before_has_are_one_bin_and_those_beyond_the_commonest_another():
@@ -164,19 +165,19 @@ def test_nulls_may_increase_by_so_much_over_those_of_all_rows_before():
 
 def test_a_shifted_field_is_named_with_its_psi_and_bound():
     before, now = profile(site=field({"x": 90, "y": 10})), profile(site=field({"x": 10, "y": 90}))
-    (breach,) = breaches([now], [before], QualityConfig(max_psi=1.0))
+    (breach,) = breaches(now, [before], QualityConfig(max_psi=1.0))
     assert 0.8 * log(9) * 2 == pytest.approx(3.516, abs=1e-3)
     assert breach.words == (
         "2026-11-08: values of 'site': PSI 3.52 against 1 trailing day; expected at most 1 (night.quality.max_psi: 1.0)"
     )
-    assert breaches([now], [before], QualityConfig(max_psi=None)) == []
+    assert breaches(now, [before], QualityConfig(max_psi=None)) == []
 
 
 def test_every_breach_names_the_key_of_its_bound_but_for_a_day_of_one_class():
     config = QualityConfig(min_rows=50, max_unseen_share=0.4)
     before = [profile(rows=1000, positives=100, site=field({"x": 500, "y": 500}))] * 3
     few = profile(rows=20, positives=9, site=field({"x": 10, "z": 10}, null_share=0.3, unseen_share=0.5))
-    told = {breach.what: breach.key for breach in breaches([few], before, config)}
+    told = {breach.of: breach.key for breach in breaches(few, before, config)}
     assert told == {
         "rows": "night.quality.rows_ratio: [0.25, 4.0]",  # and, before that, min_rows
         "clicks": "night.quality.rows_ratio: [0.25, 4.0]",
@@ -185,10 +186,43 @@ def test_every_breach_names_the_key_of_its_bound_but_for_a_day_of_one_class():
         "nulls of 'site'": "night.quality.max_null_increase: 0.2",
         "values of 'site'": "night.quality.max_psi: 0.5",
     }
-    assert breaches([few], before, config)[0].words == (
+    assert breaches(few, before, config)[0].words == (
         "2026-11-08: rows: 20; expected at least 50 (night.quality.min_rows: 50)"
     )
-    (one_class,) = breaches([profile(positives=0)], [], QualityConfig())
+    (one_class,) = breaches(profile(positives=0), [], QualityConfig())
     assert (one_class.key, one_class.words[-1]) == ("", "k")
-    (off,) = breaches([profile(rows=200, positives=20)], [profile()] * 3, QualityConfig())
+    (off,) = breaches(profile(rows=200, positives=20), [profile()] * 3, QualityConfig())
     assert off.key == "night.quality.usual_spreads: 4.0"
+
+
+def test_a_pool_of_days_is_held_against_pools_of_as_many_days_before_it():
+    days = [profile(rows=10, positives=positives) for positives in (1, 2, 0, 1, 2, 0, 1, 0)]
+    new, before = pooled(days[6:]), pools(days[:6], 2)
+    assert [(pool.rows, pool.positives, pool.num_days) for pool in before] == [(20, 3, 2), (20, 1, 2), (20, 2, 2)]
+    assert breaches(new, before, QualityConfig()) == [], "the day without a click is none by itself"
+    (breach,) = breaches(new, before, QualityConfig(label_rate_ratio=(0.9, 1.1), rows_ratio=None))
+    assert breach.words == (
+        "2026-11-08 to 2026-11-08: label rate: 0.05, 0.5 times the 0.1 of 3 trailing pools of 2 days; "
+        "expected between 0.9 and 1.1 times (night.quality.label_rate_ratio: [0.9, 1.1])"
+    )
+
+
+def test_a_hundred_breaches_are_summed_up_by_rule_and_field_in_ten_short_lines():
+    names = [f"column_{number:03}" for number in range(100)]
+    before = profile(**{name: field({"x": 90, "y": 10}) for name in names})
+    strange = {name: field({"x": 10, "z": 65}, null_share=0.25, unseen_share=0.5) for name in names}
+    strange |= {name: field({"x": 1}, null_share=0.99) for name in names[:20]}
+    config = QualityConfig(min_rows=200, max_unseen_share=0.4)
+    found = breaches(profile(rows=20, positives=9, **strange), [before] * 3, config)
+    assert len(found) > 250
+    lines = summed_up(found)
+    assert len(lines) == 6
+    assert len("; ".join(lines)) < 2_000
+    assert lines[0] == (
+        "2026-11-08: rows: 20; expected at least 200 (night.quality.min_rows: 200); 20, 0.2 times the 100 of 3 "
+        "trailing days; expected between 0.25 and 4 times (night.quality.rows_ratio: [0.25, 4.0])"
+    )
+    (of_nulls,) = [line for line in lines if "min_filled_ratio" in line]
+    assert of_nulls.startswith("2026-11-08: nulls of 'column_000': 99.00% of the rows, 0.00% in 3 trailing days;")
+    assert of_nulls.endswith("; so are 'column_001', 'column_002', 'column_003' and 16 more fields")
+    assert summed_up(found[:1]) == (found[0].words,), "what is alone is said as it is"
