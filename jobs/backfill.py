@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs import errors
-from jobs.console import tell
+from jobs.console import result_console, tell
 from jobs.event_lines import EventLines, Form
 from jobs.options import ConfigPath, Log, Overrides
 from jobs.places import as_typed, load_config
@@ -29,6 +29,7 @@ def backfill(
     loaded = load_config(config, set_)
     first, last = day_of(from_), day_of(to)
     from pipeline.nights.backfill import backfill as run
+    from pipeline.nights.history import Entry
     from pipeline.nights.records import Night
 
     nights: list[Night] = []
@@ -48,6 +49,6 @@ def backfill(
                 raise ended
             failures.append(str(day))
             tell(f"{day}: failed: {on_one_line(words_of, None)}", indent=12)
-    print_nights(nights)
+    print_nights([Entry(str(night.day), night.became, night.champion_uri, night) for night in nights], result_console())
     if failures:
         raise Failure(f"nights that failed: {', '.join(failures)}; the same command tries them again")

@@ -1,5 +1,7 @@
 """`nightjar rollback`: let the champion before the last one serve again."""
 
+from datetime import UTC, datetime
+
 from jobs.options import ConfigPath, Overrides
 from jobs.places import load_config, require_work
 
@@ -12,7 +14,10 @@ def rollback(config: ConfigPath, set_: Overrides = None) -> None:
     Example: `nightjar rollback --config jobs/configs/nightly.yaml`
     """
     loaded = load_config(config, set_)
+    from pipeline.nights import records
+    from pipeline.nights.records import Move
     from pipeline.registry import versions
+    from pipeline.registry.opening import user
     from pipeline.registry.tracking import require
     from pipeline.retrain import promotion
 
@@ -21,4 +26,5 @@ def rollback(config: ConfigPath, set_: Overrides = None) -> None:
     with promotion.lease_of(loaded, "rollback") as lease:
         lease.check()
         now, before = versions.rollback(tracking, loaded.mlflow.registered_model)
+        records.moved(loaded, Move(datetime.now(UTC), "rollback", before.uri, now.uri, user()))
     print(f"{now.uri} serves again; {before.uri} is the previous champion")

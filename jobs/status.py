@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from jobs.console import result_console, tell
@@ -16,6 +17,7 @@ from schemas.errors import Refusal
 from schemas.redaction import redacted
 
 if TYPE_CHECKING:
+    from pipeline.nights.history import Entry
     from pipeline.nights.records import Night
 
 
@@ -31,6 +33,7 @@ def status(
     loaded = load_config(config, set_)
     from pipeline.data import logs
     from pipeline.nights import records
+    from pipeline.nights.history import history
     from pipeline.registry import versions
     from pipeline.registry.tags import VERDICT
     from pipeline.registry.tracking import require
@@ -54,8 +57,12 @@ def status(
         tell(f"  {champion.tags.get(VERDICT, '')}".rstrip(), indent=2)
         for words in _last_judged(champion.uri, nights):
             tell(f"  {words}", indent=2)
+    entries = history(nights, records.moves_of(loaded), champion.uri if champion else None)
+    shown = {id(night) for night in nights[-last:]}
+    first = next((number for number, entry in enumerate(entries) if id(entry.night) in shown), 0)
+    if entries:
+        print_nights(entries[first:], result_console())
     if nights:
-        print_nights(nights[-last:])
         days = logs.days_of(loaded.data.logs_uri, loaded.data.features)
         seen = {day for night in nights for day in night.held_out_days}
         without = [day for day in days if min(seen) < day and day not in seen]
@@ -83,26 +90,31 @@ def in_days(age: timedelta) -> str:
     return f"{age / timedelta(days=1):.1f} days" if age > timedelta(days=1) else f"{age / timedelta(hours=1):.1f} hours"
 
 
-def print_nights(nights: "list[Night]") -> None:
+def print_nights(entries: "Sequence[Entry]", console: Console) -> None:
+    """A row a night, and one for each move of the champion between two of them."""
     table = Table(box=SIMPLE_HEAD)
-    for heading in ("night", "start", "verdict", "serves"):
-        table.add_column(heading, no_wrap=heading != "serves")
+    for heading in ("night", "start", "verdict", "served"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("candidate's NE", "champion's NE", "rows trained", "minutes", "its data"):
         table.add_column(heading, justify="right")
-    for night in nights:
+    for entry in entries:
+        night = entry.night
+        if night is None:
+            table.add_row(entry.when, "", entry.what, entry.served_in_short)
+            continue
         ne, its = night.candidate.get("ne"), night.champion.get("ne")
         table.add_row(
-            str(night.day),
+            entry.when,
             night.start,
-            night.became,
-            (night.champion_uri or "nothing").removeprefix("models:/"),
+            entry.what,
+            entry.served_in_short,
             "-" if ne is None else f"{ne:.4f}",
             "-" if its is None else f"{its:.4f}",
             rows_and_passes(night.rows_trained, night.passes),
             f"{sum(night.seconds.values()) / 60:.1f}",
             _data_of(night),
         )
-    print_table(result_console(), table)
+    print_table(console, table)
 
 
 def _data_of(night: "Night") -> str:

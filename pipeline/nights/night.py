@@ -1,7 +1,7 @@
 """The night, as a list of calls: look at the day, judge the champion on it, train, decide, serve, and say so."""
 
 import logging
-from datetime import date
+from datetime import UTC, date, datetime
 
 from pipeline.evaluation.intervals import intervals
 from pipeline.nights import over, page, plan, prune, records, steps
@@ -165,6 +165,7 @@ def _record(night: NightRun, progress: NightProgress, outcome: Outcome, words: s
         cluster=settings_of_cluster(night.config),
         runs=tuple(one.prepared.run_uri.rpartition("/")[2] for one in trainings),
         rates=trained.rates if trained else {},
+        ended=datetime.now(UTC),
     )
     page.publish(night.run, ended, progress, night.config, records.all_of(night.config))
     return ended

@@ -8,8 +8,9 @@ from datetime import date
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.metrics import Sums
+from pipeline.nights import history, records
 from pipeline.nights.progress import Looks, NightProgress
-from pipeline.nights.records import Night
+from pipeline.nights.records import Move, Night
 from pipeline.profiles.bounds import Kind
 from pipeline.profiles.psi import field_psi
 from pipeline.registry.tags import OUTCOME, SERVES, START, UNKNOWN_COLUMNS
@@ -19,6 +20,7 @@ from pipeline.report.page import REPORT, ColumnProfile, DataProfile, Growth, Pag
 from pipeline.report.page import Night as ProgressiveNight
 from schemas.config import TrainConfig
 
+MOST_ENTRIES = 14  # of what served
 MOST_NIGHTS = 60  # of progressive validation that the page draws
 
 
@@ -55,6 +57,7 @@ def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Se
         confidence=config.night.gate.confidence,
         curves=_curves(progress),
         nights=_progress([*before, night]),
+        history=_history(night, before, records.moves_of(config)),
         profile=_data(progress.looks, config.night.quality.trailing_days),
         growth=_growth(
             tonight.bundle.vocabulary if tonight.bundle else None, decision.bundle.vocabulary if decision else None
@@ -122,6 +125,13 @@ def _curves(progress: NightProgress) -> dict[str, Sums]:
     if progress.opponent and progress.opponent.held_out:
         curves["champion"] = progress.opponent.held_out.sums
     return curves
+
+
+def _history(night: Night, before: Sequence[Night], moves: Sequence[Move]) -> tuple[tuple[str, str, str], ...]:
+    """The newest first; an earlier attempt of this night, which was stopped, is not told."""
+    others = [one for one in before if (one.day, one.key) != (night.day, night.key)]
+    entries = history.history(sorted([*others, night], key=lambda one: one.day), moves, night.champion_uri)
+    return tuple((entry.when, entry.what, entry.served_in_short) for entry in entries[-MOST_ENTRIES:][::-1])
 
 
 def _progress(nights: Sequence[Night]) -> tuple[ProgressiveNight, ...]:

@@ -2,14 +2,17 @@
 
 import tempfile
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline.data import logs, passes
 from pipeline.data.split import ResolvedSplit
+from pipeline.nights import records
 from pipeline.nights.complete import newest_complete
+from pipeline.nights.records import Move
 from pipeline.registry import eviction, model_uri, versions
 from pipeline.registry.eviction import Eviction
+from pipeline.registry.opening import user
 from pipeline.registry.tags import SERVES
 from pipeline.registry.tracking import Tracking, connect, require
 from pipeline.retrain import on_nodes, promotion
@@ -66,6 +69,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
         if decision.verdict.promote:
             lease.check()
             versions.promote(tracking, decision.version)
+            records.moved(config, Move(datetime.now(UTC), "rebuild", champion.uri, decision.version.uri, user()))
     return Rebuilt(evicted, decision)
 
 

@@ -1,14 +1,17 @@
-"""What became of each night, kept in the work folder: one small file a night, written when it is over."""
+"""What became of each night, and what has moved the champion between them: a small file each, in the work folder."""
 
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import date
+from datetime import date, datetime
+from typing import Literal
 
 from pydantic import TypeAdapter
 
 from pipeline.report.page import NOTHING_SERVES, Outcome
 from pipeline.runtime import files, trusted
 from schemas.config import TrainConfig
+
+MOVES = "moves"  # beside the folders of days
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Night:
     """Folders of runs/ that it has trained in."""
     rates: dict[str, float] = field(default_factory=dict)
     """Model -> rows a second of its steps, all ranks together; of several stages of a model, of the last."""
+    ended: datetime | None = None
+    """When its verdict was there; None in records of older versions."""
 
     @property
     def became(self) -> str:
@@ -73,6 +78,29 @@ class Night:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str, indent=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The champion was moved, and no night did it."""
+
+    time: datetime
+    kind: Literal["rollback", "rebuild"]
+    from_uri: str
+    to_uri: str
+    by: str = ""
+    """Whose command it was, as the machine calls them."""
+
+
+def moved(config: TrainConfig, move: Move) -> None:
+    trusted.write(f"{_root(config)}/{MOVES}/{move.time:%Y%m%dT%H%M%S.%f}.json", asdict(move))
+
+
+def moves_of(config: TrainConfig) -> list[Move]:
+    """Of the config's registered model, oldest first."""
+    folder = f"{_root(config)}/{MOVES}"
+    names = files.names(folder) if files.exists(folder) else []
+    return [move for move in (trusted.peek(f"{folder}/{name}", _parse_move) for name in names) if move]
 
 
 def of_day(config: TrainConfig, day: date) -> list[Night]:
@@ -93,7 +121,7 @@ def newest_of_each_model(config: TrainConfig) -> list[Night]:
     """Of all models that have their nights in this work folder, the newest night that is over."""
     found = []
     for root in _roots(config):
-        over = (night for day in reversed(files.folders(root)) for night in _of_folder(f"{root}/{day}"))
+        over = (night for day in reversed(_days_in(root)) for night in _of_folder(f"{root}/{day}"))
         found += [night for night in [next((one for one in over if one.outcome != "stopped"), None)] if night]
     return found
 
@@ -106,8 +134,12 @@ def runs_of_all(config: TrainConfig) -> set[str]:
 def _all_in(root: str) -> list[Night]:
     if not files.exists(root):
         return []
-    nights = [night for folder in files.folders(root) for night in _of_folder(f"{root}/{folder}")]
+    nights = [night for folder in _days_in(root) for night in _of_folder(f"{root}/{folder}")]
     return sorted(nights, key=lambda night: (night.day, night.key))
+
+
+def _days_in(root: str) -> list[str]:
+    return [name for name in files.folders(root) if name.startswith("date=")]
 
 
 def _of_folder(folder: str) -> list[Night]:
@@ -123,6 +155,10 @@ def _roots(config: TrainConfig) -> list[str]:
 
 def _parse(content: bytes) -> Night:
     return TypeAdapter(Night).validate_python(trusted.unsealed(content))
+
+
+def _parse_move(content: bytes) -> Move:
+    return TypeAdapter(Move).validate_python(trusted.unsealed(content))
 
 
 def _root(config: TrainConfig) -> str:

@@ -74,7 +74,7 @@ def origin(kind: Kind) -> dict[str, str]:
     """
     commit = _commit(_configs) or _commit(PACKAGE)
     source = {SOURCE_NAME: f"nightjar {VERBS[kind]}", SOURCE_TYPE: "LOCAL"}
-    return {KIND: kind, USER: _user(), **source, **({COMMIT: commit} if commit else {})}
+    return {KIND: kind, USER: user(), **source, **({COMMIT: commit} if commit else {})}
 
 
 @cache
@@ -85,7 +85,7 @@ def _commit(folder: Path) -> str:
     return get_git_commit(str(folder)) or ""
 
 
-def _user() -> str:
+def user() -> str:
     try:
         return getuser()
     except (KeyError, OSError):  # a container's user id without a name

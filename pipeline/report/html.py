@@ -88,13 +88,19 @@ def _column_row(column: ColumnProfile) -> list[str]:
 
 def _particulars(page: Page) -> Iterator[Markup]:
     """Vocabulary beside timings and versions, where there is room; without a vocabulary those two side by side."""
-    below = [*sections.timings(page.timings), *sections.versions(page.versions)]
+    below = [*sections.timings(page.timings), *_history(page), *sections.versions(page.versions)]
     if page.growth:
         columns = (("Field", ""), ("Ids before", NUMBER), ("Added", NUMBER), ("Growth", NUMBER))
         vocabulary = section("Vocabulary", table(columns, [_growth_row(growth) for growth in page.growth]))
         below = [vocabulary, element("div", *below)] if below else [vocabulary]
     if below:
         yield element("div", *below, class_="columns")
+
+
+def _history(page: Page) -> Iterator[Markup]:
+    if page.history:
+        columns = (("Night", ""), ("Verdict", WORDS), ("Served", ""))
+        yield section("What served", table(columns, page.history))
 
 
 def _growth_row(growth: Growth) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ class Page:
     confidence: float = 0.95  # of the evidence's intervals
     curves: Mapping[str, Sums] = field(default_factory=dict)  # name -> sums on the held-out rows
     nights: tuple[Night, ...] = ()
+    history: tuple[tuple[str, str, str], ...] = ()  # when, what became of the champion, what served from then on
     profile: DataProfile | None = None
     growth: tuple[Growth, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)  # step -> seconds

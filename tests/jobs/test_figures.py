@@ -3,7 +3,7 @@
 import io
 import json
 from dataclasses import asdict, replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -11,10 +11,12 @@ from rich.console import Console
 
 from jobs.evaluate import Judged, in_json, print_figures
 from jobs.nightly import print_night
+from jobs.status import print_nights
 from jobs.train import print_summary
 from pipeline.evaluation.intervals import with_bounds
 from pipeline.evaluation.metrics import Sums
-from pipeline.nights.records import Night
+from pipeline.nights.history import history
+from pipeline.nights.records import Move, Night
 from pipeline.retrain.summary import Summary, parse_summary
 from pipeline.runtime import trusted
 
@@ -126,3 +128,16 @@ def test_evaluate_tells_the_interval_of_each_day_and_of_all(width: int):
     found = json.loads(in_json("models:/ctr/1", days, total, ()))
     assert found["intervals"]["ne"] == list(total.bounds["ne"])
     assert found["by_date"]["2026-11-06"]["intervals"].keys() == {"log_loss", "ne", "calibration", "auc"}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_number_of_status_is_cut_on_a_narrow_terminal(width):
+    ended = datetime(2026, 11, 27, 3, tzinfo=UTC)
+    night = replace(NIGHT, champion=FIGURES, champion_uri="models:/ctr/2", outcome="promoted", rows_trained=1_450_000)
+    move = Move(ended + timedelta(hours=1), "rollback", "models:/ctr/2", "models:/ctr/1", "ann")
+    lines = shown(print_nights, history([replace(night, ended=ended)], [move], "models:/ctr/1"), width).splitlines()
+    assert max(map(len, lines)) <= width
+    told = " ".join(" ".join(lines).split())
+    for number in ("2026-11-07", "0.9123", "ctr/1", "1,450,000", "2026-11-27 04:00"):
+        assert f" {number} " in told
+    assert "\N{HORIZONTAL ELLIPSIS}" not in told

@@ -16,6 +16,7 @@ from jobs import evaluate, status, sweep, train
 from jobs.console import ProgressView, result_console, tell
 from jobs.tables import print_table
 from pipeline.evaluation.metrics import Sums
+from pipeline.nights.history import history
 from pipeline.nights.records import Night
 from pipeline.retrain.summary import Summary
 from pipeline.runtime.progress import Event
@@ -51,7 +52,8 @@ def of_status() -> list[str]:
     known |= {"held_out_days": (date(2026, 11, 16),), "run_id": "r", "tracking_uri": "t", "start": "warm"}
     known |= {"champion_uri": "models:/clicks-of-the-shop/123", "rows_trained": 12_345_678, "passes": 2.0}
     known |= {"candidate": {"ne": 0.84031}, "champion": {"ne": 0.84271}, "seconds": {"train": 6000.0}}
-    status.print_nights([Night(**known, unusual=("one",))] * 2)
+    nights = history([Night(**known, unusual=("one",))] * 2, [], known["champion_uri"])
+    status.print_nights(nights, result_console())
     return ["12,345,678 x 2", "0.8403", "0.8427", "100.0", "clicks-of-the-shop/123", "2026-11-16"]
 
 

@@ -3,6 +3,7 @@
 import pytest
 from night_folder import MODEL, ROWS, NightFolder
 
+from pipeline.nights import records
 from pipeline.registry import model_uri
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
@@ -27,6 +28,8 @@ def test_a_rebuild_drops_what_was_rare_and_is_seen_no_more_and_its_model_serves(
     assert users(folder) == {"ann", "bob", "cat", "dan"}
     assert folder.aliases() == {"challenger": "2", "champion": "2", "previous_champion": "1"}
     assert folder.learned_days(2) == [1], "what it has learned is as it was"
+    (move,) = records.moves_of(folder.config())
+    assert (move.kind, move.from_uri, move.to_uri) == ("rebuild", f"models:/{MODEL}/1", f"models:/{MODEL}/2")
 
     with folder.unchanged():
         again = folder.run("rebuild", night__eviction__unseen_days=2, night__eviction__max_count=100)

@@ -62,6 +62,13 @@ def test_rollback_lets_the_champion_before_serve_and_twice_changes_nothing(three
     now = folder.aliases()
     assert (now["champion"], now["previous_champion"]) == (before["previous_champion"], before["champion"])
     assert done.stdout.startswith(f"models:/{MODEL}/{now['champion']} serves again")
-    assert f"models:/{MODEL}/{now['champion']} is champion" in folder.run("status").stdout
+    status = folder.run("status").stdout
+    assert f"models:/{MODEL}/{now['champion']} is champion" in status
+    last = next(line for line in status.splitlines() if line.strip().startswith(str(day(4))))
+    assert "promoted, rolled back" in last
+    assert f" {MODEL}/{now['champion']} " in last, "not what was promoted and serves no more"
+    (move,) = [line for line in status.splitlines() if "rollback by" in line]
+    assert f" {MODEL}/{now['champion']} " in f"{move} "
     folder.run("rollback")
     assert folder.aliases() == before
+    assert "rolled back" not in folder.run("status").stdout
