@@ -9,6 +9,7 @@ from shutil import which
 
 from rich.console import Console
 
+from pipeline.data import layouts
 from pipeline.registry import opening, server
 from pipeline.report.page import REPORT
 from pipeline.runtime import files
@@ -25,6 +26,7 @@ def load_config(path: Path, overrides: Sequence[str] | None) -> TrainConfig:
     """The config of a verb, its places told on stderr, so that a wrong one is seen. Raises Refusal for what is none."""
     config = load(TrainConfig, path, overrides or [])
     opening.configs_lie_in(path.parent)
+    layouts.require_folder(config.data.logs_uri)
     files.require_usable(config.data.logs_uri, "data.logs_uri")
     files.require_usable(config.work_uri, "work_uri")
     mlflow = server.resolve_uri(config.mlflow, config.work_uri)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs.options import ModelUri
+from jobs.ui import require_free
 from schemas.config import MLflowConfig
 from schemas.errors import INTERRUPTED, Failure
 from schemas.locations import absolute
@@ -24,7 +25,7 @@ def serve(
     """
     from pipeline.registry import model_uri, serving
 
-    serving.require_free(port)
+    require_free(port)
     config, place = MLflowConfig(), absolute(work)
     tracking = model_uri.where_registered(model, config, place)
     version = model_uri.pinned(tracking, model)

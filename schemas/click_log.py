@@ -176,10 +176,18 @@ def _remedy(column: str, kind: pa.DataType, wanted: pa.DataType) -> str:
     if is_list(wanted):
         one = pa.list_(element) if _is_category(element) else wanted
         return f"write each value as a list of one, of type {one}, or give it another kind in the feature spec"
-    return (
+    if pt.is_timestamp(element) and wanted != LABEL.cast_to:
+        return (
+            f"write what may matter of it as a column, as pyarrow.compute.hour(table[{column!r}]) or day_of_week; "
+            f"name {column!r} under `ignored` if it stays"
+        )
+    cast = (
         f"cast the column to {wanted} where the log is written: table[{column!r}].cast(pyarrow.{_call(wanted)}) or "
-        f"CAST({column} AS {SQL[wanted]}); or give it another kind in the feature spec"
+        f"CAST({column} AS {SQL[wanted]})"
     )
+    if wanted == LABEL.cast_to:
+        return f"{cast}; where it holds words, write 1 for a click: pyarrow.compute.equal(table[{column!r}], 'yes')"
+    return f"{cast}; or give it another kind in the feature spec"
 
 
 SQL = {pa.string(): "STRING", pa.float64(): "DOUBLE", pa.int8(): "TINYINT"}

@@ -101,7 +101,9 @@ def _child(node: Tree, key: str | int, fields: Sequence[FieldInfo], where: str) 
             found=f"{str(key)!r} holds {child!r}, which has no keys",
             expected="a key of a mapping or an element of a list",
             where=where,
-            remedy="name the key as it stands in the config",
+            remedy="it is the path of a file: change the key there"
+            if any(isinstance(one, Location) for field in fields for one in field.metadata)
+            else "name the key as it stands in the config",
         )
     return child
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -39,6 +40,20 @@ def no_log(fs: fsspec.AbstractFileSystem, root: str, infos: Sequence[Info], part
         where=logs_uri,
         remedy=remedy,
     )
+
+
+def require_folder(logs_uri: str) -> None:
+    """Raise Refusal for a file on this machine in the place of the log, with what makes a log of such."""
+    path, is_file = Path(logs_uri), False
+    with suppress(OSError, ValueError):  # what no path can be is refused elsewhere
+        is_file = path.is_file()
+    if is_file:
+        raise Refusal(
+            found=f"a file, {path.name}",
+            expected="the folder that holds a folder a day",
+            where=f"data.logs_uri: {logs_uri}",
+            remedy=remedy_of_files([path.name]) or f"write it by day: `Other layouts` in {PAGE}",
+        )
 
 
 def kinds_in_words(names: Sequence[str]) -> str:

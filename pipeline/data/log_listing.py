@@ -159,7 +159,8 @@ def _parse_day(text: str, logs_uri: str) -> date:
         found=f"a partition named {text!r}",
         expected="a day, YYYY-MM-DD",
         where=logs_uri,
-        remedy="rename the folder, or move it out of the log",
+        remedy="write the day alone, as pyarrow.compute.strftime(rows['time'], '%Y-%m-%d') does (`From CSV` in "
+        f"{layouts.PAGE}), rename the folder, or move it out of the log",
     )
 
 

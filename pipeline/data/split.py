@@ -57,6 +57,14 @@ def resolve(days: Sequence[date], data: DataConfig) -> ResolvedSplit:
     until = (*validation_days, *test_days)[0]
     first, last = split.train_from or min(days), split.train_to or max(days)
     train_days = tuple(day for day in days if first <= day <= last and day < until)
+    if not train_days and len(days) == 1:
+        raise Refusal(
+            found=f"one day, {days[0]}, which is held out",
+            expected="days before it, to train on",
+            where=where,
+            remedy="write more days; or hold out some rows at random, by a column that names a row: "
+            "--set 'data.split={by: random, row_key: COLUMN}'",
+        )
     if not train_days:
         raise Refusal(
             found=f"no training day from {first} to before {until}; the log has {min(days)} to {max(days)}",

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.registry import server
 from pipeline.registry.bundle import Bundle
-from schemas.errors import Failure, Refusal
+from schemas.errors import Failure
 from schemas.features import FeatureField, HashEncoder, QuantileBucketEncoder, ScaleEncoder
 
 HOST = "127.0.0.1"
@@ -24,21 +23,6 @@ START_SECONDS = 120.0  # to import torch and read the model, on a busy machine
 END_SECONDS = 10.0  # for requests under way, before it is killed
 POLL_SECONDS = 0.1
 Value = str | float | list[str] | None
-
-
-def require_free(port: int) -> None:
-    """Raise Refusal for a port at which somebody listens, or which is not ours to take."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: one that has ended holds none
-        try:
-            listener.bind((HOST, port))
-        except OSError as error:
-            raise Refusal(
-                found=f"port {port}: {error.strerror}",
-                expected="a port on which nobody listens, from 1024 on",
-                where="--port",
-                remedy=f"choose another, as --port {port + 1 if 1024 <= port < 65535 else 5002}",
-            ) from error
 
 
 @contextmanager

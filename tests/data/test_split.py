@@ -57,3 +57,9 @@ def test_validation_days_that_the_log_has_not_or_that_leave_nothing_to_train_on_
 def test_validation_days_that_are_used_otherwise_too_are_refused(keys, words):
     with pytest.raises(ValidationError, match=words):
         data_of(**keys)
+
+
+def test_a_log_of_one_day_is_refused_with_the_split_that_takes_it():
+    with pytest.raises(Refusal, match="one day, 2026-11-01, which is held out") as refused:
+        split.resolve(DAYS[:1], data_of())
+    assert "data.split={by: random, row_key: COLUMN}" in refused.value.remedy

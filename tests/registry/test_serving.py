@@ -238,7 +238,7 @@ def test_a_port_in_use_and_a_model_that_is_not_there_are_refused_before_anything
         port = str(listener.getsockname()[1])
         done = nightjar("serve", "--model", str(model_folder), "--port", port, cwd=tmp_path)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert f"found     port {port}: Address already in use" in done.stderr
+    assert f"found     port {port}: address already in use" in done.stderr
     work = ["--port", port, "--work", str(model_folder.parents[3])]
     for model, found in {
         "models:/ctr@nobody": "no alias 'nobody' of 'ctr'",

@@ -316,3 +316,9 @@ def test_keys_that_do_not_go_together_are_refused_by_their_names_and_values(tmp_
         load(TrainConfig, path, overrides)
     assert found in refusal.value.found
     assert refusal.value.where.startswith(f"{path}: {where}")
+
+
+def test_an_override_of_a_key_in_the_file_of_features_is_refused_as_one(tmp_path):
+    path = written(tmp_path, HEAD.replace("{label: click, fields: [{name: user, kind: categorical}]}", "features.yaml"))
+    with pytest.raises(Refusal, match="it is the path of a file: change the key there"):
+        load(TrainConfig, path, ["data.features.label=clicked"])
