@@ -36,7 +36,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A trial near the best one; without a `change` it was stopped before there was a model to compare."""
+    """A trial near the best one; without a `change` the two could not be compared."""
 
     number: int
     near_in: str
@@ -119,11 +119,11 @@ def _neighbours(page: SweepPage) -> Iterator[Markup]:
     rows = []
     for one in page.neighbours:
         trial = of_number[one.number]
-        said = change_cells(one.change, better=-1) if one.change else (DASH, DASH, "not compared: stopped early")
+        said = change_cells(one.change, better=-1) if one.change else (DASH, DASH, "not compared")
         rows.append([str(one.number), one.near_in, *trial.values, number(trial.ne, 4), *said])
     note = (
         "The trials nearest to the best one in NE and in settings. Change: their NE minus its own on the same "
-        "validation rows, of the first seed; what is not clear may be luck."
+        "validation rows, at each one's best look with the first seed; what is not clear may be luck."
     )
     yield section("Its neighbours", table(columns, rows), note=note)
 

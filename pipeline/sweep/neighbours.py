@@ -29,7 +29,7 @@ class Around:
 
 
 def around(best: int, outcomes: Sequence[Outcome], space: Mapping[str, Values], task: Task) -> Around:
-    """Trials are compared that have come to their end, of whose model's logits there are files."""
+    """Trials are compared by the logits of their best looks with the first seed; of a damaged file there are none."""
     judged = [one for one in ranked(outcomes) if one.judged]
     winner = next(one for one in judged if one.number == best)
     others = [one for one in judged if one.number != best]

@@ -40,7 +40,7 @@ class Task:
         return f"{self.uri}/trials/{number}"
 
     def logits_uri(self, number: int) -> str:
-        """Where the validation logits of a trial are kept that nothing has stopped."""
+        """Where a trial keeps the logits of the validation rows as of its best look, with the first seed."""
         return f"{self.uri}/logits/{number}"
 
     def of_seeds(self, count: int) -> "dict[int, Task]":

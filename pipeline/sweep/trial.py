@@ -37,11 +37,10 @@ def run_trial(drawn: Mapping[str, Attempt], tasks: Mapping[int, Task]) -> None:
     files.remove(uri)  # of an earlier attempt
     for stage in task.shared:
         _copy(stage_uri(task.shared_uri, stage.name), stage_uri(uri, stage.name))
-    failure = train(Rank(config, task.store, uri), lineage(config, task.stage), report)
+    rank = Rank(config, task.store, uri, looks_uri=task.logits_uri(number) if seed == 0 else "")
+    failure = train(rank, lineage(config, task.stage), report)
     if failure:
         tune.report({"ne": WORST_NE, "look": num_looks + 1, "step": 0, "failure": failure})
-    elif seed == 0:
-        _copy(stage_uri(uri, task.stage), task.logits_uri(number), published.VALIDATION_LOGITS)
 
 
 def train(rank: Rank, stages: Sequence[StageConfig], report: Report) -> str:
@@ -60,9 +59,8 @@ def train(rank: Rank, stages: Sequence[StageConfig], report: Report) -> str:
     return ""
 
 
-def _copy(source_uri: str, target_uri: str, kind: str = "") -> None:
-    """The files whose names begin with `kind`."""
+def _copy(source_uri: str, target_uri: str) -> None:
     fs, target = fsspec.core.url_to_fs(target_uri)
     files.make_folder(fs, target)
-    for name in (name for name in files.names(source_uri) if name.startswith(kind)):
+    for name in files.names(source_uri):
         fs.cp_file(fsspec.core.url_to_fs(f"{source_uri}/{name}")[1], f"{target}/{name}")

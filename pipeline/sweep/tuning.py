@@ -86,7 +86,7 @@ def _tune(settings: SweepConfig, standings: Standings, attempts: Sequence[Attemp
             mode="min",
             scheduler=ASHAScheduler(
                 time_attr="look",
-                max_t=max(most_looks, settings.grace_looks) + 1,  # at which even the best would be stopped
+                max_t=max(most_looks, settings.grace_looks),
                 grace_period=settings.grace_looks,
                 reduction_factor=settings.reduction,
             )

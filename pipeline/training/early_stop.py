@@ -1,10 +1,15 @@
 """A stage watched as it trains: NE on rows held out, and where it stops early, the state that was best."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copytree
 
-from pipeline.training import checkpoint
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.runtime import files
+from pipeline.training import checkpoint, published
 from pipeline.training.validation import Judge
 from schemas.stage import StageConfig
 
@@ -55,10 +60,11 @@ class Watch:
             found["sample/ne"] = held_out.ne
             progress.curve.append([float(progress.rows_seen), held_out.ne])
         if progress.step in self._validation_steps():
-            validation = self.judge.sums("validation").metrics()
+            kept: dict[str, NDArray[np.float32]] | None = {} if self.judge.rank.looks_uri else None
+            validation = self.judge.sums("validation", kept=kept).metrics()
             if validation.ne is not None and validation.auc is not None:
                 found |= {"validation/ne": validation.ne, "validation/auc": validation.auc}
-                self._weigh(validation.ne)
+                self._weigh(validation.ne, kept)
         return found
 
     def restore_best(self) -> None:
@@ -68,7 +74,7 @@ class Watch:
             checkpoint.restore(self.judge.state, self.best_dir)
             self.judge.state.progress = progress
 
-    def _weigh(self, ne: float) -> None:
+    def _weigh(self, ne: float, logits: Mapping[str, NDArray[np.float32]] | None) -> None:
         assert self.stage.early_stop is not None
         state = self.judge.state
         progress = state.progress
@@ -76,6 +82,10 @@ class Watch:
             progress.best_ne, progress.best_step, progress.looks_since_best = ne, progress.step, 0
             self.best_dir.mkdir(exist_ok=True)
             checkpoint.save(state, self.best_dir, with_dense=True)
+            if logits is not None:
+                rank = self.judge.rank
+                name = f"{published.VALIDATION_LOGITS}{rank.index}-of-{rank.count}.npz"
+                files.write_bytes(f"{rank.looks_uri}/{name}", published.npz(logits))
         else:
             progress.looks_since_best += 1
             self.is_over = progress.looks_since_best >= self.stage.early_stop.patience

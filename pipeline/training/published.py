@@ -4,12 +4,15 @@ A folder of them holds the state that the stage ended with (training/checkpoint.
 rows; `_SUCCESS` comes last.
 """
 
+import io
 import tempfile
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 import fsspec
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.evaluation.calibration import CALIBRATION as CALIBRATION_LAYER
 from pipeline.evaluation.calibration import Isotonic, Platt
@@ -20,7 +23,7 @@ from schemas.stage import ORIGIN
 
 HELD_OUT_SUMS = "held_out.npz"
 HELD_OUT_LOGITS = "logits-"  # and the rank
-VALIDATION_LOGITS = "validation-"  # and the rank; where there are validation rows
+VALIDATION_LOGITS = "validation-"  # and the rank; of a look, where these are kept
 CALIBRATION = "calibration.json"  # where it has one
 
 
@@ -51,6 +54,13 @@ def put(state: StageState | None, extra: dict[str, bytes], uri: str) -> dict[str
         for file in sorted(folder.iterdir()):
             fs.put_file(str(file), f"{path}/{file.name}")
         return {file.name: file.stat().st_size for file in folder.iterdir()}
+
+
+def npz(of_window: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """Window of the split -> logits, as files of logits hold them."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **of_window)
+    return buffer.getvalue()
 
 
 def publish(uri: str, written: Mapping[str, int | None] | None = None) -> None:

@@ -26,6 +26,8 @@ class Rank:
     device: torch.device = CPU
     group: dist.ProcessGroup | None = None
     """All ranks again, on gloo, for the threads that prepare batches; None where there is one rank."""
+    looks_uri: str = ""
+    """Where the logits of the validation rows are kept as of the best look at them; empty: nowhere."""
 
     @property
     def num_rows(self) -> int:

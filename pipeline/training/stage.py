@@ -1,9 +1,8 @@
 """One stage on one rank, from where it starts to what it makes of the held-out rows, wherever its rows come from."""
 
-import io
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -158,11 +157,10 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
     """Every rank's part, then _SUCCESS; a barrier for all."""
     layer = _calibrate(rank, judge)
     sums, of_group = _judged(judge, "test", layer)
-    validated, of_validation = _validated(rank, judge, layer)
     progress, num_rows = state.progress, rank.store.num_rows("train")
     progress.results = {
         **sums.metrics().as_dict(),
-        **validated,
+        **_validated(rank, judge, layer),
         "rows_seen": float(progress.rows_seen),
         "training_rows": float(min(num_rows, progress.rows_seen)),
         "passes": progress.rows_seen / max(1, min(num_rows, progress.rows_seen)),
@@ -170,9 +168,7 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
         "seconds": progress.seconds,
     }
     progress.ended = time.time()
-    extra = {f"{published.HELD_OUT_LOGITS}{rank.index}-of-{rank.count}.npz": _npz(of_group)}
-    if validated:
-        extra[f"{published.VALIDATION_LOGITS}{rank.index}-of-{rank.count}.npz"] = _npz(of_validation)
+    extra = {f"{published.HELD_OUT_LOGITS}{rank.index}-of-{rank.count}.npz": published.npz(of_group)}
     if rank.index == 0:
         extra[published.HELD_OUT_SUMS] = sums.to_bytes()
         if layer:
@@ -196,14 +192,12 @@ def _judged(judge: Judge, split: SplitName, layer: Calibration | None) -> tuple[
     return collectives.add_up(sums), of_group
 
 
-def _validated(
-    rank: Rank, judge: Judge, layer: Calibration | None
-) -> tuple[dict[str, float], dict[str, NDArray[np.float32]]]:
-    """Final figures on the validation rows, where there are some, and window -> logits of this rank's."""
+def _validated(rank: Rank, judge: Judge, layer: Calibration | None) -> dict[str, float]:
+    """Final figures on the validation rows, where there are some."""
     if not rank.store.num_rows("validation"):
-        return {}, {}
-    sums, of_group = _judged(judge, "validation", layer)
-    return {f"{VALIDATION}{name}": value for name, value in sums.metrics().as_dict().items()}, of_group
+        return {}
+    figures = _judged(judge, "validation", layer)[0].metrics().as_dict()
+    return {f"{VALIDATION}{name}": value for name, value in figures.items()}
 
 
 def _days(rank: Rank) -> str:
@@ -227,9 +221,3 @@ def _calibrate(rank: Rank, judge: Judge) -> Calibration | None:
     logits, labels = (np.concatenate([piece[i] for piece in pieces]) for i in (0, 1))
     weights = [piece[2] for piece in pieces if piece[2] is not None]
     return calibration.fit(method, logits, labels, np.concatenate(weights) if weights else None)
-
-
-def _npz(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()

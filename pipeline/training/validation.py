@@ -29,10 +29,17 @@ class Judge:
     samples: dict[tuple[SplitName, int], list[tuple[int, Rows]]] = field(default_factory=dict)
     """This rank's windows of the samples that were asked for: to find a few rows, all are read."""
 
-    def sums(self, split: SplitName, sample_rows: int | None = None) -> Sums:
-        """Over all ranks, on every rank; of about `sample_rows` rows alone, always the same ones, where it is given."""
+    def sums(
+        self, split: SplitName, sample_rows: int | None = None, kept: dict[str, NDArray[np.float32]] | None = None
+    ) -> Sums:
+        """Over all ranks, on every rank; of about `sample_rows` rows alone, always the same ones, where it is given.
+
+        Window -> logits of this rank's are put into `kept`, where it is given.
+        """
         total, is_finite = Sums.zero(), True
-        for _, rows, logits in self.windows(split, sample_rows):
+        for number, rows, logits in self.windows(split, sample_rows):
+            if kept is not None:
+                kept[str(number)] = logits
             if np.isfinite(logits).all():
                 total += Sums.of(logits, rows.labels, rows.row_weights, rows.groups if sample_rows is None else None)
             else:

@@ -24,7 +24,7 @@ def test_two_trials_are_apart_by_the_parts_of_the_scales_between_them_and_by_1_f
     assert distance(one, {"rate": 1.0, "hidden": [16], "depth": 2}, SPACE) == pytest.approx(1 + 1 + 0.25)
 
 
-def test_the_nearest_in_ne_and_in_settings_stand_by_ne_and_what_was_stopped_is_not_compared(folder):
+def test_the_nearest_in_ne_and_in_settings_stand_by_ne_and_without_logits_none_is_compared(folder):
     space = settings_of({RATE: {"uniform": [0.0, 1.0]}}).space
     nes = {1: 0.80, 2: 0.81, 3: 0.82, 4: 0.83, 5: 0.84, 6: 0.90}
     rates = {1: 0.5, 2: 0.9, 3: 0.95, 4: 1.0, 5: 0.4, 6: 0.51}

@@ -15,7 +15,6 @@ from pipeline.runtime import trusted
 from pipeline.runtime.trusted import Damaged
 from pipeline.training import checkpoint, initialize, kept, published, tensor_files
 from pipeline.training.early_stop import BEST
-from pipeline.training.stage import _npz
 from schemas.errors import Failure
 
 NUM_IDS = 40
@@ -28,7 +27,7 @@ def stage_folder(config, rows, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "deepfm"
     logits = np.linspace(-1, 1, 160, dtype=np.float32)
     extra = {
-        "logits-0-of-1.npz": _npz({"0": logits}),
+        "logits-0-of-1.npz": published.npz({"0": logits}),
         published.HELD_OUT_SUMS: Sums.of(logits, rows.labels).to_bytes(),
         published.CALIBRATION: trusted.sealed(Platt(slope=0.5, intercept=0.1).model_dump(mode="json")),
     }
