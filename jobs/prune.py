@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.console import tell
 from jobs.options import ConfigPath, Overrides
 from jobs.places import load_config, require_work
 
@@ -28,7 +29,7 @@ def prune(
     if dry_run:
         found = prune.leaving(loaded, tracking)
         for one in found:
-            print(f"would go  {in_mb(one.num_bytes)}  {one.name}: {one.why}")
+            tell(f"would go  {in_mb(one.num_bytes)}  {one.name}: {one.why}", indent=10)
     else:
         with prune.alone(loaded) as lease:
             found = prune.leaving(loaded, tracking)
@@ -36,7 +37,7 @@ def prune(
                 if lease:
                     lease.check()
                 prune.remove(loaded, tracking, one)
-                print(f"gone  {in_mb(one.num_bytes)}  {one.name}: {one.why}", flush=True)
+                tell(f"gone  {in_mb(one.num_bytes)}  {one.name}: {one.why}", indent=6)
     words = "would go" if dry_run else "gone"
     print(f"{words}: {in_mb(sum(one.num_bytes or 0 for one in found)).strip()} of {len(found)} things")
 

@@ -3,7 +3,7 @@
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from jobs.console import ProgressView, result_console
+from jobs.console import ProgressView, result_console, tell
 from jobs.event_lines import Form
 from jobs.options import ConfigPath, Log, Overrides
 from jobs.places import load_config
@@ -35,4 +35,4 @@ def rebuild(config: ConfigPath, set_: Overrides = None, log: Log = Form.TEXT) ->
         print("nothing to drop: the champion stays as it is")
     else:
         decision = rebuilt.decision
-        print(f"{decision.version.uri} is {decision.alias}: {decision.verdict.reason}")
+        tell(f"{decision.version.uri} is {decision.alias}: {decision.verdict.reason}")
