@@ -119,11 +119,19 @@ def table_of(summary: "Summary", *, with_intervals: bool) -> Table:
 
 
 def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], config: TrainConfig) -> None:
-    """The next two commands, as they can be typed here, but for the secrets of their overrides."""
+    """The next two commands, as they can be typed here, but for the secrets of their overrides.
+
+    Of runs that a server keeps the address of its pages.
+    """
+    from pipeline.registry import views
+
     then = "; then write a day's click probabilities" if summary.model_uri else ""
     print(f"the retrain's page: {page_of(summary.run_id, config.work_uri)}")
     print(f"\nNext, look at the runs{then}:\n")
-    print(f"  {program()} ui --work {typed(config.work_uri)}")
+    is_served = summary.tracking_uri.startswith("http")
+    print(
+        f"  {views.page(summary.tracking_uri, '') if is_served else f'{program()} ui --work {typed(config.work_uri)}'}"
+    )
     if summary.model_uri:
         model = f"models:/{config.mlflow.registered_model}@{summary.alias}"
         out = f"{config.work_uri}/scores" if is_a_job() else "data/scores"

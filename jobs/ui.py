@@ -38,7 +38,7 @@ def ui(
             found=f"MLFLOW_TRACKING_URI={redacted(uri)}, a server",
             expected="a database to serve the pages of",
             where="--work",
-            remedy=f"open {redacted(views.page(uri.rstrip('/'), ''))}, or unset MLFLOW_TRACKING_URI",
+            remedy=f"open {redacted(views.page(uri, ''))}, or unset MLFLOW_TRACKING_URI",
         )
     tracking = require(MLflowConfig(), work)
     require_free(port)

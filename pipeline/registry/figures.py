@@ -24,11 +24,15 @@ def beside_others(stage: str, results: Mapping[str, float]) -> dict[str, float]:
     return {f"{TEST}/{stage}/{name}": results[name] for name in COMPARED if name in results}
 
 
-def of_model(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Of a run's metrics its model's, in the order of the columns that the page of models gives them."""
-    own = {name.removeprefix(f"{TEST}/"): name for name in metrics if re.fullmatch(rf"{TEST}/\w+", name)}
-    order = [name for name in COMPARED if name in own]
-    return [(own[name], metrics[own[name]]) for name in (*order, *sorted(own.keys() - {*order}))]
+def of_model(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Of a run's metrics its model's."""
+    return {name: value for name, value in metrics.items() if re.fullmatch(rf"{TEST}/\w+", name)}
+
+
+def in_order(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """NE first: what is logged first is what MLflow's pages compare runs by, and the first column of its models."""
+    rank = {name: place for place, name in enumerate(COMPARED)}
+    return sorted(metrics.items(), key=lambda one: rank.get(one[0].rpartition("/")[2], len(rank)))
 
 
 def _called(result: str) -> str:

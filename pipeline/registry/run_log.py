@@ -7,6 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from pipeline.registry import server
+from pipeline.registry.figures import in_order
 from pipeline.registry.opening import Opening
 from pipeline.registry.tags import PARENT, has, quoted
 from pipeline.runtime.progress import Point
@@ -50,7 +51,7 @@ class RunLog:
     def add(self, name: str, metrics: Mapping[str, float], step: int) -> None:
         """Log metrics of the run that goes by that name."""
         now_ms = int(time.time() * 1000)
-        finite = [(metric, float(value), now_ms, step) for metric, value in metrics.items() if isfinite(value)]
+        finite = [(metric, float(value), now_ms, step) for metric, value in in_order(metrics) if isfinite(value)]
         self._began_ms.setdefault(name, now_ms)
         self._unsent.setdefault(name, []).extend(finite)
         if time.monotonic() < self._quiet_until:

@@ -216,7 +216,7 @@ class Retrain:
 
         # The start as their time: where they are logged again as a model's, the run keeps one point of each.
         time_ms = self.client.get_run(run_id).info.start_time
-        metrics = [Metric(name, value, time_ms, 0) for name, value in named.items() if isfinite(value)]
+        metrics = [Metric(name, value, time_ms, 0) for name, value in figures.in_order(named) if isfinite(value)]
         self.client.log_batch(run_id, metrics=metrics)
 
     def end(self, status: str) -> None:

@@ -194,7 +194,7 @@ def _link(client: "Client", model: "LoggedModel", run: "Run") -> None:
     # The same time as in Retrain._log, so that the run keeps one point of each.
     time_ms = run.info.start_time
     rows = datasets.judged_on(run) or (None, None)
-    found = figures.of_model(run.data.metrics)
+    found = figures.in_order(figures.of_model(run.data.metrics))
     client.log_batch(run_id, metrics=[Metric(name, value, time_ms, 0, model.model_id, *rows) for name, value in found])
 
 

@@ -173,7 +173,7 @@ def page(url: str, experiment_id: str, view: View | None = None) -> str:
     """Of an experiment's runs; without the parameter the page hides training, registry and all, for language models."""
     parameters = {**TRAINING, **({"viewStateShareKey": view.key} if view else {})}
     place = f"experiments/{experiment_id}/runs" if experiment_id else "experiments"
-    return f"{url}/#/{place}?{urlencode(parameters)}"
+    return f"{url.rstrip('/')}/#/{place}?{urlencode(parameters)}"
 
 
 def run_page(url: str, experiment_id: str, run_id: str) -> str:

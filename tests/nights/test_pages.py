@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow.parquet as pq
 import pytest
@@ -122,7 +123,7 @@ def record_others(folder: Path) -> dict[str, str]:
         stages = [config.stages[0], derived(config.stages[0], name="warm")]
         run.open_stages(stages)
         for number, stage in enumerate(stages):
-            run.log(Point(stage.name, 10, 20, {"train/ne": 1.1}, began=began))
+            run.log(Point(stage.name, 10, 20, {"work/learning_rate_factor": 1.0, "train/ne": 1.1}, began=began))
             figures = {"ne": 0.91 - number / 100, "auc": 0.71, "rows_seen": 3000.0}
             run.finish_stage(stage.name, figures, spell=(began, began + 61))
         run.log_best("warm", {"ne": 0.9, "auc": 0.71, "calibration": 1.02})
@@ -230,6 +231,16 @@ def test_the_charts_of_a_view_begin_with_ne_and_auc(nights, browser):
     browser.open(f"{nights.url}/#/experiments/1/runs{PARAMS}&viewStateShareKey=stages&compareRunsMode=CHART")
     shown = browser.shown("NE and AUC", "test/ne", "test/auc", "fm (warm)", "sample")
     assert re.findall(r"\n([\w/ ]+)\n\(\d+\)\n", shown)[:2] == ["NE and AUC", "sample"]
+
+
+def test_stages_and_nights_are_compared_by_ne_at_first(nights, browser):
+    client = MlflowClient(f"sqlite:///{nights.work}/mlflow.db")
+    stages = [run.info.run_id for run in client.search_runs(["1"], "tags.`nightjar.part_of` = 'train 2026-11-05'")]
+    of_nights = [record["run_id"] for record in nights.records[:2]]
+    for runs, named, metric in ((stages, "fm (warm)", "train/ne"), (of_nights, "night 2026-11-02", "test/ne")):
+        asked = f"runs={quote(json.dumps(runs))}&experiments={quote(json.dumps(['1']))}"
+        browser.open(f"{nights.url}/#/compare-runs?{asked}&{PARAMS[1:]}")  # a page that takes these first alone
+        assert f"Metrics:\n{metric}\n" in browser.shown("Run details", "Clear All", named)
 
 
 def test_the_page_that_is_printed_is_of_training_and_of_the_newest_runs_kind(nights, browser):

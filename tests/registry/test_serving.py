@@ -102,6 +102,7 @@ def test_a_retrain_on_a_server_with_a_password_leaves_it_nowhere(server_uri, ser
         done = folder.run("train", mlflow__tracking_uri=uri)
     assert done.exit_code == 0, done.stderr
     assert f'mlflow.tracking_uri="{shown}"' in done.stdout, "in the next commands"
+    assert f"\n  {shown}/#/experiments?workflowType=machine_learning\n" in done.stdout
     assert any("golden_process.py" in command for command in commands)
     again = folder.run("train", "--json", mlflow__tracking_uri=uri)
     assert json.loads(again.stdout)["tracking_uri"] == shown

@@ -6,6 +6,7 @@ import pickle
 import re
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -107,6 +108,14 @@ def test_a_finished_retrain_is_one_parent_and_a_child_a_stage(tracked, retrain, 
     assert (found.run_id, found.stages) == (run.run_id, run.stages)
 
 
+def test_what_mlflows_pages_compare_runs_by_at_first_is_ne_and_no_factor_of_a_learning_rate(tracked, retrain):
+    with retrain() as run:
+        run.log(Point("fm", 10, 100, {"work/learning_rate_factor": 1.0, "train/log_loss": 0.5, "train/ne": 1.5}))
+        run.log_final("progressive", {"rows": 100.0, "auc": 0.6, "ne": 0.9})
+    first = [next(iter(tracked.client.get_run(run_id).data.metrics)) for run_id in (run.stage_run("fm"), run.run_id)]
+    assert first == ["train/ne", "progressive/ne"]
+
+
 def test_the_run_of_a_stage_lasts_as_long_as_the_stage_and_not_as_all_of_them(tracked, retrain):
     began, now = 1_700_000_000.0, 1_700_000_700.0
     with retrain() as run:
@@ -146,6 +155,29 @@ def test_a_run_says_what_it_is_where_it_comes_from_and_on_which_rows(tracked, re
         assert "secret" not in inputs["training"].source
         assert json.loads(inputs["evaluation"].profile)["num_rows"] == 800
         assert len(found.inputs.dataset_inputs) == 2
+
+
+def test_the_commit_of_a_run_is_of_the_repository_that_its_config_lies_in_else_of_nightjars(tmp_path):
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com")
+        done = subprocess.run(
+            ["git", *who, *words], cwd=tmp_path / "theirs", text=True, capture_output=True, check=True
+        )
+        return done.stdout.strip()
+
+    before = opening._configs
+    for folder in ("theirs", "nobodys"):
+        (tmp_path / folder).mkdir()
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message", "configs")
+    found = {}
+    for folder in ("theirs", "nobodys"):
+        opening.configs_lie_in(tmp_path / folder)
+        found[folder] = opening.origin("night")
+    opening.configs_lie_in(before)
+    assert found["theirs"]["mlflow.source.git.commit"] == git("rev-parse", "HEAD")
+    assert found["nobodys"].get("mlflow.source.git.commit") == (opening._commit(opening.PACKAGE) or None)
+    assert found["theirs"]["mlflow.source.name"] == "nightjar nightly"
 
 
 def test_an_experiment_that_others_write_to_has_our_views_and_their_runs_as_they_were(tracked, config, tmp_path):
