@@ -266,3 +266,13 @@ def test_gate_and_page_need_no_torch_no_ray_no_mlflow_and_no_matplotlib_until_so
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_what_served_stands_with_what_moved_it_and_a_pools_data_with_its_days():
+    history = (("2026-11-19", "kept", "ctr/1"), ("2026-11-18 09:00", "rollback by ann, from ctr/2", "ctr/1"))
+    page = replace(TABLES, history=history, profile=replace(FULL.profile, num_days=7))
+    found = Reader(render(page))
+    assert list(history[1]) in [list(row) for row in found.rows]
+    assert "What served" in found.text["h2"]
+    assert "The data of the 7 new days" in found.text["h2"]
+    assert any("in 7 days before" in words for words in found.text["dd"])
