@@ -8,7 +8,7 @@ from pipeline.profiles.bounds import Breach, Kind, summed_up
 from pipeline.profiles.profile import DayProfile
 from pipeline.registry.versions import Version
 from pipeline.retrain.promotion import Decision, Opponent
-from pipeline.retrain.run import Trained
+from pipeline.retrain.trained import Trained
 
 
 @dataclass(frozen=True, slots=True)

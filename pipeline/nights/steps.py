@@ -21,7 +21,8 @@ from pipeline.registry.versions import Version
 from pipeline.retrain import promotion
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import COMPARABLE, Candidate, Decision, Opponent
-from pipeline.retrain.run import Trained, candidate_of, prepare, record_best, train
+from pipeline.retrain.run import candidate_of, prepare, record_best, train
+from pipeline.retrain.trained import Trained
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Clock
 from schemas.checking import derived

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
@@ -17,6 +16,7 @@ from pipeline.report import retrain_page
 from pipeline.report.page import NOTHING_SERVES, REPORT, sentence
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage
 from pipeline.retrain.promotion import Decision, Opponent
+from pipeline.retrain.trained import Trained
 from pipeline.training import results
 from pipeline.training.checkpoint import Progress
 from schemas.config import TrainConfig
@@ -26,9 +26,6 @@ from schemas.plan import lineages
 from schemas.redaction import redacted
 from schemas.stage import StageConfig
 
-if TYPE_CHECKING:
-    from pipeline.retrain.run import Trained
-
 SPLITS: dict[SplitName, str] = {"train": "Trained on", "validation": "Validated on", "test": "Held out"}
 
 
@@ -36,7 +33,7 @@ SPLITS: dict[SplitName, str] = {"train": "Trained on", "validation": "Validated 
 class Ended:
     """A retrain that is over; without a decision where nothing was registered."""
 
-    trained: "Trained"
+    trained: Trained
     opponent: Opponent | None = None
     decision: Decision | None = None
     others: Mapping[str, str] = field(default_factory=dict)
@@ -106,7 +103,7 @@ def _notes(ended: Ended) -> Iterator[str]:
     yield from (f"{stage} is {uri}." for stage, uri in ended.others.items())
 
 
-def _stage(stage: StageConfig, trained: "Trained") -> Stage:
+def _stage(stage: StageConfig, trained: Trained) -> Stage:
     failure = trained.failures.get(stage.name, "")
     progress = None if failure else results.progress(trained.prepared.run_uri, stage.name)
     days, rows = _learned(stage, trained, progress)
@@ -140,7 +137,7 @@ def _references(ended: Ended) -> Iterator[Reference]:
         yield Reference("best possible", ended.best_possible_ne)
 
 
-def _learned(stage: StageConfig, trained: "Trained", progress: Progress | None) -> tuple[str, int | None]:
+def _learned(stage: StageConfig, trained: Trained, progress: Progress | None) -> tuple[str, int | None]:
     """Its days in words, and the rows that a pass goes over; a control's days are known by what it came to alone."""
     if stage.days == "affordable":
         if progress is None or "days" not in progress.settings:
@@ -169,7 +166,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def _curve(stage: StageConfig, trained: "Trained", progress: Progress) -> tuple[tuple[float, float], ...]:
+def _curve(stage: StageConfig, trained: Trained, progress: Progress) -> tuple[tuple[float, float], ...]:
     """By seconds, at the stage's mean pace; it begins when those have ended that it comes from."""
     run_uri, plan = trained.prepared.run_uri, trained.prepared.config.plan
     earlier = [one for one in lineages(plan)[stage.name] if one in trained.results]
@@ -178,7 +175,7 @@ def _curve(stage: StageConfig, trained: "Trained", progress: Progress) -> tuple[
     return tuple((before + rows_seen * pace, ne) for rows_seen, ne in progress.curve)
 
 
-def _splits(trained: "Trained") -> Iterator[Rows]:
+def _splits(trained: Trained) -> Iterator[Rows]:
     inputs = trained.prepared.inputs
     for split, name in SPLITS.items():
         rows = trained.store.num_rows(split)
@@ -187,7 +184,7 @@ def _splits(trained: "Trained") -> Iterator[Rows]:
             yield Rows(name, rows, trained.store.num_positives(split), days)
 
 
-def _no_controls(trained: "Trained") -> list[str]:
+def _no_controls(trained: Trained) -> list[str]:
     controls = {stage.name for stage in trained.prepared.config.plan if stage.control_of}
     return [name for name in trained.results if name not in controls]
 

@@ -11,7 +11,7 @@ from pipeline.data.store import Store
 from pipeline.registry.tracking import Tracking
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import Candidate
-from pipeline.retrain.run import Prepared, Trained
+from pipeline.retrain.trained import Prepared, Trained
 
 EARLIER = date(2026, 10, 1)
 

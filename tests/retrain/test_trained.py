@@ -7,7 +7,7 @@ from bundles import STAGES
 from six_days import DAYS, config_of
 
 from pipeline.data.store import Store, StoredPart
-from pipeline.retrain.run import Prepared, Trained
+from pipeline.retrain.trained import Prepared, Trained
 
 FM, DEEPFM = STAGES
 OF_A_DAY = 100
