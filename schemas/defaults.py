@@ -64,13 +64,13 @@ def _filled(stage: StageConfig, own: Defaults) -> StageConfig:
 
 
 def in_words(stage: StageConfig, own: StageConfig, num_rows: int) -> str:
-    """What a completed stage has that its config did not say; empty where it said all."""
+    """What a completed stage has that its config did not say, where that is not what a large log's has anyway."""
     said = {
-        "batch_size": f"batches of {own.batch_size:,}",
-        "epochs": f"{own.epochs:g} pass{'es' * (own.epochs != 1)}",
-        "embedding.l2": f"an L2 of {own.embedding.l2:.2g}",
+        "batch_size": f"batches of {own.batch_size:,}" if own.batch_size != stage.batch_size else "",
+        "epochs": f"{own.epochs:g} passes" if own.epochs != stage.epochs else "",
+        "embedding.l2": f"an L2 of {own.embedding.l2:.2g}" if own.embedding.l2 != stage.embedding.l2 else "",
     }
-    keys = left_open(stage)
+    keys = [key for key in left_open(stage) if said[key]]
     words = ", ".join(said[key] for key in keys)
     return f"{stage.name}: {words}, for its {num_rows:,} rows; its config leaves {', '.join(keys)} open" if keys else ""
 

@@ -61,3 +61,8 @@ def test_what_its_rows_decided_is_told_with_the_keys_that_would_decide_otherwise
     assert in_words(stage, completed(stage, 80_000, 1), 80_000) == (
         "fm: batches of 256, an L2 of 0.0002, for its 80,000 rows; its config leaves batch_size, embedding.l2 open"
     )
+
+
+def test_nothing_is_told_of_a_stage_that_is_trained_as_one_of_a_large_log():
+    stage = stage_of(embedding={"l2": 1e-4})
+    assert in_words(stage, completed(stage, 10_000_000, 1), 10_000_000) == ""
