@@ -178,8 +178,8 @@ def _remedy(column: str, kind: pa.DataType, wanted: pa.DataType) -> str:
         return f"write each value as a list of one, of type {one}, or give it another kind in the feature spec"
     if pt.is_timestamp(element) and wanted != LABEL.cast_to:
         return (
-            f"write what may matter of it as a column, as pyarrow.compute.hour(table[{column!r}]) or day_of_week; "
-            f"name {column!r} under `ignored` if it stays"
+            "where the log is written, add a column of what may matter of it, as "
+            f"pyarrow.compute.hour(table[{column!r}]) or day_of_week; name {column!r} under `ignored` if it stays"
         )
     cast = (
         f"cast the column to {wanted} where the log is written: table[{column!r}].cast(pyarrow.{_call(wanted)}) or "

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,7 +98,8 @@ def _tune(settings: SweepConfig, standings: Standings, attempts: Sequence[Attemp
         ),
         run_config=tune.RunConfig(name="tune", storage_path=task.uri, verbose=0, callbacks=[listener]),
     )
-    tuner.fit()
+    with suppress(EOFError):  # at its end it reads its own records of errors, which a full disk has left empty
+        tuner.fit()
     if listener.met:
         raise listener.met[0]
 
@@ -132,7 +133,9 @@ class _Listener(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyp
             raise
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        error = trial.get_pickled_error() or trial.get_error()
+        error = None
+        with suppress(EOFError):
+            error = trial.get_pickled_error() or trial.get_error()
         why = server.first_line(getattr(error, "cause", None) or error or RuntimeError("the trial's process died"))
         self.standings.give_up(_attempt(trial), why)
 
