@@ -26,9 +26,9 @@ test: install
 	$(PYTEST) -m 'not gpu and not cluster' tests/training/on_ray tests
 
 # Ray, MLflow, PostgreSQL and S3 on machines with disks of their own, in namespaces of Linux's, which want root; and ranks
-# that are killed again and again on this one.
+# and nights that are killed again and again on this one.
 test-cluster: install
-	.venv/bin/pytest -q -m cluster tests/cluster tests/training/on_ray
+	.venv/bin/pytest -q -m cluster tests/cluster tests/training/on_ray tests/nights
 
 # Without Ray, servers and whole runs.
 test-fast: install

@@ -72,7 +72,8 @@ def champion_was_accepted(folder: NightFolder) -> bool:
     return folder.client.get_model_version(MODEL, number).tags["nightjar.decision"] == "promote"
 
 
-@pytest.mark.timeout(900)  # two dozen processes start, one after the other
+@pytest.mark.cluster  # for its minute and a half: two dozen processes start, one after the other, and are killed
+@pytest.mark.timeout(900)
 def test_a_night_killed_at_every_step_comes_to_what_an_undisturbed_one_does(folder, undisturbed, ray_address):
     command = ["nightly", "--config", "nightly.yaml", "--date", str(day(3))]
     trains = range(MOMENTS.index(FirstCheckpoint()), MOMENTS.index(FirstCheckpoint()) + 2)

@@ -144,6 +144,7 @@ AROUND_A_RETRAIN = {
     RECORDING,
     "pipeline.retrain.run",
     "pipeline.retrain.summary",
+    "pipeline.retrain.trained",
 }
 
 
