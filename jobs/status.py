@@ -19,6 +19,7 @@ from schemas.redaction import redacted
 if TYPE_CHECKING:
     from pipeline.nights.history import Entry
     from pipeline.nights.records import Night
+    from pipeline.registry.versions import Version
 
 
 def status(
@@ -35,7 +36,6 @@ def status(
     from pipeline.nights import records
     from pipeline.nights.history import history
     from pipeline.registry import versions
-    from pipeline.registry.tags import VERDICT
     from pipeline.registry.tracking import require
 
     require_work(loaded)
@@ -52,11 +52,7 @@ def status(
     if champion is None:
         print(f"{name} has no champion yet")
     else:
-        age = datetime.now(UTC) - champion.created
-        tell(f"{champion.uri} is champion, registered {champion.created:%Y-%m-%d %H:%M} UTC, {in_days(age)} ago")
-        tell(f"  {champion.tags.get(VERDICT, '')}".rstrip(), indent=2)
-        for words in _last_judged(champion.uri, nights):
-            tell(f"  {words}", indent=2)
+        tell_champion(champion, nights)
     entries = history(nights, records.moves_of(loaded), champion.uri if champion else None)
     shown = {id(night) for night in nights[-last:]}
     first = next((number for number, entry in enumerate(entries) if id(entry.night) in shown), 0)
@@ -69,6 +65,16 @@ def status(
         tell(f"days of the log without a night: {', '.join(map(str, without)) or 'none'}", indent=2)
     else:
         print("no night is over yet")
+
+
+def tell_champion(champion: "Version", nights: Sequence["Night"]) -> None:
+    from pipeline.registry.tags import VERDICT
+
+    age = datetime.now(UTC) - champion.created
+    tell(f"{champion.uri} is champion, registered {champion.created:%Y-%m-%d %H:%M} UTC, {in_days(age)} ago")
+    tell(f"  {champion.tags.get(VERDICT, '')}".rstrip(), indent=2)
+    for words in _last_judged(champion.uri, nights):
+        tell(f"  {words}", indent=2)
 
 
 def _last_judged(uri: str, nights: Sequence["Night"]) -> Iterator[str]:
