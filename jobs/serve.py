@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs.options import ModelUri
-from jobs.ui import require_free
+from jobs.ports import require_free
 from schemas.config import MLflowConfig
 from schemas.errors import INTERRUPTED, Failure
 from schemas.locations import absolute

@@ -1,21 +1,18 @@
 """`nightjar ui`: the MLflow pages over the local store."""
 
 import os
-import socket
 import subprocess
 import sys
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from jobs import browser
+from jobs.ports import LOOPBACK, require_free
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 from schemas.locations import absolute
 from schemas.redaction import redacted
-
-LOOPBACK = "127.0.0.1"
 
 
 def ui(
@@ -55,24 +52,3 @@ def ui(
         # Beside the server, which this process becomes.
         subprocess.Popen([sys.executable, "-P", browser.__file__, page])  # noqa: S603 (our own)
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606 (no shell; all arguments are ours)
-
-
-def require_free(port: int) -> None:
-    """Raise Refusal for a port that the server could not listen on, which it would tell at the end of a traceback."""
-    try:
-        socket.create_server((LOOPBACK, port)).close()
-    except OSError as error:
-        raise Refusal(
-            found=f"port {port}: {(error.strerror or str(error)).lower()}",
-            expected=f"a port of {LOOPBACK} that nobody listens on, and that you may",
-            where="--port",
-            remedy=f"--port {_free_after(port)} is free; or end what listens there, an earlier `nightjar ui` perhaps",
-        ) from error
-
-
-def _free_after(port: int) -> int:
-    """The next one, or where all that follow are taken, whichever is given."""
-    for candidate in (*range(max(port, 1023) + 1, min(port + 100, 65536)), 0):
-        with suppress(OSError), socket.create_server((LOOPBACK, candidate)) as listener:
-            return int(listener.getsockname()[1])
-    return 0
