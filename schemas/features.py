@@ -163,6 +163,13 @@ class FeatureSpec(BaseModel):
         return tuple(dict.fromkeys([*([self.row_key] if self.row_key else []), *self.feature_columns]))
 
     @property
+    def category_columns(self) -> tuple[str, ...]:
+        """Columns whose values are told apart, few of them in many rows as a rule: a key of each row is none."""
+        numbers = {field.name for field in self.fields if field.kind == "numeric"}
+        named = [*self.feature_columns, *([self.group] if self.group else [])]
+        return tuple(dict.fromkeys(name for name in named if name not in {*numbers, self.label, self.weight}))
+
+    @property
     def feature_columns(self) -> tuple[str, ...]:
         """Columns a served model needs, in the order of the fields."""
         return tuple(field.name for field in self.fields)

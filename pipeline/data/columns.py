@@ -69,18 +69,21 @@ def lists(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def values_of_lists(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, np.ndarray]:
-    """(values that are not null, the row of each), of a column of lists of categories; a null list has none."""
+    """(values that are not null, how many each row has), of a column of lists of categories; a null list has none."""
     of_rows = lists(column)
     values = categories(pc.list_flatten(of_rows))
     sizes = pc.list_value_length(of_rows).fill_null(0).to_numpy()
-    rows = np.repeat(np.arange(len(sizes)), sizes)
     if values.null_count:
-        rows, values = rows[values.is_valid().to_numpy()], values.drop_null()
-    return values, rows
+        rows = np.repeat(np.arange(len(sizes)), sizes)[values.is_valid().to_numpy()]
+        sizes, values = np.bincount(rows, minlength=len(sizes)), values.drop_null()
+    return values, sizes
 
 
 def distinct(column: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
-    """(distinct categories, each row's index into them, null for null); chunks of text are never put together."""
+    """(distinct categories, each row's index into them, null for null); chunks of text are never put together.
+
+    A dictionary is taken at its word: a value that it has twice comes twice.
+    """
     column = categories(column)
     if pt.is_dictionary(column.type):
         return _distinct_of_dictionaries(column)
@@ -175,15 +178,26 @@ def _viewless(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _distinct_of_dictionaries(column: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
     """By the values that rows have: others of the dictionaries may be those of bad rows, left out before."""
-    used = [chunk.indices.dictionary_encode() for chunk in column.chunks]
-    of_chunks = [chunk.dictionary.take(own.dictionary) for chunk, own in zip(column.chunks, used, strict=True)]
-    values, places = distinct(pa.chunked_array(of_chunks, column.type.value_type))
-    ends = np.cumsum([len(own.dictionary) for own in used])
-    codes = [
-        places.slice(end - len(own.dictionary), len(own.dictionary)).take(own.indices)
-        for own, end in zip(used, ends, strict=True)
-    ]
+    used = [_used(chunk) for chunk in column.chunks]
+    if len(used) == 1 and not used[0][0].null_count:
+        return used[0]
+    values, places = distinct(pa.chunked_array([own for own, _ in used], column.type.value_type))
+    ends = np.cumsum([len(own) for own, _ in used])
+    codes = [places.slice(end - len(own), len(own)).take(codes) for (own, codes), end in zip(used, ends, strict=True)]
     return values, pa.concat_arrays([places.slice(0, 0), *codes])
+
+
+def _used(chunk: pa.DictionaryArray) -> tuple[pa.Array, pa.Array]:
+    """(values that rows have, each row's index into them), without hashing where there are more rows than values."""
+    values, indices = chunk.dictionary, chunk.indices
+    if len(values) > len(indices):
+        own = indices.dictionary_encode()
+        return values.take(own.dictionary), own.indices
+    is_used = np.bincount(indices.drop_null().to_numpy(), minlength=len(values)) > 0
+    if is_used.all():
+        return values, indices
+    places = pa.array(np.cumsum(is_used, dtype=np.int32) - np.int32(1))
+    return values.filter(pa.array(is_used)), places.take(indices)
 
 
 def _with_values(dictionaries: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

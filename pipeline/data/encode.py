@@ -2,34 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.data import columns
-from pipeline.data.rows import Rows, ranges, starts_of
+from pipeline.data.hashing import Hashed, Words, hash64
+from pipeline.data.rows import Rows, ranges
 from pipeline.data.vocabulary import FieldIds, Vocabulary, log_bucket
 from schemas.features import CategoricalField, FeatureField, HashEncoder, MultiValuedField, NumericField
-
-HASHED_AT_ONCE = 250_000  # values, each of which is an object of Python's meanwhile
-
-
-def hash64(values: pa.Array) -> np.ndarray:
-    """Uint64 hash of each value's text, the same in every process and for every integer width (pandas' SipHash)."""
-    hashes = np.empty(len(values), np.uint64)
-    for start in range(0, len(values), HASHED_AT_ONCE):
-        some = values.slice(start, HASHED_AT_ONCE).cast(pa.large_string())
-        text = np.asarray(some.to_numpy(zero_copy_only=False), dtype=object)
-        hashes[start : start + len(text)] = pd.util.hash_array(text, categorize=False)
-    return hashes
-
-
-def hash_column(column: pa.ChunkedArray) -> np.ndarray:
-    """Uint64 hash of each row's value, 0 of null; each distinct value is hashed once."""
-    values, codes = columns.distinct(column)
-    hashes: np.ndarray = np.append(hash64(values), np.uint64(0))[codes.fill_null(len(values)).to_numpy()]
-    return hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +27,7 @@ class Encoder:
     """A vocabulary made ready for looking up.
 
     A value is found by its 64-bit hash in a sorted array, so that opening a bundle builds no dictionary of strings, and
-    scoring one row costs one search. Two values of a field with the same hash (one chance in 10^12 for a million
+    scoring one row costs one look. Two values of a field with the same hash (one chance in 10^12 for a million
     values) would share the id that was learned first.
     """
 
@@ -57,11 +39,14 @@ class Encoder:
 
     def encode(self, table: pa.Table) -> Rows:
         """R rows of the log -> R packed rows. Label, weight and group are filled where the table has their columns."""
-        cells = [
-            self._encode_field(table.column(field.name), field, ids)
-            for field, ids in zip(self.spec.fields, self._fields, strict=True)
-        ]
         spec, names, num_rows = self.spec, table.column_names, table.num_rows
+        hashed = cache(lambda name: Hashed.of(table.column(name)))  # once, where the group is a field as well
+        cells = [
+            _FieldCells(self._ids(hashed(field.name), field, ids))
+            if isinstance(field, CategoricalField)
+            else self._encode_column(table.column(field.name), field, ids)
+            for field, ids in zip(spec.fields, self._fields, strict=True)
+        ]
         # Which fields have lengths and weights is said by the spec, so that all rows of a store agree in it.
         lengths = {f: cell.lengths for f, cell in enumerate(cells) if cell.lengths is not None}
         weights = {f: cell.weights for f, cell in enumerate(cells) if cell.weights is not None}
@@ -73,39 +58,37 @@ class Encoder:
             weighted_fields=tuple(weights) or None,
             labels=_floats(table, spec.label) if spec.label in names else np.zeros(table.num_rows, np.float32),
             row_weights=_floats(table, spec.weight) if spec.weight and spec.weight in names else None,
-            groups=hash_column(table.column(spec.group)).view(np.int64) if spec.group and spec.group in names else None,
+            groups=hashed(spec.group).of_rows().view(np.int64) if spec.group and spec.group in names else None,
             num_fields=len(spec.fields),
         )
 
-    def _encode_field(self, column: pa.ChunkedArray, field: FeatureField, ids: FieldIds) -> _FieldCells:
+    def _encode_column(
+        self, column: pa.ChunkedArray, field: MultiValuedField | NumericField, ids: FieldIds
+    ) -> _FieldCells:
         match field:
-            case CategoricalField():
-                return _FieldCells(self._categories(column, field, ids))
             case MultiValuedField():
                 return self._bags(column, field, ids)
             case NumericField():
                 return self._numbers(column, field, ids)
 
-    def _categories(self, column: pa.ChunkedArray, field: FeatureField, ids: FieldIds) -> np.ndarray:
-        values, codes = columns.distinct(column)
+    def _ids(self, column: Hashed, field: FeatureField, ids: FieldIds) -> np.ndarray:
         if isinstance(field.encoder, HashEncoder):
-            known = ids.block + (hash64(values) % np.uint64(field.encoder.num_buckets)).astype(np.int32)
+            known = ids.block + (column.hashes % np.uint64(field.encoder.num_buckets)).astype(np.int32)
         else:
-            known = self._lookups[field.name].find(hash64(values), ids.oov)
+            known = self._lookups[field.name].find(column.hashes, ids.oov)
         # One entry more than there are values: the place that nulls point to.
-        found: np.ndarray = np.append(known, ids.missing).astype(np.int32)[codes.fill_null(len(values)).to_numpy()]
-        return found
+        return np.append(known, ids.missing).astype(np.int32).take(column.codes)
 
     def _bags(self, column: pa.ChunkedArray, field: MultiValuedField, ids: FieldIds) -> _FieldCells:
-        values, row_of_value = columns.values_of_lists(column)
-        lengths = np.bincount(row_of_value, minlength=len(column))
+        values, lengths = columns.values_of_lists(column)
+        value_ids = self._ids(Hashed.of(values), field, ids)
         is_empty = lengths == 0
         filled = np.maximum(lengths, 1)
-        bag_ids = np.empty(filled.sum(), np.int32)
-        is_missing = np.repeat(is_empty, filled)
-        bag_ids[is_missing] = ids.missing
-        bag_ids[~is_missing] = self._categories(values, field, ids)
         weights = (1.0 / filled).astype(np.float32) if field.combine == "mean" else None
+        if not is_empty.any():
+            return _FieldCells(value_ids, filled, weights)
+        bag_ids = np.full(filled.sum(), ids.missing, np.int32)
+        bag_ids[np.repeat(~is_empty, filled)] = value_ids
         return _FieldCells(bag_ids, filled, weights)
 
     def _numbers(self, column: pa.ChunkedArray, field: NumericField, ids: FieldIds) -> _FieldCells:
@@ -118,7 +101,7 @@ class Encoder:
                 known = ids.block + np.searchsorted(np.asarray(ids.edges), values, side="right")
             case "log_bucket":
                 buckets = pa.chunked_array([pa.array(log_bucket(values), mask=is_missing)])
-                return _FieldCells(self._categories(buckets, field, ids))
+                return _FieldCells(self._ids(Hashed.of(buckets), field, ids))
             case "scale":
                 known = np.full(len(values), ids.block)
         found = np.where(is_missing, ids.missing, known).astype(np.int32)
@@ -128,17 +111,25 @@ class Encoder:
 
 
 class _Lookup:
-    """Hash -> id by binary search."""
+    """Hash -> id: the place of the first one in a sorted array that begins with as many bits, then those behind it."""
 
-    def __init__(self, hashes: np.ndarray, ids: np.ndarray) -> None:
+    def __init__(self, hashes: Words, ids: np.ndarray) -> None:
         order = np.argsort(hashes, kind="stable")
-        self._hashes, self._ids = hashes[order], ids[order]
+        num_bits = max(1, len(hashes).bit_length() - 1)
+        self._shift = np.uint64(64 - num_bits)
+        self._first = np.searchsorted(hashes[order], np.arange(2**num_bits, dtype=np.uint64) << self._shift)
+        self._first = self._first.astype(np.int32)
+        self._hashes = np.append(hashes[order], np.uint64(2**64 - 1))  # behind which there is nothing
+        self._ids = np.append(ids[order], np.int32(-1))
 
-    def find(self, hashes: np.ndarray, oov: int) -> np.ndarray:
-        if not len(self._hashes):
-            return np.full(len(hashes), oov, np.int32)
-        place = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
-        return np.where(self._hashes[place] == hashes, self._ids[place], oov).astype(np.int32)
+    def find(self, hashes: Words, oov: int) -> np.ndarray:
+        place = self._first.take(hashes >> self._shift)
+        behind = np.flatnonzero(self._hashes.take(place) < hashes)
+        while len(behind):
+            place[behind] += 1
+            behind = behind[self._hashes.take(place[behind]) < hashes[behind]]
+        is_known = (self._hashes.take(place) == hashes) & (place < len(self._hashes) - 1)
+        return np.where(is_known, self._ids.take(place), oov).astype(np.int32)
 
 
 def _lookups(vocabulary: Vocabulary) -> dict[str, _Lookup]:
@@ -159,13 +150,15 @@ def _interleaved(cells: Sequence[_FieldCells], num_rows: int) -> np.ndarray:
     """The ids of all fields' cells row by row."""
     if all(cell.lengths is None for cell in cells):
         return np.stack([cell.ids for cell in cells], axis=1).ravel()
-    lengths = np.ones((num_rows, len(cells)), np.int64)
-    for f, cell in enumerate(cells):
-        if cell.lengths is not None:
-            lengths[:, f] = cell.lengths
-    starts = starts_of(lengths.ravel(), np.int64)
-    ids = np.empty(int(starts[-1]), np.int32)
-    for f, cell in enumerate(cells):
-        starts_R = starts[f : -1 : len(cells)]
-        ids[starts_R if cell.lengths is None else ranges(starts_R, cell.lengths)] = cell.ids
+    of_lists = [cell.lengths for cell in cells if cell.lengths is not None]
+    ends = np.cumsum(sum(of_lists, np.full(num_rows, len(cells) - len(of_lists), np.int64)))
+    ids = np.empty(int(ends[-1]) if num_rows else 0, np.int32)
+    places = np.append(0, ends)[:-1]  # of each row's next id
+    for cell in cells:
+        if cell.lengths is None:
+            ids[places] = cell.ids
+            places += 1
+        else:
+            ids[ranges(places, cell.lengths)] = cell.ids
+            places += cell.lengths
     return ids

@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data import day_column, footer
+from pipeline.data import day_column, dictionaries, footer
 from pipeline.data.columns import without_views
 from pipeline.data.log_listing import NOT_PARQUET, Info, LeftAside, days_of, in_words, look, without_files
 from pipeline.data.unknown_columns import UnknownColumn, unknown_in_words
@@ -28,6 +28,7 @@ __all__ = ["LeftAside", "LogFile", "Manifest", "Part", "days_of", "find", "read_
 
 FOOTER_THREADS = 16
 MAGIC = (b"PAR1", b"PARE")  # the second, of an encrypted file, to be refused as one that cannot be read
+CHECKED = {"page_checksum_verification": True}  # of the pages that have one
 OF_FIXED_SIZE = "Expected all lists to be of size"  # what pyarrow says of one that is null
 MAX_NAMES = 5  # in a warning
 Check = Callable[..., tuple[str, ...]]  # click_log.check, of a schema and where it is
@@ -178,8 +179,13 @@ def _check_day(manifest: Manifest, where: str) -> None:
         )
 
 
-def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, str]]:
+def read_part(
+    part: Part, columns: Sequence[str], as_dictionaries: Collection[str] = ()
+) -> Iterator[tuple[pa.Table, str]]:
     """The part's rows, a row group at a time, each with the place to name in an error.
+
+    Those of the columns that are to come `as_dictionaries` do, where the file holds their text so: their values are
+    then told apart already, and none is copied for each row.
 
     Raises Refusal for a file that cannot be read, or whose own column says another day than its path.
     """
@@ -189,7 +195,9 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[tuple[pa.Table, st
         where = f"{uri}, row group {group}"
         try:
             with fsspec.open(uri, "rb") as stream:
-                file = pq.ParquetFile(stream, page_checksum_verification=True)  # of the pages that have one
+                file = pq.ParquetFile(stream, **CHECKED)
+                if leaves := dictionaries.leaves(file, group, as_dictionaries):
+                    file = pq.ParquetFile(stream, metadata=file.metadata, read_dictionary=leaves, **CHECKED)
                 table = without_views(file.read_row_group(group, columns=wanted))
             if len(table) != (num_rows := file.metadata.row_group(group).num_rows):
                 raise pa.ArrowInvalid(f"{len(table):,} rows where its footer says {num_rows:,}")

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray.data
+from numpy.typing import NDArray
 
 from pipeline.data import quality, store, vocabulary
 from pipeline.data.counting import add_up
@@ -53,10 +54,12 @@ def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> 
 
     def count(part: Part) -> pa.Table:
         counts = [COUNTS_SCHEMA.empty_table()]
-        for table, where in read_part(part, spec.columns):
+        for table, where in read_part(part, spec.columns, spec.category_columns):
             sound = quality.sound_rows(table, spec, where, data.max_bad_share)
-            training = sound.filter(pa.array(split.is_learned(sound, part.day)))
-            counts.append(vocabulary.count(training, spec))
+            is_learned = split.is_learned(sound, part.day)
+            if is_learned.any():
+                training = sound if is_learned.all() else sound.filter(pa.array(is_learned))
+                counts.append(vocabulary.count(training, spec))
         return vocabulary.merge(pa.concat_tables(counts))
 
     return count_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA)
@@ -156,27 +159,26 @@ def encode_part(
     part: Part, encoder: Encoder, data: DataConfig, split: ResolvedSplit, seed: int
 ) -> dict[SplitName, Rows]:
     """The rows of each split, shuffled; what is drawn depends on the seed and the part's place alone."""
-    training, held_out = [], []
-    for table, where in read_part(part, encoder.spec.columns):
+    encoded, masks = [], []
+    for table, where in read_part(part, encoder.spec.columns, encoder.spec.category_columns):
         sound = quality.sound_rows(table, encoder.spec, where, data.max_bad_share)
-        rows = encoder.encode(sound)
-        is_test = split.is_held_out(sound, part.day)
-        training.append(rows.take(np.flatnonzero(~is_test)))
-        held_out.append(rows.take(np.flatnonzero(is_test)))
+        encoded.append(encoder.encode(sound))
+        masks.append(split.is_held_out(sound, part.day))
+    rows, is_test = Rows.concatenate(encoded), np.concatenate(masks)
     place = [seed, part.day.toordinal(), part.index]
-    train, test = (_shuffled(Rows.concatenate(rows), place) for rows in (training, held_out))
+    train, test = (_shuffled(np.flatnonzero(own), place) for own in (~is_test, is_test))
     to_validation, to_drop = np.random.default_rng([*place, 1]).random((2, len(train)))
     is_validation = (to_validation < data.validation_share) | (part.day in split.validation_days)
-    is_dropped = (to_drop >= data.negative_share) & (train.labels == 0)
+    is_dropped = (to_drop >= data.negative_share) & (rows.labels[train] == 0)
     return {
-        "train": train.take(np.flatnonzero(~is_validation & ~is_dropped)),
-        "validation": train.take(np.flatnonzero(is_validation)),
-        "test": test,
+        "train": rows.take(train[~is_validation & ~is_dropped]),
+        "validation": rows.take(train[is_validation]),
+        "test": rows.take(test),
     }
 
 
-def _shuffled(rows: Rows, place: Sequence[int]) -> Rows:
-    return rows.take(np.random.default_rng(place).permutation(len(rows)))
+def _shuffled(rows: NDArray[np.int64], place: Sequence[int]) -> NDArray[np.int64]:
+    return rows[np.random.default_rng(place).permutation(len(rows))]
 
 
 def _write(part: Part, split: SplitName, rows: Rows, store_uri: str) -> StoredPart:

@@ -184,8 +184,11 @@ def _of_values(
     if not is_list(column.type):
         return is_broken(column)
     of_rows = columns.lists(column)
+    of_values = is_broken(pc.list_flatten(of_rows))
+    if not of_values.any():
+        return _none(column)
     sizes = pc.list_value_length(of_rows).fill_null(0).to_numpy()
-    rows = np.repeat(np.arange(len(sizes)), sizes)[is_broken(pc.list_flatten(of_rows))]
+    rows = np.repeat(np.arange(len(sizes)), sizes)[of_values]
     return np.bincount(rows, minlength=len(column)) > 0
 
 

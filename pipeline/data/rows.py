@@ -117,6 +117,8 @@ class Rows:
     @staticmethod
     def concatenate(parts: "Sequence[Rows]") -> "Rows":
         """All rows of one or more parts, in order. Where only some have lengths or weights, the others get ones."""
+        if len(parts) == 1:
+            return parts[0]
         if len({part._layout for part in parts}) > 1:
             parts = [part.in_full() for part in parts]
         sizes = [len(part) for part in parts]

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.data.encode import hash_column
+from pipeline.data.hashing import Hashed
 from schemas.data import DataConfig, RandomSplit
 from schemas.errors import Refusal
 
@@ -94,7 +94,7 @@ def require(wanted: Sequence[date], days: Sequence[date], where: str) -> None:
 
 def _is_drawn(table: pa.Table, split: RandomSplit) -> NDArray[np.bool_]:
     # The finalizer of splitmix64: another seed must reorder the keys, not shift them (Steele, Lea, Flood 2014).
-    mixed = hash_column(table.column(split.row_key)) + np.uint64(split.seed * 0x9E3779B97F4A7C15 % 2**64)
+    mixed = Hashed.of(table.column(split.row_key)).of_rows() + np.uint64(split.seed * 0x9E3779B97F4A7C15 % 2**64)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)

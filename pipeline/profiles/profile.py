@@ -154,10 +154,12 @@ def _counted_by_value(spec: FeatureSpec) -> FeatureSpec:
 
 def _num_missing(column: pa.ChunkedArray, field: FeatureField) -> int:
     if field.kind == "multi_valued":
-        _, row_of_value = columns.values_of_lists(column)
-        return len(column) - len(np.unique(row_of_value))
-    values = columns.decoded(column)
-    return int((values if field.kind == "numeric" else columns.categories(values)).null_count)
+        _, lengths = columns.values_of_lists(column)
+        return int((lengths == 0).sum())
+    if field.kind == "numeric":
+        return int(columns.decoded(column).null_count)
+    values = columns.categories(column)
+    return int((columns.distinct(values)[1] if pa.types.is_dictionary(values.type) else values).null_count)
 
 
 def _field_profile(of_field: pa.Table, field: FeatureField, num_rows: int) -> FieldProfile:

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.data import quality
 from pipeline.data.columns import texts, without_views
-from pipeline.data.encode import Encoder, hash_column
+from pipeline.data.encode import Encoder
+from pipeline.data.hashing import Hashed
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import build, count
 from pipeline.profiles.profile import tally
@@ -102,7 +103,7 @@ def read(log: pa.Table, spec: FeatureSpec) -> tuple[Rows, pa.Table, list[dict[st
     by_value = [("field", "ascending"), ("value", "ascending")]
     tallies = tally(sound, quality.bad_rows(table, spec), spec).sort_by(by_value).to_pylist()
     if spec.row_key:
-        hash_column(sound[spec.row_key])
+        Hashed.of(sound[spec.row_key]).of_rows()
     return Encoder(build(spec, counts)).encode(sound), counts.sort_by(by_value), tallies
 
 
@@ -193,7 +194,8 @@ def test_floats_that_integers_with_nulls_became_have_the_ids_of_the_integers():
         floats = pa.array([nan if value is None else float(value) for value in values], kind)
         expected = encoder.encode(labelled(pa.array(values, pa.int64()))).ids
         np.testing.assert_array_equal(encoder.encode(labelled(floats)).ids, expected)
-        np.testing.assert_array_equal(hash_column(pa.chunked_array([floats])), hash_column(pa.chunked_array([values])))
+        hashes = [Hashed.of(pa.chunked_array([one])).of_rows() for one in (floats, values)]
+        np.testing.assert_array_equal(*hashes)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.data.encode import HASHED_AT_ONCE, Encoder, hash64
+from pipeline.data.encode import Encoder
+from pipeline.data.hashing import hash64
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import Vocabulary, build, count
 from schemas.features import FeatureSpec
@@ -120,8 +120,14 @@ def test_labels_weights_and_groups_are_carried_along(rows, spec):
     assert encoded.groups[0] == encoded.groups[1] == encoded.groups[3]
 
 
-@pytest.mark.slow
-def test_many_values_are_hashed_in_pieces_as_all_at_once():
-    texts = pa.array([str(number) for number in range(HASHED_AT_ONCE + 3)])
-    whole = pd.util.hash_array(np.asarray(texts.to_pylist(), dtype=object), categorize=False)
-    assert (hash64(texts) == whole).all()
+def test_each_of_many_values_has_the_id_that_it_was_learned_under_and_all_others_one():
+    users = {"name": "user", "kind": "categorical"}
+    of_users = FeatureSpec.model_validate({"label": "click", "fields": [users, {**users, "name": "item"}]})
+    known = [f"u{number}" for number in range(0, 9_000, 3)]
+    learned = pa.table({"field": ["user"] * len(known), "value": known, "count": [1] * len(known)})
+    vocabulary = build(of_users, learned)
+    table = pa.table({name: [f"u{number}" for number in range(9_000)] for name in ("user", "item")})
+    places = {row["value"]: vocabulary.num_reserved + i for i, row in enumerate(vocabulary.values.to_pylist())}
+    user, item = vocabulary.fields
+    expected = [[places.get(text, user.oov), item.oov] for text in table["user"].to_pylist()]
+    assert Encoder(vocabulary).encode(table).ids.reshape(-1, 2).tolist() == expected
