@@ -37,9 +37,10 @@ def nightly(
     loaded = load_config(config, set_)
     day = None if date == "auto" else day_of(date)
     from pipeline.nights.night import nightly as run
+    from pipeline.runtime.progress import Clock
 
     with ProgressView(log) as show:
-        over = run(loaded, day, show, again)
+        over = run(loaded, day, Clock.of_process(show), again)
     night = over.night
     console = result_console(stderr=as_json, soft_wrap=True)
     print_night(night, console)

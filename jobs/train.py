@@ -53,9 +53,10 @@ def train(
     """
     loaded = load_config(config, set_)
     from pipeline.retrain.run import retrain
+    from pipeline.runtime.progress import Clock
 
     with ProgressView(log) as show:
-        summary = retrain(loaded, show, register)
+        summary = retrain(loaded, Clock.of_process(show), register)
     print_summary(summary, result_console(stderr=as_json))
     if as_json:
         print(json.dumps(asdict(summary)))

@@ -10,6 +10,7 @@ from pipeline.evaluation.metrics import Metrics, Sums
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage
 from pipeline.report.sweep_page import Key, Neighbour, SweepPage, Trial
 from pipeline.report.trials import Axis
+from pipeline.runtime.progress import Phase
 from schemas.night import GateConfig
 
 EVIL = "<script>alert('1')</script> & \"co\""
@@ -21,7 +22,6 @@ DAYS = "26 days, 2026-11-01 to 2026-11-26"
 STAGES = (
     Stage(
         *("fm", "FM", "random rows", DAYS, 4096, 1_300_000, 1_300_000.0, "fused kernel, float32, 2 threads", FM),
-        seconds=1.1,
         curve=((0.5, 0.9), (1.1, 0.84)),
     ),
     Stage("deepfm", "DeepFM", "fm", "3 days", 256, 150_000, 225_000.0, "", DEEPFM, {"ne": (0.82, 0.85)}, 0.81),
@@ -44,7 +44,12 @@ RETRAIN = RetrainPage(
     evidence=EVIDENCE,
     sums={"deepfm": Sums.of(np.array([-2.0, -1.0, 1.0, 2.0]), np.array([0, 1, 0, 1]))},
     fields=(FieldIds("user", "categorical", "vocabulary, min_count 10", 240_446),),
-    timings={"count values": 3.8, "train": 9.0},
+    phases=(
+        Phase("count values", 0.0, 3.8, 1_450_000),
+        Phase("fit", 4.0, 13.0),
+        Phase("train fm", 11.5, 12.6, 1_300_000, depth=1),
+        Phase("begin", 11.5, 11.51, depth=2),
+    ),
     versions={"MLflow run": "abc"},
 )
 
@@ -62,7 +67,7 @@ SWEEP = SweepPage(
     bounds=(0.95, 0.98),
     neighbours=(Neighbour(1, "NE and settings", Interval(0.0037, 0.0011, 0.0063)), Neighbour(3, "NE")),
     notes=("1 of 4 trials was stopped early",),
-    timings={"train the trials": 60.0},
+    phases=(Phase("train the trials", 0.0, 60.0),),
     versions={"sweep": "abc"},
 )
 AXES = (Axis("embedding.learning_rate", (0.5, 0.9, 0.7), ((0, "0.005"),)), Axis("dropout", (0.1, 0.2, 0.3), ()))

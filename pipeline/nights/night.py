@@ -37,23 +37,29 @@ def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = Fal
     begun, Busy where another night is at work on the same model, Stopped where the day's data breaks its bounds.
     Whatever it raises, the champion that served before still serves.
     """
-    days = choose_days(config, day)  # before MLflow's database is made, which a refused log has no use for
-    tracking = connect(config.mlflow, config.work_uri)
+    clock = Clock.of(show)
+    with clock.unshown("check the log"):  # before MLflow's database is made, which a refused log has no use for
+        days = choose_days(config, day)
+    with clock.unshown("open MLflow"):
+        tracking = connect(config.mlflow, config.work_uri)
     before = over.find(config, days)
     if before and not before.rewritten and not (again and before.night.key != days.key):
         note = "; ".join(filter(None, [before.night.verdict, before.words]))
         show(Event(f"the night of {days.day} is over already", 1, 1, note))
         return before
-    tonight = _planned(days, before, tracking)
+    with clock.unshown("plan the night"):
+        tonight = _planned(days, before, tracking)
     disk.check(config, tonight.disk_need)
     needs = on_nodes.all_of(config, days.manifest, tracking)
-    with promotion.lease_of(config, f"night of {days.day}", show) as lease, cluster.connected(config.cluster, needs):
+    connected = clock.entering("start Ray", cluster.connected(config.cluster, needs))
+    with promotion.lease_of(config, f"night of {days.day}", show) as lease, connected:
         tonight = plan.again(tonight, tracking)  # another night may have ended since
         trainer.check_room(config.cluster, show)
         name, manifest = f"night {days.day}", days.manifest.to_json()
-        with tracking.retrain(days.key, name, config, manifest, "night") as run:
+        opened = tracking.retrain(days.key, name, config, manifest, "night")
+        with clock.entering("open the run", opened) as run:
             run.set_tag(DATE, str(days.day))
-            night = _work(NightRun(config, tonight, tracking, run, lease, Clock(show)))
+            night = _work(NightRun(config, tonight, tracking, run, lease, clock))
         records.write(config, night)
         _tidy(config, tracking, lease, show)
     return Over(night)
@@ -153,7 +159,8 @@ def _record(night: NightRun, progress: NightProgress, outcome: Outcome, words: s
         rows_trained=(rows_trained := sum(one.rows_trained for one in trainings)),
         passes=sum(one.rows_seen for one in trainings) / max(1, rows_trained),
         num_ids=decision.bundle.vocabulary.num_ids if decision else 0,
-        seconds=dict(night.clock.seconds),
+        seconds=night.clock.seconds,
+        phases=night.clock.phases,
         breaches=progress.looks.summed_up("broken"),
         unusual=progress.looks.summed_up("unusual"),
         num_breaches=len(progress.looks.breaches),

@@ -62,7 +62,7 @@ def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Se
         growth=_growth(
             tonight.bundle.vocabulary if tonight.bundle else None, decision.bundle.vocabulary if decision else None
         ),
-        timings=night.seconds,
+        phases=night.phases,
         versions={
             "serves now": night.champion_uri or "nothing",
             "MLflow run": night.run_id,

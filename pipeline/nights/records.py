@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from pipeline.report.page import NOTHING_SERVES, Outcome
 from pipeline.runtime import files, trusted
+from pipeline.runtime.progress import Phase
 from schemas.config import TrainConfig
 
 MOVES = "moves"  # beside the folders of days
@@ -48,6 +49,8 @@ class Night:
     num_ids: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     """Step -> how long it took."""
+    phases: tuple[Phase, ...] = ()
+    """When each step and each of its parts was at work, until the verdict; empty in records of older versions."""
     breaches: tuple[str, ...] = ()
     """What of the day is broken, a line a rule; in records of older versions a line a field, of what is unusual too."""
     unusual: tuple[str, ...] = ()

@@ -93,7 +93,8 @@ def train_tonight(night: NightRun) -> Trained | None:
     prepared = prepare(night.tonight.config, night.tonight.inputs, night.tracking)
     with night.clock.step("train"):
         trained = train(prepared, night.run, night.clock)
-    record_best(trained, night.run)
+    with night.clock.unshown("draw the figures"):
+        record_best(trained, night.run)
     return trained
 
 
@@ -101,7 +102,8 @@ def decide(night: NightRun, looks: Looks, opponent: Opponent, trained: Trained |
     with night.clock.step("decide") as note:
         rate = _base_rate(night, looks, trained)
         if trained is not None:
-            registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key)
+            with night.clock.unshown("register"):
+                registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key)
             decision = promotion.decide(registered, opponent, night.tonight.config, night.tracking, rate)
             promotion.log_unregistered(night.run, trained.results, trained.prepared.run_uri)
         else:

@@ -25,6 +25,8 @@ PAGE_COLORS = {
 }
 MAX_DATES = 7  # on the axis
 WHISKER_WIDTH, WHISKER_HEIGHT = 170.0, 18.0
+SPAN_WIDTH, SPAN_HEIGHT = 1000.0, 10.0
+LEAST_SPAN = 3.0  # of its width: what is shorter is drawn as long
 
 
 def inline(figure: "Figure", label: str) -> Markup:
@@ -98,3 +100,16 @@ def whisker(change: Interval, reach: float) -> Markup:
     dot = element("circle", cx=x(change.estimate), cy=middle, r="3.5", fill=stroke)
     box = f"0 0 {WHISKER_WIDTH:g} {WHISKER_HEIGHT:g}"
     return element("svg", zero, span, dot, class_="whisker", viewBox=box, aria_hidden="true")
+
+
+def span(began: float, ended: float, whole: float, *, is_part: bool = False) -> Markup:
+    """From when to when of a whole, as a bar on a track that is as wide as its place; a part's is paler."""
+    scale = SPAN_WIDTH / whole if whole > 0 else 0.0
+    width = min(SPAN_WIDTH, max(LEAST_SPAN, (ended - began) * scale))
+    x = min(began * scale, SPAN_WIDTH - width)
+    height = f"{SPAN_HEIGHT:g}"
+    track = element("rect", width=f"{SPAN_WIDTH:g}", height=height, fill="var(--track)")
+    opacity = "0.55" if is_part else "1"
+    bar = element("rect", x=f"{x:.1f}", width=f"{width:.1f}", height=height, fill="var(--first)", opacity=opacity)
+    box = f"0 0 {SPAN_WIDTH:g} {SPAN_HEIGHT:g}"
+    return element("svg", track, bar, class_="span", viewBox=box, preserveAspectRatio="none", aria_hidden="true")

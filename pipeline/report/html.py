@@ -87,8 +87,9 @@ def _column_row(column: ColumnProfile) -> list[str]:
 
 
 def _particulars(page: Page) -> Iterator[Markup]:
-    """Vocabulary beside timings and versions, where there is room; without a vocabulary those two side by side."""
-    below = [*sections.timings(page.timings), *_history(page), *sections.versions(page.versions)]
+    """Where the time went; below, the vocabulary beside what served and the versions, where there is room."""
+    yield from sections.waterfall(page.phases)
+    below = [*_history(page), *sections.versions(page.versions)]
     if page.growth:
         columns = (("Field", ""), ("Ids before", NUMBER), ("Added", NUMBER), ("Growth", NUMBER))
         vocabulary = section("Vocabulary", table(columns, [_growth_row(growth) for growth in page.growth]))

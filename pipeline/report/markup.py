@@ -23,7 +23,7 @@ def joined(children: Iterable[str]) -> Markup:
 
 def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Markup:
     """`columns` are (heading, class of its cells); "number" stands right, "words" wraps, "bars" is wide,
-    "line" is drawn in the middle.
+    "line" is drawn in the middle; "wide" and "line" are left out where there is no room.
 
     Without a single heading there is no head.
     """
@@ -86,7 +86,7 @@ header.kept h1, .wary { color: var(--wary); }
 header.trained { background: var(--card); border-color: var(--first); }
 header.trained h1 { color: var(--first); }
 .faint { color: var(--faint); }
-.part { padding-left: 14px; }
+.part { display: block; }
 header.stopped { background: var(--bad-tint); border-color: var(--bad); }
 header.stopped h1, .bad { color: var(--bad); }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 20px 24px;
@@ -106,6 +106,7 @@ th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical
 tr > :last-child, .columns tr > :last-child { padding-right: 0; }
 tbody tr:last-child td { border-bottom: 0; }
 .number { text-align: right; }
+td.took { white-space: nowrap; }
 td.interval { min-width: 6.3em; }
 .line { text-align: center; }
 .line .whisker { margin: 0 auto; }
@@ -122,13 +123,12 @@ td.words { min-width: 96px; white-space: normal; overflow-wrap: anywhere; }
 .tiles dd { margin: 0; font-size: 1.6em; line-height: 1.25; font-weight: 600; font-variant-numeric: tabular-nums; }
 .tiles dd.before { font-size: 0.87em; font-weight: 400; color: var(--faint); }
 ul.bad { margin: 0 0 14px; padding-left: 20px; }
-.bar { width: 100%; min-width: 40px; height: 8px; margin-top: 7px; border-radius: 4px; background: var(--track); }
-.bar div { height: 8px; border-radius: 4px; background: var(--first); }
 svg { display: block; max-width: 100%; }
 figure { margin: 0; }
 figure svg { width: 100%; height: auto; }
 figure svg text { fill: var(--ink); font-family: inherit !important; }
 .whisker { width: 170px; height: 18px; }
+.span { width: 100%; min-width: 64px; height: 8px; margin-top: 7px; border-radius: 4px; }
 @media screen and (max-width: 1160px) {
   th, td { padding-right: 6px; }
 }
@@ -144,13 +144,14 @@ figure svg text { fill: var(--ink); font-family: inherit !important; }
   table { font-size: 12.5px; }
   th, td { padding-right: 7px; }
   th.words { white-space: normal; }
-td.words { min-width: 56px; }
-  .line { display: none; }
+  td.words { min-width: 56px; }
+  .line, .wide { display: none; }
+  .bars { width: 25%; }
 }
 @media print {
   body { background: none; font-size: 11.5px; }
   main { max-width: none; padding: 0; }
-  header, .pill, .bar, .bar div { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  header, .pill { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   section { padding: 10px 14px; margin-bottom: 10px; }
   tr, figure, header { break-inside: avoid; }
   h2 { break-after: avoid; }

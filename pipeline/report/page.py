@@ -7,6 +7,7 @@ from typing import Literal
 
 from pipeline.evaluation.gate import Evidence, Verdict
 from pipeline.evaluation.metrics import Sums
+from pipeline.runtime.progress import Phase
 
 REPORT = "report.html"  # what a page is called among the artifacts of its run
 Outcome = Literal["promoted", "kept", "stopped"]
@@ -78,7 +79,7 @@ class Page:
     history: tuple[tuple[str, str, str], ...] = ()  # when, what became of the champion, what served from then on
     profile: DataProfile | None = None
     growth: tuple[Growth, ...] = ()
-    timings: Mapping[str, float] = field(default_factory=dict)  # step -> seconds
+    phases: tuple[Phase, ...] = ()  # of its time
     versions: Mapping[str, str] = field(default_factory=dict)  # of code, data, config, libraries
 
     @property

@@ -11,6 +11,7 @@ from pipeline.report import charts, plots, sections
 from pipeline.report.markup import Markup, document, element, joined, section, table
 from pipeline.report.page import sentence
 from pipeline.report.sections import DASH, INTERVAL, NUMBER, WORDS, number, share, tile
+from pipeline.runtime.progress import Phase
 
 STAGE, NE, NE_BOUNDS, AUC, AUC_BOUNDS, LOSS = "stage", "ne", "ne bounds", "auc", "auc bounds", "loss"
 MOST_DRAWN = len(plots.COLORS)  # more stages than that would share colours
@@ -31,7 +32,6 @@ class Stage:
     metrics: Metrics | None = None
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of an interval of "ne" and of "auc"
     validation_ne: float | None = None
-    seconds: float | None = None  # in its steps
     curve: Sequence[tuple[float, float]] = ()  # (seconds, those of the stages before it among them; NE of a sample)
     control_of: str = ""
     failure: str = ""
@@ -90,7 +90,7 @@ class RetrainPage:
     confidence: float = 0.95
     sums: Mapping[str, Sums] = field(default_factory=dict)  # stage -> those of the held-out rows
     fields: tuple[FieldIds, ...] = ()
-    timings: Mapping[str, float] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -211,9 +211,9 @@ def _trained(page: RetrainPage) -> Iterator[Markup]:
 
 
 def _particulars(page: RetrainPage) -> Iterator[Markup]:
-    """The fields beside timings and versions."""
-    steps = {f"steps of {stage.name}": stage.seconds for stage in page.stages if stage.seconds}
-    below = [*sections.timings(page.timings, {"train": steps}), *sections.versions(page.versions)]
+    """Where the time went; below, the fields beside the versions."""
+    yield from sections.waterfall(page.phases)
+    below = [*sections.versions(page.versions)]
     beside = []
     if page.fields:
         columns = (("Field", WORDS), ("Kind", ""), ("Encoder", WORDS), ("Ids", NUMBER))

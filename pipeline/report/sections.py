@@ -1,6 +1,6 @@
 """What several pages have: the gate, a comparison, slices, where the time went; and figures as they show them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, change_in_words
@@ -9,8 +9,10 @@ from pipeline.evaluation.metrics import Metrics
 from pipeline.report import charts
 from pipeline.report.markup import Markup, element, section, table
 from pipeline.report.page import sentence
+from pipeline.runtime.progress import Phase, seconds_of
 
-NUMBER, INTERVAL, WORDS = "number", "number interval", "words"
+NUMBER, INTERVAL, WORDS, WIDE, TOOK = "number", "number interval", "words", "number wide", "number took"
+SMALL = 0.005
 DASH = "\N{EN DASH}"
 RULES = {
     "rows": "Rows",
@@ -117,17 +119,41 @@ def slices(evidence: Evidence | None, confidence: float) -> Iterator[Markup]:
     yield section("Slices of the held-out rows", table(columns, [row(part) for part in found]))
 
 
-def timings(seconds: Mapping[str, float], parts: Mapping[str, Mapping[str, float]] | None = None) -> Iterator[Markup]:
-    """Where the time went; `parts` of a step stand below it."""
-    if seconds:
-        longest = max(seconds.values())
-        rows = []
-        for step, one in seconds.items():
-            rows.append([capital(step), _bar(one, longest), duration(one)])
-            for name, part in (parts or {}).get(step, {}).items():
-                rows.append([element("span", name, class_="faint part"), _bar(part, longest), duration(part)])
-        rows.append(["Together", "", duration(sum(seconds.values()))])
-        yield section("Time", table((("Step", WORDS), ("", "bars"), ("", NUMBER)), rows))
+def waterfall(phases: Sequence[Phase]) -> Iterator[Markup]:
+    """Where the time went: each phase from when to when, its parts below it, and what belongs to none.
+
+    Parts that took less than SMALL of the whole are left out.
+    """
+    if not phases:
+        return
+    whole = max(phase.ended for phase in phases)
+    of_none = whole - sum(seconds_of(phases).values())
+    columns = [("Phase", WORDS), ("", "bars"), ("From", WIDE), ("To", WIDE), ("Took", TOOK)]
+    columns += [("Share", WIDE), ("Rows/s", NUMBER)]
+    rows = [_phase_row(one, whole) for one in phases if one.depth == 0 or one.seconds >= SMALL * whole]
+    if of_none > SMALL * whole:
+        between = element("span", "between them", class_="faint")
+        rows.append([between, "", "", "", duration(of_none), share(of_none / whole), ""])
+    rows.append(["Together", "", "", "", duration(whole), "", ""])
+    if not any(phase.rows for phase in phases):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    yield section("Where the time went", table(columns, rows))
+
+
+def _phase_row(phase: Phase, whole: float) -> list[str]:
+    bar = charts.span(phase.began, phase.ended, whole, is_part=phase.depth > 0)
+    rate = phase.rows_per_second
+    return [
+        element("span", phase.name, class_="faint part", style=f"padding-left: {14 * phase.depth}px")
+        if phase.depth
+        else capital(phase.name),
+        bar,
+        duration(phase.began),
+        duration(phase.ended),
+        duration(phase.seconds),
+        share(phase.seconds / whole if whole > 0 else 0.0),
+        "" if rate is None else f"{rate:,.0f}",
+    ]
 
 
 def versions(found: Mapping[str, str]) -> Iterator[Markup]:
@@ -142,11 +168,6 @@ def tile(heading: str, value: str, below: str) -> Markup:
 
 def _pill(passed: bool) -> Markup:
     return element("span", "pass" if passed else "fail", class_=f"pill {'good' if passed else 'bad'}")
-
-
-def _bar(value: float, longest: float) -> Markup:
-    part = value / longest if longest > 0 else 0.0
-    return element("div", element("div", style=f"width: {part:.1%}"), class_="bar")
 
 
 def capital(words: str) -> str:

@@ -9,6 +9,7 @@ from pipeline.report.markup import Markup, document, element, joined, section, t
 from pipeline.report.page import sentence
 from pipeline.report.sections import DASH, INTERVAL, NUMBER, WORDS, change_cells, number
 from pipeline.report.trials import Axis, plot_trials, suffixes
+from pipeline.runtime.progress import Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class SweepPage:
     confidence: float = 0.95
     neighbours: tuple[Neighbour, ...] = ()
     notes: tuple[str, ...] = ()
-    timings: Mapping[str, float] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -67,8 +68,7 @@ class SweepPage:
 def render(page: SweepPage) -> str:
     """The page as one HTML file without a script; the same page gives the same bytes."""
     body = [_header(page), _values(page), *_neighbours(page), *_plot(page), _all(page), *_failures(page)]
-    below = [*sections.timings(page.timings), *sections.versions(page.versions)]
-    body += [element("div", *below, class_="columns")] if below else []
+    body += [*sections.waterfall(page.phases), *sections.versions(page.versions)]
     return document(f"Sweep of {page.stage}: trial {page.best}", *body)
 
 

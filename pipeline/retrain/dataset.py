@@ -129,7 +129,7 @@ def _vocabulary(data: DataConfig, inputs: Inputs, show: Show, known: Vocabulary 
     show(Event("count values", 0, 1))
     counts = passes.count_values(inputs.manifest, data, inputs.split)
     vocab = known.grow(counts) if known else vocabulary.build(data.features, counts)
-    show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids"))
+    show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids", inputs.manifest.num_rows))
     return vocab
 
 
@@ -148,7 +148,7 @@ def _encode(
     of_validation = encoded.num_rows("validation")
     validated = f", {of_validation:,} to validate" if of_validation else ""
     note = f"{encoded.num_rows('train'):,} to train{validated}, {encoded.num_rows('test'):,} held out"
-    show(Event("encode rows", 1, 1, note + f"; {len(old)} days as they were" * bool(old)))
+    show(Event("encode rows", 1, 1, note + f"; {len(old)} days as they were" * bool(old), manifest.num_rows))
     return encoded
 
 

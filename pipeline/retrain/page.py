@@ -17,6 +17,7 @@ from pipeline.report.page import NOTHING_SERVES, REPORT, sentence
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.retrain.trained import Trained
+from pipeline.runtime.progress import Phase
 from pipeline.training import results
 from pipeline.training.checkpoint import Progress
 from schemas.config import TrainConfig
@@ -43,12 +44,12 @@ class Ended:
     """An earlier call had begun it."""
 
 
-def publish(run: Retrain, ended: Ended, seconds: Mapping[str, float]) -> None:
-    """As an artifact of the parent run; `seconds` are those of what this call has done."""
-    run.log_text(REPORT, retrain_page.render(_page(run, ended, seconds)))
+def publish(run: Retrain, ended: Ended, phases: Sequence[Phase]) -> None:
+    """As an artifact of the parent run; `phases` are those of what this call has done."""
+    run.log_text(REPORT, retrain_page.render(_page(run, ended, phases)))
 
 
-def _page(run: Retrain, ended: Ended, seconds: Mapping[str, float]) -> RetrainPage:
+def _page(run: Retrain, ended: Ended, phases: Sequence[Phase]) -> RetrainPage:
     trained, decision = ended.trained, ended.decision
     is_alone = ended.opponent is None or ended.opponent.version is None
     config, inputs = trained.prepared.config, trained.prepared.inputs
@@ -74,7 +75,7 @@ def _page(run: Retrain, ended: Ended, seconds: Mapping[str, float]) -> RetrainPa
         confidence=config.night.gate.confidence,
         sums={name: results.held_out_sums(trained.prepared.run_uri, name) for name in _no_controls(trained)},
         fields=_fields(vocabulary),
-        timings=seconds,
+        phases=tuple(phases),
         versions={**model, "MLflow run": run.run_id, "retrain": inputs.identity, "seed": str(config.seed), **log},
     )
 
@@ -95,7 +96,7 @@ def _notes(ended: Ended) -> Iterator[str]:
     trained = ended.trained
     inputs = trained.prepared.inputs
     if ended.was_begun:
-        yield "An earlier call had begun this retrain: times are those of the call that ended it, and stages' of all."
+        yield "An earlier call had begun this retrain: times are those of the call that ended it."
     yield from (sentence(words) for words in trained.seen_before)
     others = [unknown_in_words(inputs.manifest.unknown_columns), in_words(inputs.manifest.left_aside)]
     yield from (sentence(words) for words in others if words)
@@ -121,7 +122,6 @@ def _stage(stage: StageConfig, trained: Trained) -> Stage:
         metrics=metrics,
         bounds=trained.intervals.get(stage.name, {}),
         validation_ne=progress.results.get("validation_ne") if progress else None,
-        seconds=progress.seconds if progress else None,
         curve=_curve(stage, trained, progress) if progress else (),
         control_of=stage.control_of or "",
         failure=failure,

@@ -1,6 +1,5 @@
 """One retrain, from a click log to a registered model, as a list of calls."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 
@@ -12,7 +11,17 @@ from pipeline.registry import versions
 from pipeline.registry.tags import SERVES, UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
-from pipeline.retrain import defaults, disk, leftovers, on_nodes, page, promotion, recording, stage_days, warm_start
+from pipeline.retrain import (
+    defaults,
+    disk,
+    leftovers,
+    on_nodes,
+    page,
+    promotion,
+    recording,
+    stage_days,
+    warm_start,
+)
 from pipeline.retrain.baselines import baselines
 from pipeline.retrain.dataset import (
     Inputs,
@@ -23,16 +32,16 @@ from pipeline.retrain.dataset import (
     identity_of,
     settings_of_cluster,
 )
+from pipeline.retrain.fit import fit
 from pipeline.retrain.page import Ended
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.retrain.trained import Prepared, Trained
 from pipeline.runtime import cluster, trusted
 from pipeline.runtime.lease import Lease
-from pipeline.runtime.progress import RATE, Clock, Event, Point, Report, Show
+from pipeline.runtime.progress import Clock, Event, Show
 from pipeline.training import affordable, results
 from pipeline.training.on_ray import trainer
-from pipeline.training.on_ray.progress import Note
 from pipeline.training.on_ray.worker import TrainingJob
 from schemas.config import TrainConfig
 from schemas.redaction import redacted
@@ -47,8 +56,10 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
     Raises Refusal for what the user must change, before any training starts or a run is recorded. The same config, log
     and code again return the finished retrain, or take up an unfinished one.
     """
-    clock = Clock(show)
-    prepared = prepare(config, find_inputs(config, clock), connect(config.mlflow, config.work_uri))
+    clock = Clock.of(show)
+    inputs = find_inputs(config, clock)
+    with clock.unshown("open MLflow"):
+        prepared = prepare(config, inputs, connect(config.mlflow, config.work_uri))
     config = prepared.config
     tracking, identity = prepared.tracking, prepared.inputs.identity
     saved = f"{prepared.run_uri}/{leftovers.SUMMARY}"
@@ -60,9 +71,11 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
     disk.check(config, prepared.disk_need)
     name = f"train {prepared.inputs.test_days[-1]}"
     needs = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
-    with promotion.lease_of(config, f"{name} {identity[:6]}", show) as lease, cluster.connected(config.cluster, needs):
+    connected = clock.entering("start Ray", cluster.connected(config.cluster, needs))
+    with promotion.lease_of(config, f"{name} {identity[:6]}", show) as lease, connected:
         trainer.check_room(config.cluster, show)
-        with tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json()) as run:
+        opened = tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json())
+        with clock.entering("open the run", opened) as run:
             was_begun = bool(run.stages)
             opponent = None
             if register is not Register.NONE:
@@ -80,8 +93,10 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
                 ended = replace(ended, others=others, decision=_decide(trained, opponent, run, clock, lease))
             promotion.log_unregistered(run, trained.results, prepared.run_uri)
             summary = _summary(ended, run, register)
-            page.publish(run, ended, clock.seconds)
+            with clock.unshown("write the page"):
+                page.publish(run, ended, clock.phases)
             run.rename(f"{trained.best.name} best")
+    summary = replace(summary, phases=clock.phases)
     trusted.write(saved, asdict(summary))
     if config.retention.runs is not None:
         with suppress(Exception):  # the retrain is finished: what stays of it goes by `nightjar prune`
@@ -113,9 +128,9 @@ def train(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
     run.log_data(recording.rows_of(config, inputs, encoded))
     log = run.log
     job = TrainingJob(config, encoded, run_uri, log, open_log=log.open)
-    with clock.unshown("train"):
-        failures = trainer.fit(job, _points_to(clock), _notes_to(clock))
-    return replace(_recorded(prepared, encoded, failures, run), seen_before=seen)
+    failures = fit(job, clock)
+    with clock.unshown("work out the figures"):
+        return replace(_recorded(prepared, encoded, failures, run), seen_before=seen)
 
 
 def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: Retrain) -> Trained:
@@ -166,7 +181,8 @@ def _trained(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
     if unknown:
         run.set_tag(UNKNOWN_COLUMNS, unknown_in_words(unknown))
     trained = train(prepared, run, clock)
-    record_best(trained, run)
+    with clock.unshown("draw the figures"):
+        record_best(trained, run)
     return trained
 
 
@@ -231,16 +247,3 @@ def _summary(ended: Ended, run: Retrain, register: Register) -> Summary:
         register=register,
         registered=dict(ended.others),
     )
-
-
-def _points_to(show: Show) -> Report:
-    def show_point(point: Point) -> None:
-        is_last = point.step == point.num_steps
-        rate = point.mean_rate if is_last else point.metrics[RATE]
-        show(Event(f"train {point.stage}", point.step, point.num_steps, f"{rate:,.0f} rows/s {point.computed_by}"))
-
-    return show_point
-
-
-def _notes_to(show: Show) -> Callable[[Note], None]:
-    return lambda note: show(Event(note.title, 1, 1, note.words))

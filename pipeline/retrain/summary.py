@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from pipeline.runtime import trusted
+from pipeline.runtime.progress import Phase
 from schemas.register import Register
 
 UNREGISTERED = "nothing was registered, as was asked for"
@@ -46,6 +47,8 @@ class Summary:
     """What needs no model, on the same rows: the base rate of the training days, of each group where there is one."""
     intervals: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
     """Stage or baseline -> metric -> its 95% interval; not known of a retrain of an earlier version."""
+    phases: tuple[Phase, ...] = ()
+    """Where the time of the call went that ended it, up to its page."""
 
 
 def parse_summary(content: bytes) -> Summary:

@@ -1,10 +1,11 @@
 """The page of a sweep, made of what its trials came to."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline.report import sweep_page
 from pipeline.report.sweep_page import Key, SweepPage, Trial
+from pipeline.runtime.progress import Phase
 from pipeline.sweep import outcome
 from pipeline.sweep.neighbours import Around
 from pipeline.sweep.outcome import Outcome, Summary
@@ -12,7 +13,7 @@ from schemas.sweep import SweepConfig, Values
 
 
 def render(
-    summary: Summary, settings: SweepConfig, around: Around, seconds: Mapping[str, float], log: Mapping[str, str]
+    summary: Summary, settings: SweepConfig, around: Around, phases: Sequence[Phase], log: Mapping[str, str]
 ) -> str:
     """In HTML; `log` says of which rows it is, by name."""
     trials = tuple(_trial(one, settings) for one in outcome.ranked(summary.outcomes))
@@ -29,7 +30,7 @@ def render(
         bounds=around.bounds,
         neighbours=around.neighbours,
         notes=tuple(notes),
-        timings=seconds,
+        phases=tuple(phases),
         versions={"MLflow run": summary.run_id, "sweep": summary.identity, **log},
     )
     return sweep_page.render(page)

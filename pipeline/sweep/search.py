@@ -38,7 +38,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], g
     compares these trials alone.
     """
     began = time.monotonic()
-    clock = Clock(show)
+    clock = Clock.of(show)
     inputs = find_inputs(config, clock)
     for trial in trials:
         if trial.config:
@@ -68,7 +68,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], g
             summary = _conclude(settings, standings, tracking.uri, identity, given)
             around = neighbours.around(summary.best_trial, summary.outcomes, settings.space, task)
             log = {"log": inputs.manifest.fingerprint, "read from": redacted(config.data.logs_uri)}
-            runs.log_text(REPORT, page.render(summary, settings, around, clock.seconds, log))
+            runs.log_text(REPORT, page.render(summary, settings, around, clock.phases, log))
     if standings.are_all_over:
         trusted.write(f"{uri}/summary.json", asdict(summary))
         for folder in ("logits", "outcomes", "seeds", "shared", "trials", "tune"):

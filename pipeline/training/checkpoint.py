@@ -45,6 +45,9 @@ class Progress:
     began: float = 0.0
     """When the stage was begun, and when it was over, in seconds since 1970; 0: not told."""
     ended: float = 0.0
+    steps_began: float = 0.0
+    """When its first step was begun, and its last one over, told likewise; of a stage that was resumed, the rest's."""
+    steps_ended: float = 0.0
 
     @property
     def published_ne(self) -> float | None:

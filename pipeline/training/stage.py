@@ -82,7 +82,9 @@ def train_stage(
                 report(Point(stage.name, 0, rank.num_steps(stage), errors, began=began))
         watch = Watch(stage, judge, Path(folder), own)
         step = build_step(rank, stage, state, placement)
+        state.progress.steps_began = time.time()
         _Run(rank, stage, state, step, watch, report, checkpoints).take_steps(chain.from_iterable(sliced))
+        state.progress.steps_ended = time.time()
         watch.restore_best()
     state.progress.settings = {**step.settings, "threads": str(torch.get_num_threads()), "days": _days(rank)}
     _publish(rank, state, judge, published.stage_uri(rank.run_uri, stage.name))

@@ -79,7 +79,7 @@ def comes_to(folder: NightFolder, done: Done) -> object:
     for results in [*found.get("stages", {}).values()]:
         for name in OF_TIME:
             results.pop(name)
-    for name in ("seconds", "rates", "candidate_uri", "ended"):
+    for name in ("seconds", "phases", "rates", "candidate_uri", "ended"):
         found.pop(name, None)
     return found, folder.aliases()
 

@@ -33,7 +33,7 @@ MOMENTS = [
     Call("before", "pipeline.nights.records:write"),
 ]
 BY_A_RANK = ("--set", "cluster.num_workers=1")  # of Ray Train: what it trains, it takes up from a checkpoint
-TIMES = {"seconds", "rates", "ended", "run_id", "tracking_uri"}  # what two nights of the same key differ in
+TIMES = {"seconds", "phases", "rates", "ended", "run_id", "tracking_uri"}  # what two nights of the same key differ in
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.metrics import Sums
-from pipeline.report.charts import inline, plot_ne_by_day, whisker
+from pipeline.report.charts import inline, plot_ne_by_day, span, whisker
 from pipeline.report.markup import Markup, element, table
 from pipeline.report.plots import plot_calibration
 
@@ -93,3 +93,18 @@ def test_text_is_escaped_wherever_it_enters_and_markup_is_not():
     assert '<td class="">&amp;</td>' in table([("", "")], [["&"]])
     assert "<thead>" not in table([("", "")], [["&"]])
     assert '<th class="number" scope="col">A</th>' in table([("A", "number")], [])
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "whole", "x", "width"),
+    [
+        (0.0, 2.0, 8.0, 0.0, 250.0),
+        (6.0, 8.0, 8.0, 750.0, 250.0),
+        (8.0, 8.0, 8.0, 997.0, 3.0),  # too short to be seen, and still within the whole
+        (0.0, 0.0, 0.0, 0.0, 3.0),
+    ],
+)
+def test_a_span_lies_where_it_was_in_the_whole(began: float, ended: float, whole: float, x: float, width: float):
+    track, bar = ElementTree.fromstring(span(began, ended, whole))
+    assert float(track.attrib["width"]) == 1000.0
+    assert (float(bar.attrib["x"]), float(bar.attrib["width"])) == (x, width)

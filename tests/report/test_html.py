@@ -13,6 +13,7 @@ from pipeline.evaluation.bootstrap import Comparison, Interval
 from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, decide
 from pipeline.evaluation.metrics import Metrics, Sums
 from pipeline.report.html import ColumnProfile, DataProfile, Growth, Night, Page, render, two_sentences
+from pipeline.runtime.progress import Phase
 from schemas.night import GateConfig
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ FULL = Page(
         breaches=("1,203,412 rows are 5.1 times the mean",),
     ),
     growth=(Growth("ad", 1_000, 25),),
-    timings={"train": 412.0, "judge": 33.1},
+    phases=(Phase("train", 0.0, 412.0, 8_240), Phase("judge", 412.0, 445.1)),
     versions={"nightjar": "0.1.0"},
 )
 TABLES = replace(FULL, curves={}, nights=())
@@ -70,8 +71,8 @@ HEADINGS = [
     "NE of each night's champion on the day that was new",
     "Slices of the held-out rows",
     "The new day's data",
+    "Where the time went",
     "Vocabulary",
-    "Time",
     "Versions",
 ]
 
@@ -110,7 +111,7 @@ def test_a_stopped_night_without_figures_has_its_reason_and_no_section():
         (["NE of each night's champion on the day that was new"], {"nights": (Night(date(2026, 11, 19), None),)}),
         (["The new day's data"], {"profile": None}),
         (["Vocabulary"], {"growth": ()}),
-        (["Time"], {"timings": {}}),
+        (["Where the time went"], {"phases": ()}),
         (["Versions"], {"versions": {}}),
     ],
 )
@@ -133,7 +134,7 @@ def test_every_string_is_escaped():
         curves={EVIL: SUMS},
         profile=DataProfile(10, columns=(ColumnProfile(EVIL, breaches=(EVIL,)),), breaches=(EVIL,)),
         growth=(Growth(EVIL, 1, 1),),
-        timings={EVIL: 1.0},
+        phases=(Phase(EVIL, 0.0, 1.0),),
         versions={EVIL: EVIL},
     )
     found = Reader(render(page))
@@ -235,9 +236,9 @@ def test_what_is_unusual_is_told_apart_from_what_is_broken():
 def test_vocabulary_timings_and_versions_stand_in_words():
     page = replace(TABLES, profile=None)
     assert row_of(page, "ad") == ["ad", "1,000", "+25", "+2.50%"]
-    assert row_of(page, "Train") == ["Train", "", "6 min 52 s"]
-    assert row_of(page, "Judge") == ["Judge", "", "33.1 s"]
-    assert row_of(page, "Together") == ["Together", "", "7 min 25 s"]
+    assert row_of(page, "Train") == ["Train", "", "0.0 s", "6 min 52 s", "6 min 52 s", "92.6%", "20"]
+    assert row_of(page, "Judge") == ["Judge", "", "6 min 52 s", "7 min 25 s", "33.1 s", "7.44%", ""]
+    assert row_of(page, "Together") == ["Together", "", "", "", "7 min 25 s", "", ""]
     assert row_of(page, "Nightjar") == ["Nightjar", "0.1.0"]
 
 
@@ -253,7 +254,9 @@ def test_rows_of_one_class_and_an_empty_day_still_make_a_page():
     metrics = Sums.of(np.zeros(4), np.zeros(4)).metrics()
     evidence = Evidence(metrics, metrics, Comparison(None, None, None))
     page = replace(TABLES, outcome="kept", evidence=evidence, verdict=decide(evidence, GateConfig()))
-    page = replace(page, curves={"candidate": Sums.zero()}, profile=DataProfile(0), timings={"nothing": 0.0})
+    page = replace(
+        page, curves={"candidate": Sums.zero()}, profile=DataProfile(0), phases=(Phase("nothing", 0.0, 0.0),)
+    )
     assert row_of(page, "NE") == ["NE", *"––––", ""]  # noqa: RUF001
     assert "one class only" in two_sentences(page)
 

@@ -7,6 +7,7 @@ from html_reader import Reader
 from pipeline.evaluation.gate import Evidence, decide
 from pipeline.report.plots import plot_ne_by_seconds
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage, render
+from pipeline.runtime.progress import Phase
 from schemas.night import GateConfig
 
 UNDRAWN = replace(RETRAIN, stages=tuple(replace(stage, curve=()) for stage in STAGES), sums={})
@@ -21,7 +22,7 @@ HEADINGS = [
     "Candidate against champion",
     "Slices of the held-out rows",
     "The fields",
-    "Time",
+    "Where the time went",
     "Versions",
 ]
 
@@ -70,14 +71,16 @@ def test_a_stage_that_could_not_be_trained_is_named_with_its_reason_before_all_f
     assert found.text["h2"][0] == "What could not be trained"
 
 
-def test_what_the_stages_took_stands_below_the_training_that_they_are_part_of():
+def test_where_the_time_went_has_the_parts_below_their_whole_and_what_belongs_to_none_of_them():
     rows = Reader(render(UNDRAWN)).rows
-    steps = [[row[0], row[-1]] for row in rows[rows.index(["Step", "", ""]) + 1 :]][:4]
-    assert steps == [
-        ["Count values", "3.8 s"],
-        ["Train", "9.0 s"],
-        ["steps of fm", "1.1 s"],
-        ["Together", "12.8 s"],
+    heading = ["Phase", "", "From", "To", "Took", "Share", "Rows/s"]
+    at = rows.index(heading) + 1
+    assert rows[at : at + 5] == [
+        ["Count values", "", "0.0 s", "3.8 s", "3.8 s", "29.2%", "381,579"],
+        ["Fit", "", "4.0 s", "13.0 s", "9.0 s", "69.2%", ""],
+        ["train fm", "", "11.5 s", "12.6 s", "1.1 s", "8.46%", "1,181,818"],
+        ["between them", "", "", "", "0.2 s", "1.54%", ""],
+        ["Together", "", "", "", "13.0 s", "", ""],
     ]
 
 
@@ -112,7 +115,7 @@ def test_every_string_of_a_retrains_page_is_escaped():
         lifts=(EVIL,),
         sums={EVIL: RETRAIN.sums["deepfm"]},
         fields=(FieldIds(EVIL, EVIL, EVIL, 1),),
-        timings={EVIL: 1.0},
+        phases=(Phase(EVIL, 0.0, 1.0),),
         versions={EVIL: EVIL},
     )
     found = Reader(render(page))

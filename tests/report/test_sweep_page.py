@@ -5,6 +5,7 @@ from example_pages import AXES, EVIL, NET_RATE, ROW_RATE, SWEEP
 from html_reader import Reader
 
 from pipeline.report.sweep_page import Key, Neighbour, SweepPage, Trial, render
+from pipeline.runtime.progress import Phase
 
 
 def test_a_sweeps_page_begins_with_the_best_trial_its_interval_its_spread_and_a_warning_of_bounds():
@@ -16,7 +17,14 @@ def test_a_sweeps_page_begins_with_the_best_trial_its_interval_its_spread_and_a_
         "with a deviation of 0.0011." in header
     )
     assert f"The best {ROW_RATE} lies at the bound 0.3 of what was drawn: draw beyond it as well." in header
-    assert found.text["h2"] == ["The best values", "Its neighbours", "All trials", "What failed", "Time", "Versions"]
+    assert found.text["h2"] == [
+        "The best values",
+        "Its neighbours",
+        "All trials",
+        "What failed",
+        "Where the time went",
+        "Versions",
+    ]
     assert render(SWEEP) == render(SWEEP), "the same page gives the same bytes"
 
 
@@ -48,7 +56,7 @@ def test_every_string_of_a_sweeps_page_is_escaped():
         trials=(Trial(1, (EVIL,), EVIL, ne=0.5), Trial(2, (EVIL,), EVIL, failure=EVIL)),
         neighbours=(Neighbour(2, EVIL),),
         notes=(EVIL,),
-        timings={EVIL: 1.0},
+        phases=(Phase(EVIL, 0.0, 1.0),),
         versions={EVIL: EVIL},
     )
     found = Reader(render(page))

@@ -1,0 +1,51 @@
+"""The fit of a plan's stages, shown as it goes on; where its time went, as the stages have written it down."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from pipeline.runtime.progress import RATE, Clock, Event, Point, Report, Show
+from pipeline.training import results
+from pipeline.training.checkpoint import Progress
+from pipeline.training.on_ray import trainer
+from pipeline.training.on_ray.progress import Note
+from pipeline.training.on_ray.worker import TrainingJob
+
+
+def fit(job: TrainingJob, clock: Clock) -> dict[str, str]:
+    """The stages that could not be trained, and why."""
+    with clock.unshown("fit"):
+        began = time.time()
+        failures = trainer.fit(job, _points_to(clock.show), _notes_to(clock.show))
+        stages = [stage.name for stage in job.config.plan if stage.name not in failures]
+        _time(clock, [results.progress(job.run_uri, name) for name in stages], began, job.store.num_rows("test"))
+    return failures
+
+
+def _time(clock: Clock, stages: Sequence[Progress], began: float, held_out_rows: int) -> None:
+    """The phases of a fit that began then, in seconds since 1970, and is just over.
+
+    A stage that an earlier call had trained, or begun, is none of this one's.
+    """
+    own = [stage for stage in stages if stage.began >= began]
+    if not own:
+        return
+    clock.took("start the workers", began, own[0].began)
+    for stage in own:
+        clock.took(f"train {stage.stage}", stage.began, stage.ended, rows=stage.rows_seen)
+        clock.took("begin", stage.began, stage.steps_began, depth=1)
+        clock.took("steps", stage.steps_began, stage.steps_ended, rows=stage.rows_seen, depth=1)
+        clock.took("evaluate", stage.steps_ended, stage.ended, rows=held_out_rows, depth=1)
+    clock.took("stop the workers", own[-1].ended, time.time())
+
+
+def _points_to(show: Show) -> Report:
+    def show_point(point: Point) -> None:
+        is_last = point.step == point.num_steps
+        rate = point.mean_rate if is_last else point.metrics[RATE]
+        show(Event(f"train {point.stage}", point.step, point.num_steps, f"{rate:,.0f} rows/s {point.computed_by}"))
+
+    return show_point
+
+
+def _notes_to(show: Show) -> Callable[[Note], None]:
+    return lambda note: show(Event(note.title, 1, 1, note.words))
