@@ -22,7 +22,7 @@ from torch.utils.dlpack import from_dlpack
 
 from pipeline.data.rows import Rows
 
-SCORED_ROWS = 8192  # of a batch that is only scored; bits may depend on it, so all who score use the same
+SCORED_ROWS = 4096  # of a batch that is only scored; bits may depend on it, so all who score use the same
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

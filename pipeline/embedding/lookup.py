@@ -95,7 +95,15 @@ class Lookup:
 
         It is cheaper to round distinct rows than cells, and their gradients travel in that dtype too.
         """
+        if self.groups is None:  # not the rows' columns alone: of the whole table, they would be copied for each batch
+            return self._in_rows(
+                read_cells(self.rows_UD, self.index_N, self.batch)[:, first:].to(dtype or self.rows_UD.dtype)
+            )
         cells_CX: Tensor = _Cells.apply(self.rows_UD, self, dtype or self.rows_UD.dtype, first)  # type: ignore[no-untyped-call]
+        return self._in_rows(cells_CX)
+
+    def _in_rows(self, cells_CX: Tensor) -> Tensor:
+        """-> [B, F, X]"""
         return cells_CX.view(self.batch.num_rows, self.batch.num_fields, cells_CX.shape[1])
 
     @property

@@ -25,5 +25,9 @@ class DeepFM(FM):
 
     def forward(self, lookup: Lookup) -> Tensor:
         """-> logits [B], or of each member [M, B]"""
-        deep: Tensor = self.mlp(self.inputs(lookup))
+        if lookup.groups is None:  # without a gradient both parts take the same cells
+            cells_BFD = lookup.cells()
+            deep: Tensor = self.mlp(cells_BFD[:, :, 1:].flatten(start_dim=1))
+            return self.of_cells(cells_BFD) + deep
+        deep = self.mlp(self.inputs(lookup))
         return super().forward(lookup) + deep

@@ -31,7 +31,10 @@ class FM(nn.Module):
         if lookup.groups is not None and lookup.is_plain:
             terms_B: Tensor = _Terms.apply(lookup.rows_UD, lookup)  # type: ignore[no-untyped-call]
             return self.w0 + terms_B
-        rows_BFD = lookup.cells()
+        return self.of_cells(lookup.cells())
+
+    def of_cells(self, rows_BFD: Tensor) -> Tensor:
+        """[B, F, 1 + K] -> logits [B]"""
         return self.w0 + rows_BFD[:, :, 0].sum(dim=1) + pairwise_interactions(rows_BFD[:, :, 1:])
 
 

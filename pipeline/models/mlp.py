@@ -13,6 +13,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
 }
+HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 FollowedBy = Literal["sigmoid", "tanh", "relu", "leaky_relu", "linear"]
 
 
@@ -46,7 +47,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, num_inputs] -> logits [B]"""
-        logits_B1: Tensor = self.layers(x)
+        logits_B1: Tensor = _by_onednn(self.layers, x) if _is_for_onednn(x) else self.layers(x)
         return logits_B1.squeeze(dim=1)
 
 
@@ -54,6 +55,43 @@ def layers_dtype(rows: Tensor) -> torch.dtype:
     """What the layers compute in, which autocast may have chosen."""
     device = rows.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else rows.dtype
+
+
+def _is_for_onednn(x: Tensor) -> bool:
+    is_float32 = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return HAS_ONEDNN and is_float32 and x.device.type == "cpu" and not torch.is_grad_enabled()
+
+
+def _by_onednn(layers: nn.Sequential, x: Tensor) -> Tensor:
+    """The same in a third of the time, where no gradient is asked for. [B, num_inputs] -> [B, 1]
+
+    oneDNN multiplies float32 on AMD twice as fast as MKL, and adds the bias and applies the activation as it writes.
+    It is asked for by its own operator, as torch's inductor does: `set_float32_matmul_precision`, which chooses it too,
+    holds for all threads, and lets a processor round to bfloat16.
+    """
+    waiting = list(layers)
+    while waiting:
+        layer = waiting.pop(0)
+        if isinstance(layer, nn.Linear):
+            name, scalars = _as_onednn_has_it(waiting[0] if waiting else None)
+            x = torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, name, scalars, "")
+            waiting = waiting[name != "none" :]
+        else:
+            x = layer(x)
+    return x
+
+
+def _as_onednn_has_it(activation: nn.Module | None) -> tuple[str, list[float]]:
+    match activation:
+        case nn.ReLU():
+            return "relu", []
+        case nn.LeakyReLU():
+            return "leaky_relu", [activation.negative_slope]
+        case nn.Tanh():
+            return "tanh", []
+        case nn.Sigmoid():
+            return "sigmoid", []
+    return "none", []
 
 
 def _linear(

@@ -100,3 +100,27 @@ def test_weights_depend_on_the_seed_and_on_nothing_else():
     again, other = MLP(5, MLPConfig(), seed=3).state_dict(), MLP(5, MLPConfig(), seed=4).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["layers.0.weight"], other["layers.0.weight"])
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "leaky_relu"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("num_rows", [0, 1, 33])
+def test_logits_without_a_gradient_are_those_with_one(activation: str, batch_norm: bool, num_rows: int):
+    config = {"hidden": (7, 5), "activation": activation, "batch_norm": batch_norm, "dropout": 0.5}
+    mlp = MLP(3, MLPConfig.model_validate(config), seed=0).eval()
+    for linear in linears(mlp):
+        nn.init.normal_(linear.bias, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(num_rows, 3, generator=torch.Generator().manual_seed(2))
+    expected = mlp(x).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(mlp(x), expected, rtol=1e-5, atol=1e-6)
+    assert len(expected) == num_rows
+
+
+def test_without_a_gradient_autocast_chooses_the_precision_as_it_does_with_one():
+    mlp = MLP(64, MLPConfig(hidden=(32,)), seed=0).eval()
+    x = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = mlp(x).detach()
+        with torch.no_grad():
+            assert torch.equal(mlp(x), expected)
