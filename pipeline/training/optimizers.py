@@ -1,9 +1,12 @@
 """How the dense part is updated, and the learning rate over a stage, which the table's rows follow as well."""
 
 from collections.abc import Iterable
+from inspect import unwrap
+from typing import TypeVar
 
 import torch
 from torch.nn import Parameter
+from torch.optim import Optimizer
 
 from schemas.optimization import (
     ConstantSchedule,
@@ -14,8 +17,10 @@ from schemas.optimization import (
     StepSchedule,
 )
 
+Kind = TypeVar("Kind", bound=Optimizer)
 
-def build_optimizer(parameters: Iterable[Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+
+def build_optimizer(parameters: Iterable[Parameter], config: OptimizerConfig) -> Optimizer:
     """Weight decay is of matrices only: w0, the biases and batch norm's scales are what carries the base rate.
 
     Layer by layer, the matrices have a learning rate of their own where `layer_decay` is not 1.
@@ -32,19 +37,30 @@ def build_optimizer(parameters: Iterable[Parameter], config: OptimizerConfig) ->
         ]
     groups = [*layers, {"params": others, "weight_decay": 0.0}]
     is_fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+    optim = torch.optim
     match config.name:
         case "sgd":
-            return torch.optim.SGD(groups, lr=config.learning_rate)
+            return _eager(optim.SGD)(groups, lr=config.learning_rate)
         case "momentum":
-            return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+            return _eager(optim.SGD)(groups, lr=config.learning_rate, momentum=config.momentum)
         case "adagrad":
-            return torch.optim.Adagrad(groups, lr=config.learning_rate)
+            return _eager(optim.Adagrad)(groups, lr=config.learning_rate)
         case "rmsprop":
-            return torch.optim.RMSprop(groups, lr=config.learning_rate)
+            return _eager(optim.RMSprop)(groups, lr=config.learning_rate)
         case "adam":
-            return torch.optim.Adam(groups, lr=config.learning_rate, fused=is_fused)
+            return _eager(optim.Adam)(groups, lr=config.learning_rate, fused=is_fused)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=config.learning_rate, fused=is_fused)
+            return _eager(optim.AdamW)(groups, lr=config.learning_rate, fused=is_fused)
+
+
+def _eager(kind: type[Kind]) -> type[Kind]:
+    """The same, without what torch wraps around it to keep it out of what is compiled: nothing here compiles it.
+
+    At the first call that would import the compiler, for two seconds, in each process that trains.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: unwrap(getattr(kind, name)) for name in names}
+    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(unwrap(kind.step))})
 
 
 def learning_rate_factor(schedule: Schedule, step: int, num_steps: int) -> float:

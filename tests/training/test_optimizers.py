@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,3 +203,37 @@ def test_schedules_over_eight_steps(schedule: Schedule, factors: list[float]):
 def test_the_linear_schedule_stays_at_its_final_factor():
     schedule = LinearSchedule(type="linear", final_factor=0.25)
     assert [learning_rate_factor(schedule, step, num_steps=8) for step in (8, 9, 100)] == [0.25, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_optimizer_takes_the_steps_of_torchs_own_to_the_bit(name):
+    own, its = (nn.Linear(3, 2) for _ in range(2))
+    its.load_state_dict(own.state_dict())
+    kind = {"momentum": "SGD", "rmsprop": "RMSprop", "adamw": "AdamW", "sgd": "SGD"}.get(name, name.capitalize())
+    options = {"momentum": {"momentum": 0.9}, "adam": {"fused": True}, "adamw": {"fused": True}}.get(name, {})
+    groups = [{"params": [its.weight], "weight_decay": 0.1}, {"params": [its.bias], "weight_decay": 0.0}]
+    of_torch = getattr(torch.optim, kind)(groups, lr=0.1, **options)
+    optimizer = build_optimizer(own.parameters(), config_of(name, weight_decay=0.1, momentum=0.9))
+    for step in range(3):
+        for net, one in ((own, optimizer), (its, of_torch)):
+            net(torch.full((4, 3), 1.0 + step)).square().sum().backward()
+            one.step()
+            one.zero_grad()
+    assert all(torch.equal(a, b) for a, b in zip(own.parameters(), its.parameters(), strict=True))
+    assert str(optimizer.state_dict()) == str(of_torch.state_dict())
+
+
+@pytest.mark.slow
+def test_no_optimizer_imports_torchs_compiler():
+    script = (
+        "import sys, torch\n"
+        "from pipeline.training.optimizers import build_optimizer\n"
+        "from schemas.optimization import OptimizerConfig\n"
+        f"for name in {NAMES}:\n"
+        "    start = torch.nn.Parameter(torch.ones(2, 2))\n"
+        "    optimizer = build_optimizer([start], OptimizerConfig(name=name, learning_rate=0.1))\n"
+        "    start.grad = torch.ones(2, 2)\n"
+        "    optimizer.step(); optimizer.zero_grad(); optimizer.load_state_dict(optimizer.state_dict())\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
