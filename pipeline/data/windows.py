@@ -31,6 +31,11 @@ def local_windows(
                 yield to_rows(table, num_fields)
 
 
+def windows_of_epoch(store: Store, num_fields: int, window_rows: int) -> Iterator[Rows]:
+    """All rows to train on, as a lone rank reads them, `window_rows` at a time."""
+    return rewindowed(local_windows(store, "train", num_fields, 0, 1, with_groups=False), window_rows)
+
+
 class Outcomes(NamedTuple):
     """What became of R rows, without what they hold; arrays [R]."""
 

@@ -97,6 +97,11 @@ def _protocols(fs: fsspec.AbstractFileSystem) -> set[str]:
     return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
 
 
+def is_remote(uri: str) -> bool:
+    """Whether it is no path of a disk, be it one that nodes share."""
+    return "://" in uri and not uri.startswith("file://")
+
+
 def make_folder(fs: fsspec.AbstractFileSystem, path: str) -> None:
     """With those above it. Object stores have none; asked for one, they would make a bucket that is not there."""
     if not _protocols(fs) & OBJECT_STORES:

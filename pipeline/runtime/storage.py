@@ -35,7 +35,7 @@ class SharedFolder(Check):
 
     @property
     def matters_here(self) -> bool:
-        return _is_remote(self.uri)
+        return files.is_remote(self.uri)
 
     @property
     def folder_uri(self) -> str:
@@ -73,7 +73,7 @@ class SameFile(Check):
 
     @property
     def matters_here(self) -> bool:
-        return _is_remote(self.uri)
+        return files.is_remote(self.uri)
 
     def begin(self) -> None:
         self.head = _head(self.uri)
@@ -105,16 +105,12 @@ def _head(uri: str) -> str:
     return hashlib.sha256(fs.cat_file(path, start=0, end=HEAD_BYTES)).hexdigest()
 
 
-def _is_remote(uri: str) -> bool:
-    return "://" in uri and not uri.startswith("file://")
-
-
 def _refusal(check: Check, uri: str, expected: str, amiss: Mapping[Node, str]) -> Refusal:
     return Refusal(
         found=told(amiss),
         expected=expected,
         where=check.where,
         remedy=files.CREDENTIALS
-        if _is_remote(uri)
+        if files.is_remote(uri)
         else "name a disk that all nodes mount at that path, or a bucket: s3://bucket/folder",
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.data.rows import Rows
-from pipeline.data.windows import local_windows, rewindowed
+from pipeline.data.windows import windows_of_epoch
 from pipeline.runtime.progress import Report
 from pipeline.training.rank import Rank
 from pipeline.training.stage import Checkpoints, train_stage
@@ -15,6 +15,6 @@ def run_stage(rank: Rank, stage: StageConfig, report: Report) -> None:
     own = rank.on_rows_of(stage)
 
     def windows(window_rows: int) -> Iterator[Rows]:
-        return rewindowed(local_windows(own.store, "train", own.num_fields, 0, 1, with_groups=False), window_rows)
+        return windows_of_epoch(own.store, own.num_fields, window_rows)
 
     train_stage(own, stage, None, windows, report, Checkpoints(rank.config.checkpoint.every_steps))

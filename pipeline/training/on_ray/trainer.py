@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import ray
+import ray.data
 import ray.train
 from ray.actor import ActorHandle
 from ray.autoscaler.sdk import request_resources
@@ -113,18 +114,21 @@ def _trainer(job: TrainingJob, board: ActorHandle) -> ScaledTrainer:
             failure_config=failure_config,
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
-        datasets={
-            worker.dataset_name(span, share): feed.dataset(job.store.of_span(span, share), "train")
-            for span, share in dict.fromkeys(
-                (span, stage.negative_share) for stage in config.plan for span in _spans(stage, job)
-            )
-        },
+        datasets={} if job.is_read_by_its_rank else _datasets(job),
         dataset_config=DataConfig(execution_options=feed.execution_options(need.most)),
     )
     patience = config.cluster.starved_seconds
     trainer.scaling = Scaling(scaling_config, need, config.numbers_of_ranks, board, patience)
     trainer.failures = Failures(failure_config, board)
     return trainer
+
+
+def _datasets(job: TrainingJob) -> dict[str, ray.data.Dataset]:
+    stages = job.config.plan
+    own = dict.fromkeys((span, stage.negative_share) for stage in stages for span in _spans(stage, job))
+    return {
+        worker.dataset_name(span, share): feed.dataset(job.store.of_span(span, share), "train") for span, share in own
+    }
 
 
 def _spans(stage: StageConfig, job: TrainingJob) -> list[Span]:

@@ -16,6 +16,7 @@ from ray.actor import ActorHandle
 from pipeline.data import feed
 from pipeline.data.rows import Rows
 from pipeline.data.store import Store
+from pipeline.data.windows import windows_of_epoch
 from pipeline.runtime import files, trusted
 from pipeline.runtime.progress import Report
 from pipeline.training import affordable, checkpoint, memory, published
@@ -24,7 +25,7 @@ from pipeline.training.on_ray import snapshot
 from pipeline.training.on_ray.progress import waiting_told
 from pipeline.training.on_ray.saving import RankCheckpoints
 from pipeline.training.rank import Rank
-from pipeline.training.stage import Moved, train_stage
+from pipeline.training.stage import Moved, Windows, train_stage
 from schemas.config import TrainConfig
 from schemas.days import Span
 from schemas.stage import StageConfig
@@ -40,6 +41,14 @@ class TrainingJob:
     report: Report
     open_log: Callable[[], object] | None = None
     """Called by a thread of rank 0 while the first rows are on their way: `report` may have much to import."""
+
+    @property
+    def is_read_by_its_rank(self) -> bool:
+        """A lone rank reads a disk itself: there is nothing to share out, and Ray Data's processes cost a CPU.
+
+        From a bucket, several reads at once are faster. The rows are the same, in the same order.
+        """
+        return self.config.cluster.most_workers == 1 and not files.is_remote(self.store.uri)
 
 
 def dataset_name(span: Span, negative_share: float) -> str:
@@ -73,7 +82,7 @@ def run(settings: dict[str, Any]) -> dict[str, str] | None:
     saved = Saved.of_attempt(job.run_uri)
     told = _Told(job.report, settings["board"], dict(saved.failures))
     try:
-        return run_plan(job, partial(_run_stage, rank, saved, told), told.failures)
+        return run_plan(job, partial(_run_stage, rank, saved, told, job.is_read_by_its_rank), told.failures)
     except Moved:
         return None
 
@@ -149,17 +158,23 @@ class Saved:
             yield Path(folder)
 
 
-def _run_stage(rank: Rank, saved: Saved, told: _Told, stage: StageConfig) -> None:
-    shard = ray.train.get_dataset_shard(dataset_name(rank.config.span_of(stage), stage.negative_share))
-
-    def windows(window_rows: int) -> Iterator[Rows]:
-        return _said_to_wait(feed.windows(shard, rank.num_fields, window_rows), rank.index, told.board)
-
+def _run_stage(rank: Rank, saved: Saved, told: _Told, is_read_here: bool, stage: StageConfig) -> None:
     checkpoints = RankCheckpoints(rank, told.failures)
     with saved.folder_of(stage) as own:
-        train_stage(rank.on_rows_of(stage), stage, own, windows, told.report, checkpoints)
+        of_stage = rank.on_rows_of(stage)
+        windows = _read_here(of_stage) if is_read_here else _fed(rank, stage, told.board)
+        train_stage(of_stage, stage, own, windows, told.report, checkpoints)
     # Every rank waits here: the next stage may start from what rank 0 has just published.
     ray.train.report({"stage": stage.name})
+
+
+def _read_here(rank: Rank) -> Windows:
+    return lambda window_rows: windows_of_epoch(rank.store, rank.num_fields, window_rows)
+
+
+def _fed(rank: Rank, stage: StageConfig, board: ActorHandle) -> Windows:
+    shard = ray.train.get_dataset_shard(dataset_name(rank.config.span_of(stage), stage.negative_share))
+    return lambda window_rows: _said_to_wait(feed.windows(shard, rank.num_fields, window_rows), rank.index, board)
 
 
 def _said_to_wait(windows: Iterator[Rows], rank: int, board: ActorHandle) -> Iterator[Rows]:
