@@ -1,4 +1,4 @@
-"""Whether every node of a cluster finds the MLflow that this process finds: rank 0, which logs, may be on any."""
+"""Whether every node of a cluster finds the MLflow that this process finds: a driver, which logs, may be on any."""
 
 import tempfile
 from collections.abc import Mapping

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Where rank 0 reports the points of its curves: small, survives pickling, keeps MLflow's troubles from training.
+    """Where the points of a run's curves are reported: small, survives pickling, keeps MLflow's troubles from training.
 
     What is not finite is left out. What cannot be sent is kept and sent along with a later point, tried once a minute;
     what is still unsent when the process ends is lost.
@@ -38,10 +38,6 @@ class RunLog:
         self._started: set[str] = set()
         self._quiet_until = 0.0
         self._has_warned = False
-
-    def open(self) -> None:
-        """Import what the first call would have to wait for."""
-        server.open_client(self.uri)
 
     def __call__(self, point: Point) -> None:
         if point.began:
@@ -92,7 +88,7 @@ class RunLog:
                 del points[:MAX_METRICS]
 
     def _open(self, client: "Client", name: str) -> str:
-        """Its run, as one that began when it did; what an earlier rank 0 has opened goes on."""
+        """Its run, as one that began when it did; what an earlier driver has opened goes on."""
         opening = self._openings[name]
         same = f"{has(PARENT, opening.tags[PARENT])} and attributes.run_name = {quoted(opening.name)}"
         found = client.search_runs([opening.experiment_id], same, max_results=1)

@@ -121,7 +121,7 @@ class Retrain:
 
     @property
     def log(self) -> RunLog:
-        """What rank 0 logs the curves with."""
+        """What the curves are logged with."""
         return RunLog(self.tracking.uri, self.stages, self._openings)
 
     def stage_run(self, stage: str, spell: Spell = NO_SPELL) -> str:
@@ -182,7 +182,7 @@ class Retrain:
         self.client.set_tag(self.run_id, key, value)
 
     def open_stages(self, stages: Sequence[StageConfig]) -> None:
-        """Each gets a run when rank 0 logs the first point of it, so that it lasts as long as the stage."""
+        """Each gets a run when the first point of it is logged, so that it lasts as long as the stage."""
         for stage in stages:
             tags = {PARENT: self.run_id, PART_OF: self.name, STAGE: stage.name}
             name = f"{stage.model} ({stage.name})" if stage.name in (WARM, REFRESH) else stage.name

@@ -11,11 +11,11 @@ from pipeline.training.on_ray.progress import Note
 from pipeline.training.on_ray.worker import TrainingJob
 
 
-def fit(job: TrainingJob, clock: Clock) -> dict[str, str]:
-    """The stages that could not be trained, and why."""
+def fit(job: TrainingJob, log: Report, clock: Clock) -> dict[str, str]:
+    """The stages that could not be trained, and why; the points of all go to the `log`."""
     with clock.unshown("fit"):
         began = time.time()
-        failures = trainer.fit(job, _points_to(clock.show), _notes_to(clock.show))
+        failures = trainer.fit(job, _points_to(log, clock.show), _notes_to(clock.show))
         stages = [stage.name for stage in job.config.plan if stage.name not in failures]
         _time(clock, [results.progress(job.run_uri, name) for name in stages], began, job.store.num_rows("test"))
     return failures
@@ -38,13 +38,17 @@ def _time(clock: Clock, stages: Sequence[Progress], began: float, held_out_rows:
     clock.took("stop the workers", own[-1].ended, time.time())
 
 
-def _points_to(show: Show) -> Report:
-    def show_point(point: Point) -> None:
-        is_last = point.step == point.num_steps
-        rate = point.mean_rate if is_last else point.metrics[RATE]
-        show(Event(f"train {point.stage}", point.step, point.num_steps, f"{rate:,.0f} rows/s {point.computed_by}"))
+def _points_to(log: Report, show: Show) -> Report:
+    """Those of steps are shown, and all are logged."""
 
-    return show_point
+    def take(point: Point) -> None:
+        if RATE in point.metrics:
+            is_last = point.step == point.num_steps
+            rate = point.mean_rate if is_last else point.metrics[RATE]
+            show(Event(f"train {point.stage}", point.step, point.num_steps, f"{rate:,.0f} rows/s {point.computed_by}"))
+        log(point)
+
+    return take
 
 
 def _notes_to(show: Show) -> Callable[[Note], None]:

@@ -20,5 +20,5 @@ def folder(config: TrainConfig) -> Check:
 
 
 def all_of(config: TrainConfig, manifest: Manifest, tracking: Tracking) -> list[Check]:
-    """For a training whose rank 0, wherever it is, records in MLflow."""
+    """For a training, whose driver records in MLflow wherever it is started."""
     return [folder(config), log(manifest), Reachable(config.mlflow, tracking.uri)]

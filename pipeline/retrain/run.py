@@ -126,9 +126,7 @@ def train(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
         clock(Event(task, 1, 1, note))
     run.open_stages(config.plan)
     run.log_data(recording.rows_of(config, inputs, encoded))
-    log = run.log
-    job = TrainingJob(config, encoded, run_uri, log, open_log=log.open)
-    failures = fit(job, clock)
+    failures = fit(TrainingJob(config, encoded, run_uri), run.log, clock)
     with clock.unshown("work out the figures"):
         return replace(_recorded(prepared, encoded, failures, run), seen_before=seen)
 

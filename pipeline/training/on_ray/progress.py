@@ -12,10 +12,11 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.runtime.progress import RATE, Point, Report
+from pipeline.runtime.progress import Point, Report
 
 POLL_SECONDS = 0.5
 TELL_AFTER_SECONDS = 1.0
+ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,18 @@ class Note:
 
 
 class Board:
-    """The last point of each stage's curve, in the order the stages began; notes; which ranks wait for rows."""
+    """The points of the stages' curves, as they came; notes; which ranks wait for rows."""
 
     def __init__(self, max_failures: int) -> None:
         self._max_failures = max_failures
-        self._points: dict[str, Point] = {}
+        self._points: list[Point] = []
         self._notes: list[Note] = []
         self._waiting: dict[int, float] = {}
         self._num_ranks = 0
         self._failure: int | None = None
 
     def post(self, point: Point) -> None:
-        self._points[point.stage] = point
+        self._points.append(point)
 
     def say(self, title: str, words: str) -> None:
         self._notes.append(Note(title, words))
@@ -71,8 +72,9 @@ class Board:
         """Of the rank that has waited for longest; 0 where none waits."""
         return time.monotonic() - min(self._waiting.values()) if self._waiting else 0.0
 
-    def read(self) -> "tuple[dict[str, Point], list[Note]]":
-        return self._points, self._notes
+    def read(self, num_points: int, num_notes: int) -> tuple[list[Point], list[Note]]:
+        """What has come after so many of each."""
+        return self._points[num_points:], self._notes[num_notes:]
 
 
 Say = Callable[[Note], None]
@@ -80,15 +82,14 @@ Say = Callable[[Note], None]
 
 @dataclass(frozen=True)
 class Posting:
-    """What rank 0 reports to: the run's log and, without waiting for an answer, the board."""
+    """What rank 0 reports to: what is to hear of it in its own process, then, without waiting for it, the board."""
 
-    log: Report
+    here: Report
     board: ActorHandle
 
     def __call__(self, point: Point) -> None:
-        self.log(point)
-        if RATE in point.metrics:
-            self.board.post.remote(point)
+        self.here(point)
+        self.board.post.remote(point)
 
 
 def open_board(max_failures: int) -> ActorHandle:
@@ -122,25 +123,24 @@ def waiting_told(board: ActorHandle, rank: int) -> Iterator[None]:
 
 
 @contextmanager
-def watched(board: ActorHandle, show: Report, say: Say) -> Iterator[None]:
-    """Pass on what has come to the board, while the body runs."""
+def watched(board: ActorHandle, report: Report, say: Say) -> Iterator[None]:
+    """Pass on what has come to the board, while the body runs and when it ends."""
     stopped = Flag()
-    shown: dict[str, Point] = {}
-    said = 0
+    num_points = num_notes = 0
 
     def poll() -> None:
-        nonlocal said
-        points, notes = ray.get(board.read.remote())
-        for note in notes[said:]:
+        nonlocal num_points, num_notes
+        points, notes = ray.get(board.read.remote(num_points, num_notes), timeout=ANSWER_SECONDS)
+        num_points, num_notes = num_points + len(points), num_notes + len(notes)
+        for note in notes:
             say(note)
-        said = len(notes)
-        for stage, point in points.items():
-            if shown.get(stage) != point:
-                shown[stage] = point
-                show(point)
+        for point in points:
+            report(point)
 
     def watch() -> None:
-        while not stopped.wait(POLL_SECONDS):
+        is_over = False
+        while not is_over:
+            is_over = stopped.wait(POLL_SECONDS)
             with suppress(RayError):  # of a cluster that is away for a moment: the next poll tells the same
                 poll()
 
@@ -148,8 +148,6 @@ def watched(board: ActorHandle, show: Report, say: Say) -> Iterator[None]:
     thread.start()
     try:
         yield
-        stopped.set()
-        thread.join()
-        poll()
     finally:
         stopped.set()
+        thread.join()

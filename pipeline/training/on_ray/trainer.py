@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pipeline.data import feed
 from pipeline.runtime import load, raised
 from pipeline.runtime.load import NodeLoad
-from pipeline.runtime.progress import RATE, Event, Point, Report, Show
+from pipeline.runtime.progress import Event, Point, Report, Show
 from pipeline.training import affordable, kept, local, memory
 from pipeline.training.memory import NodeMemory
 from pipeline.training.on_ray import allocation, snapshot, worker
@@ -44,8 +44,8 @@ LOOK_SECONDS = 0.5
 ANSWER_SECONDS = 30.0  # of nodes that are asked for their memory
 
 
-def fit(job: TrainingJob, show: Report, say: Say = lambda note: None) -> dict[str, str]:
-    """Train all stages, showing the points of their curves as they go, and saying what is out of the ordinary.
+def fit(job: TrainingJob, report: Report, say: Say = lambda note: None) -> dict[str, str]:
+    """Train all stages, reporting the points of their curves as they go, and saying what is out of the ordinary.
 
     Returns the stages that diverged, or were to start from one that did, and why. Raises Failure if none is left, or
     when a rank fails more often than the config allows. Ray Train keeps its own records in the run's folder too, and
@@ -53,31 +53,30 @@ def fit(job: TrainingJob, show: Report, say: Say = lambda note: None) -> dict[st
     """
     for stage in job.config.plan:
         kept.stage(stage_uri(job.run_uri, stage.name))  # a damaged one is dropped before a rank takes it for finished
-    failures = _fit_here(job, show) if job.config.cluster.num_workers == 0 else _fit_by_ray(job, show, say)
+    failures = _fit_here(job, report) if job.config.cluster.num_workers == 0 else _fit_by_ray(job, report, say)
     if len(failures) == len(job.config.plan):
         first = next(iter(failures.values()))
         raise Failure(f"training stopped: {first}; the same command would stop there again")
     return failures
 
 
-def _fit_here(job: TrainingJob, show: Report) -> dict[str, str]:
+def _fit_here(job: TrainingJob, report: Report) -> dict[str, str]:
     memory.keep_freed()
     rank = Rank(job.config, job.store, job.run_uri)
 
-    def report(point: Point) -> None:
+    def tell(point: Point) -> None:
         job.report(point)
-        if RATE in point.metrics:
-            show(point)
+        report(point)
 
-    return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, report), {})
+    return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, tell), {})
 
 
-def _fit_by_ray(job: TrainingJob, show: Report, say: Say) -> dict[str, str]:
+def _fit_by_ray(job: TrainingJob, report: Report, say: Say) -> dict[str, str]:
     os.environ.setdefault(*POLL_SECONDS)
     snapshot.drop_damaged(job.run_uri)
     board = open_board(job.config.checkpoint.max_failures)
     try:
-        with watched(board, show, say):
+        with watched(board, report, say):
             failures: dict[str, str] | None = None
             while failures is None:  # the ranks have moved, from nodes that go
                 failures = _trainer(job, board).fit().return_value

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from threading import Thread
 from typing import Any
 
 import ray.train
@@ -18,7 +17,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.store import Store
 from pipeline.data.windows import windows_of_epoch
 from pipeline.runtime import files, trusted
-from pipeline.runtime.progress import Report
+from pipeline.runtime.progress import Point, Report
 from pipeline.training import affordable, checkpoint, memory, published
 from pipeline.training.losses import Diverged
 from pipeline.training.on_ray import snapshot
@@ -31,6 +30,10 @@ from schemas.days import Span
 from schemas.stage import StageConfig
 
 
+def unheard(point: Point) -> None:
+    """Nobody is to hear of it there."""
+
+
 @dataclass(frozen=True)
 class TrainingJob:
     """All that a rank is told. Finished stages are published under `run_uri`."""
@@ -38,9 +41,8 @@ class TrainingJob:
     config: TrainConfig
     store: Store
     run_uri: str
-    report: Report
-    open_log: Callable[[], object] | None = None
-    """Called by a thread of rank 0 while the first rows are on their way: `report` may have much to import."""
+    report: Report = unheard
+    """What is to hear of each point in rank 0's own process, before the driver does."""
 
     @property
     def is_read_by_its_rank(self) -> bool:
@@ -65,8 +67,6 @@ def run(settings: dict[str, Any]) -> dict[str, str] | None:
     job: TrainingJob = settings["job"]
     memory.keep_freed()
     context = ray.train.get_context()
-    if job.open_log and context.get_world_rank() == 0:
-        Thread(target=job.open_log, daemon=True).start()
     if context.get_world_rank() == 0:
         _clear_unpublished(job)
     rank = Rank(
