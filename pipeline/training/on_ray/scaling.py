@@ -11,6 +11,8 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.train import FailureConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
 from ray.train.v2._internal.execution.failure_handling.failure_policy import FailureDecision
 from ray.train.v2._internal.execution.scaling_policy import (
@@ -145,10 +147,17 @@ class Failures(DefaultFailurePolicy):  # type: ignore[misc]
 
 
 class ScaledTrainer(TorchTrainer):  # type: ignore[misc]
-    """Ray's trainer with these policies in the place of its own, for which Ray has no arguments."""
+    """Ray's trainer with these policies in the place of its own, for which Ray has no arguments.
+
+    Where there are no datasets it starts no process that would share them out.
+    """
 
     scaling: Scaling
     failures: Failures
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        callbacks = super()._create_default_callbacks()
+        return [one for one in callbacks if self.datasets or not isinstance(one, DatasetsCallback)]
 
     def _initialize_and_run_controller(self, **arguments: object) -> object:
         own = {"scaling_policy": self.scaling, "failure_policy": self.failures}
