@@ -15,7 +15,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.data.windows import local_windows
+from pipeline.data.windows import local_windows, windows_of_epoch
 from pipeline.runtime import files
 from schemas.config import DataConfig, RandomSplit
 from schemas.errors import Refusal
@@ -106,14 +106,19 @@ def test_the_ranks_shares_of_the_held_out_rows_are_all_of_them(logs_uri, spec, t
     assert sum(len(rows) for share in shares for rows in share) == encoded.num_rows("test")
 
 
-def test_an_epoch_feeds_every_training_row_once_in_the_same_order(logs_uri, spec, tmp_path):
+def test_an_epoch_feeds_every_training_row_once_in_the_order_and_the_windows_of_a_rank_that_reads_itself(
+    logs_uri, spec, tmp_path
+):
     encoded, _ = encode(logs_uri, spec, str(tmp_path / "store"), BY_DATE)
     dataset = feed.dataset(encoded, "train")
-    epochs = [
-        Rows.concatenate(list(feed.windows(dataset.iterator(), len(spec.fields), window_rows=5))) for _ in range(2)
-    ]
-    assert [len(epoch) for epoch in epochs] == [16, 16]
-    np.testing.assert_array_equal(epochs[0].ids, epochs[1].ids)
+    alone = list(windows_of_epoch(encoded, len(spec.fields), 5))
+    assert sum(map(len, alone)) == 16
+    for _ in range(2):
+        epoch = list(feed.windows(dataset.iterator(), len(spec.fields), window_rows=5))
+        assert [len(rows) for rows in epoch] == [len(rows) for rows in alone] == [5, 5, 5, 1]
+        for fed, read in zip(epoch, alone, strict=True):
+            np.testing.assert_array_equal(fed.ids, read.ids)
+            np.testing.assert_array_equal(fed.labels, read.labels)
 
 
 def test_a_bad_row_is_refused_by_its_place_and_the_first_place_wins(logs_uri, spec):

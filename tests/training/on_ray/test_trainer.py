@@ -4,7 +4,7 @@ import shutil
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import damage
@@ -241,6 +241,20 @@ def test_a_job_whose_last_checkpoint_is_damaged_begins_anew_and_comes_to_the_sam
     for progress in run.glob("checkpoint_*/progress.json"):
         damage.KINDS["flipped"](progress)
     assert train(config, run, Kills()) == whole_run[1]
+
+
+def test_a_lone_rank_reads_a_disk_itself_and_ray_data_feeds_several_and_what_lies_in_a_bucket(config, tmp_path):
+    store = encode(config)
+
+    def is_read_by_its_rank(uri: str, **cluster: object) -> bool:
+        own = TrainConfig.model_validate({**config.model_dump(mode="json"), "cluster": cluster})
+        return TrainingJob(own, replace(store, uri=uri), str(tmp_path)).is_read_by_its_rank
+
+    assert is_read_by_its_rank(store.uri, num_workers=1)
+    assert is_read_by_its_rank(f"file://{store.uri}", num_workers={"min": 1, "max": 1})
+    assert not is_read_by_its_rank("s3://bucket/store", num_workers=1)
+    assert not is_read_by_its_rank(store.uri, num_workers=2)
+    assert not is_read_by_its_rank(store.uri, num_workers={"min": 1, "max": 2})
 
 
 def wait_until_all_is_free() -> None:
