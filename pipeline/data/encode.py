@@ -10,7 +10,8 @@ import pyarrow as pa
 from pipeline.data import columns
 from pipeline.data.hashing import Hashed, Words, hash64
 from pipeline.data.rows import Rows, ranges
-from pipeline.data.vocabulary import FieldIds, Vocabulary, log_bucket
+from pipeline.data.value_counts import log_bucket
+from pipeline.data.vocabulary import FieldIds, Vocabulary
 from schemas.features import CategoricalField, FeatureField, HashEncoder, MultiValuedField, NumericField
 
 

@@ -9,6 +9,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -17,20 +18,23 @@ import ray.data
 from numpy.typing import NDArray
 
 from pipeline.data import quality, store, vocabulary
-from pipeline.data.counting import add_up
+from pipeline.data.counting import add_up, summed
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import SplitName, StoredPart
-from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
-from pipeline.runtime import files
+from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts
+from pipeline.data.vocabulary import Vocabulary
+from pipeline.runtime import files, memory
 from schemas.data import DataConfig
 from schemas.errors import Refusal
 
 Work = Callable[[Part], pa.Table]
 Combine = Callable[[Sequence[pa.Table]], pa.Table]
+Keep = Callable[[pa.Table], pa.Table]
 TASKS_PER_CPU = 4
+COUNTS_SHARE = 0.25  # of this machine's memory, which counts may fill before they go to files
 COMBINED_ROWS = 5_000_000  # of a task's results, from which on they travel: its memory must not grow with its parts
 WRITTEN_SCHEMA = pa.schema(
     [
@@ -45,36 +49,39 @@ WRITTEN_SCHEMA = pa.schema(
 )
 
 
-def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> pa.Table:
-    """How often each value occurs in the training rows.
+def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit, *, with_rare: bool = False) -> pa.Table:
+    """How often each value occurs in the training rows; of those too rare to be learned, only if asked to.
 
     Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
     """
     spec = data.features
 
     def count(part: Part) -> pa.Table:
-        counts = [COUNTS_SCHEMA.empty_table()]
+        counts = ValueCounts(spec)
         for table, where in read_part(part, spec.columns, spec.category_columns):
             sound = quality.sound_rows(table, spec, where, data.max_bad_share)
             is_learned = split.is_learned(sound, part.day)
             if is_learned.any():
-                training = sound if is_learned.all() else sound.filter(pa.array(is_learned))
-                counts.append(vocabulary.count(training, spec))
-        return vocabulary.merge(pa.concat_tables(counts))
+                counts.add(sound if is_learned.all() else sound.filter(pa.array(is_learned)))
+        return counts.total()
 
-    return count_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA)
+    keep = None if with_rare else partial(vocabulary.without_rare, spec=spec)
+    return count_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA, keep)
 
 
-def count_parts(parts: Sequence[Part], work: Work, schema: pa.Schema) -> pa.Table:
+def count_parts(parts: Sequence[Part], work: Work, schema: pa.Schema, keep: Keep | None = None) -> pa.Table:
     """The counts that `work` makes of each part, added up: first by the task that has several parts, then here.
 
     One process takes in all that differs, whatever the cluster's size: the less comes, the more nodes it can serve.
+    What is not to be kept of the sums is never held together; what differs may be more than memory holds.
     """
 
     def together(tables: Sequence[pa.Table]) -> pa.Table:
         return tables[0] if len(tables) == 1 else add_up(tables, schema)
 
-    return add_up(map_parts(parts, work, schema, together), schema)
+    most_bytes = int(COUNTS_SHARE * memory.total_bytes())
+    sums = summed(map_parts(parts, work, schema, together), schema, most_bytes)
+    return pa.concat_tables([schema.empty_table(), *(keep(table) if keep else table for table in sums)])
 
 
 def encode_rows(

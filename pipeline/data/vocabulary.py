@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.data import columns
+from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts
 from schemas.features import (
     FeatureField,
     FeatureSpec,
@@ -19,10 +19,6 @@ from schemas.features import (
     VocabularyEncoder,
 )
 
-COUNTS_SCHEMA = pa.schema([("field", pa.string()), ("value", pa.string()), ("count", pa.int64())])
-# Numbers are counted by float32 with the last 12 of 23 mantissa bits cleared: bins of relative width 2^-11, exact for
-# integers up to 4,096. Integer counts add up to the same bits in any order, which sums of floats would not.
-NUMBER_BIN_MASK = np.uint32(0xFFFFF000)
 LEARNED = VocabularyEncoder | LogBucketEncoder
 
 
@@ -75,7 +71,7 @@ class Vocabulary:
 
     def grow(self, counts: pa.Table) -> "Vocabulary":
         """Append the values that `counts` has often enough, most frequent first; known ones keep id and count."""
-        frequent = _frequent(counts, self.spec)
+        frequent = _learned(counts, self.spec)
         known = self.values.select(["field", "value"])
         new = frequent.join(known, keys=["field", "value"], join_type="left anti").select(COUNTS_SCHEMA.names)
         new = new.sort_by([("count", "descending"), ("field", "ascending"), ("value", "ascending")])
@@ -109,11 +105,25 @@ class Vocabulary:
         return Vocabulary(spec, fields, layout["num_reserved"], values.cast(COUNTS_SCHEMA))
 
 
-def _frequent(counts: pa.Table, spec: FeatureSpec) -> pa.Table:
-    """What occurs often enough to be learned, of the fields that learn; batch by batch, since most of it goes."""
-    encoders = {field.name: field.encoder for field in spec.fields}
-    least = {name: one.min_count for name, one in encoders.items() if isinstance(one, LEARNED)}
-    names, leasts = pa.array(list(least), pa.string()), pa.array(list(least.values()), pa.int64())
+def without_rare(counts: pa.Table, spec: FeatureSpec) -> pa.Table:
+    """All but the values that occur too seldom to be learned."""
+    return _at_least(counts, {field.name: _min_count(field) or 1 for field in spec.fields})
+
+
+def _learned(counts: pa.Table, spec: FeatureSpec) -> pa.Table:
+    """Of the fields that learn, what occurs often enough."""
+    least_of = {field.name: _min_count(field) for field in spec.fields}
+    return _at_least(counts, {name: least for name, least in least_of.items() if least})
+
+
+def _min_count(field: FeatureField) -> int:
+    """0 of a field that learns no values."""
+    return field.encoder.min_count if isinstance(field.encoder, LEARNED) else 0
+
+
+def _at_least(counts: pa.Table, least_of: dict[str, int]) -> pa.Table:
+    """What these fields have so often; batch by batch, since most of it goes."""
+    names, leasts = pa.array(list(least_of), pa.string()), pa.array(list(least_of.values()), pa.int64())
     batches = []
     for batch in counts.to_batches():
         least_of_row = leasts.take(pc.index_in(batch.column("field"), names))
@@ -134,52 +144,15 @@ def build(spec: FeatureSpec, counts: pa.Table) -> Vocabulary:
 
 def count(table: pa.Table, spec: FeatureSpec) -> pa.Table:
     """How often each value of each field occurs: columns field, value (as text), count. Nulls are not counted."""
-    counted = [_count_field(table.column(field.name), field) for field in spec.fields if field.encoder.type != "hash"]
-    return merge(pa.concat_tables([COUNTS_SCHEMA.empty_table(), *counted]))
+    counts = ValueCounts(spec)
+    counts.add(table)
+    return merge(counts.total())
 
 
 def merge(counts: pa.Table) -> pa.Table:
     """Add up the counts of the same field and value."""
     summed = counts.group_by(["field", "value"]).aggregate([("count", "sum")])
     return summed.rename_columns(["field", "value", "count"]).cast(COUNTS_SCHEMA)
-
-
-def log_bucket(values: np.ndarray) -> np.ndarray:
-    """The bucket that LogBucketEncoder describes, int64; the logarithm itself is never taken of small numbers."""
-    size = np.abs(values.astype(np.float64))
-    grown = 3 + np.floor(np.log(np.maximum(size, 1.0)) ** 2)
-    buckets: np.ndarray = (np.sign(values) * np.where(size > 2, grown, np.floor(size))).astype(np.int64)
-    return buckets
-
-
-def _count_field(column: pa.ChunkedArray, field: FeatureField) -> pa.Table:
-    if field.kind == "multi_valued":
-        present, _ = columns.values_of_lists(column)
-    else:
-        read = columns.numbers(column) if field.kind == "numeric" else columns.categories(column)
-        present = read.drop_null()
-    if field.encoder.type == "log_bucket":
-        present = pa.array(log_bucket(present.to_numpy()))
-    elif field.kind == "numeric":
-        present = pa.array(_number_bins(present.to_numpy()))
-    value, number = _value_counts(present)
-    names = pa.repeat(pa.scalar(field.name, pa.string()), len(value))
-    return pa.table([names, value.cast(pa.string()), number], schema=COUNTS_SCHEMA)
-
-
-def _value_counts(present: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
-    """(distinct values, how often each occurs)."""
-    if pa.types.is_dictionary(present.type):
-        values, codes = columns.distinct(present)
-        return values, pa.array(np.bincount(codes.drop_null().to_numpy(), minlength=len(values)), pa.int64())
-    counted = pc.value_counts(present)
-    value, number = (counted.combine_chunks() if isinstance(counted, pa.ChunkedArray) else counted).flatten()
-    return value, number
-
-
-def _number_bins(values: np.ndarray) -> np.ndarray:
-    bins: np.ndarray = (values.astype(np.float32).view(np.uint32) & NUMBER_BIN_MASK).view(np.float32)
-    return bins
 
 
 def _fit(field: FeatureField, ids: FieldIds, counts: pa.Table) -> FieldIds:

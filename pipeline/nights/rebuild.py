@@ -56,7 +56,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
             raise _no_champion(config.mlflow.registered_model)
         show(Event("count recent values", 0, 1))
         data = config.data
-        counts = passes.count_values(manifest, data, ResolvedSplit(manifest.days, ()))
+        counts = passes.count_values(manifest, data, ResolvedSplit(manifest.days, ()), with_rare=True)
         folder, bundle = Path(name, "bundle"), model_uri.load_bundle(tracking, champion.uri)
         evicted = eviction.rebuilt_bundle(bundle, counts, config.night.eviction, folder)
         show(Event("count recent values", 1, 1, f"{evicted.num_evicted:,} of {evicted.before:,} values to drop"))

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.data import columns, vocabulary
-from pipeline.data.vocabulary import COUNTS_SCHEMA, LEARNED, Vocabulary, log_bucket
+from pipeline.data import columns
+from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts, log_bucket
+from pipeline.data.vocabulary import LEARNED, Vocabulary
 from schemas.checking import derived
 from schemas.features import FeatureField, FeatureSpec, LogBucketEncoder, QuantileBucketEncoder, VocabularyEncoder
 
@@ -82,8 +83,9 @@ def tally(sound: pa.Table, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> 
     missing = {field.name: _num_missing(sound.column(field.name), field) for field in spec.fields}
     notes = [{"value": what, "count": number} for what, number in of_rows.items()]
     notes += [{"field": name, "count": number} for name, number in missing.items()]
-    counts = vocabulary.count(sound, _counted_by_value(spec))
-    return pa.concat_tables([pa.Table.from_pylist(notes, schema=COUNTS_SCHEMA), counts])
+    counts = ValueCounts(_counted_by_value(spec))
+    counts.add(sound)
+    return pa.concat_tables([pa.Table.from_pylist(notes, schema=COUNTS_SCHEMA), counts.total()])
 
 
 def summarize(

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from pipeline.data import passes, quality, vocabulary
 from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
-from pipeline.data.vocabulary import COUNTS_SCHEMA, Vocabulary
+from pipeline.data.value_counts import COUNTS_SCHEMA
+from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles.profile import DayProfile, learned_values, summarize, tally, with_unseen_shares
 from pipeline.runtime import files, fingerprint, trusted
 from schemas.data import DataConfig

@@ -1,11 +1,9 @@
 """The memory of ranks: whether the nodes have what their tables take, and how a rank goes about its own."""
 
 import ctypes
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from schemas.errors import Refusal
 
@@ -14,7 +12,6 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 # Torch, Ray, MLflow, a window of rows: what a rank with a tiny table was seen to have to itself. Checkpoints add
 # nothing: they are written from the table's own memory and read through mapped files.
 PROCESS_BYTES = 400 * 2**20
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +74,6 @@ def check(need: MemoryNeed, nodes: Sequence[NodeMemory]) -> None:
             remedy="a smaller table.dimension, a larger min_count, table.placement=row_sharded over more ranks, or"
             " fewer of them on a node",
         )
-
-
-def total_bytes() -> int:
-    """The memory of this machine, or of the container that this process runs in."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = [Path(name).read_text(encoding="utf-8").strip() for name in CGROUP_LIMITS if Path(name).exists()]
-    return min([physical, *(int(limit) for limit in limits if limit.isdigit())])
 
 
 def _gb(num_bytes: int) -> str:

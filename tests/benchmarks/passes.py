@@ -27,7 +27,7 @@ from pipeline.data.encode import Encoder
 from pipeline.data.logs import read_part
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import StoredPart
-from pipeline.data.vocabulary import COUNTS_SCHEMA
+from pipeline.data.value_counts import COUNTS_SCHEMA
 from schemas.config import DataConfig
 
 NUM_FIELDS = 39

@@ -2,20 +2,23 @@
 
 import subprocess
 import sys
+import tempfile
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.data.counting import add_up
-from pipeline.data.vocabulary import COUNTS_SCHEMA, build
+from pipeline.data.counting import add_up, summed
+from pipeline.data.value_counts import COUNTS_SCHEMA
+from pipeline.data.vocabulary import build
 from schemas.features import FeatureSpec
 
 MOST_BYTES_OF_ONE = 2.5
 HOLDS = """
 import numpy as np, pyarrow as pa
 from pipeline.data.counting import add_up
-from pipeline.data.vocabulary import COUNTS_SCHEMA
+from pipeline.data.value_counts import COUNTS_SCHEMA
 
 def parts():
     for part in range(12):
@@ -74,6 +77,34 @@ def test_values_of_a_byte_or_none_beside_one_another_are_counted():
 def test_no_counts_at_all_add_up_to_none():
     assert add_up([], COUNTS_SCHEMA).schema == COUNTS_SCHEMA
     assert len(add_up([COUNTS_SCHEMA.empty_table()], COUNTS_SCHEMA)) == 0
+
+
+def test_counts_beyond_what_may_be_held_go_to_files_and_come_to_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rng = np.random.default_rng(2)
+    parts = [
+        counts([(f"f{rng.integers(3)}", str(rng.integers(400)), int(rng.integers(1, 5))) for _ in range(300)])
+        for _ in range(12)
+    ]
+    parts[7] = counts([("f0", None, 2), (None, "rows", 5), ("f0", "", 1)])
+    in_files = summed(iter(parts), COUNTS_SCHEMA, most_bytes=2_000)
+    first = next(in_files)
+    assert list(tmp_path.iterdir()), "they were held"
+    tables = [first, *in_files]
+    assert by_value(pa.concat_tables(tables)) == by_value(add_up(parts, COUNTS_SCHEMA))
+    assert sum(map(len, tables)) == len(by_value(pa.concat_tables(tables))), "no value is in two of the tables"
+    assert not list(tmp_path.iterdir()), "no file stays behind"
+
+
+def test_a_day_of_several_days_has_counts_of_its_own():
+    schema = COUNTS_SCHEMA.append(pa.field("day", pa.date32()))
+    days = [date(2026, 11, day) for day in (1, 2, 1, 3)]
+    parts = [counts([("f", "a", 1), ("g", "a", 2)]).append_column("day", pa.array([day] * 2)) for day in days]
+    total = add_up([pa.concat_tables(parts[:2]), *parts[2:]], schema)
+    keys = zip(*(total[name].to_pylist() for name in ("day", "field", "value")), strict=True)
+    expected = {(day, field, "a"): n * (1 + (day == days[0])) for day in days for field, n in (("f", 1), ("g", 2))}
+    assert dict(zip(keys, total["count"].to_pylist(), strict=True)) == expected
+    assert total.schema == schema
 
 
 @pytest.mark.slow

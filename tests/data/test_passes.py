@@ -14,6 +14,7 @@ from pipeline.data.logs import Manifest, Part
 from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store
+from pipeline.data.value_counts import COUNTS_SCHEMA
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.data.windows import local_windows, windows_of_epoch
 from pipeline.runtime import files
@@ -63,11 +64,11 @@ def test_counts_of_parts_that_share_a_task_come_together_before_they_travel():
     ones = {"field": ["user"], "value": ["ann"], "count": [1]}
 
     def count(part: Part) -> pa.Table:
-        return pa.table(ones, schema=vocabulary.COUNTS_SCHEMA)
+        return pa.table(ones, schema=COUNTS_SCHEMA)
 
-    tables = list(passes.map_parts(parts, count, vocabulary.COUNTS_SCHEMA, lambda done: add_up(done, done[0].schema)))
+    tables = list(passes.map_parts(parts, count, COUNTS_SCHEMA, lambda done: add_up(done, done[0].schema)))
     assert sum(map(len, tables)) < len(parts)
-    assert passes.count_parts(parts, count, vocabulary.COUNTS_SCHEMA).to_pylist() == [
+    assert passes.count_parts(parts, count, COUNTS_SCHEMA).to_pylist() == [
         {"field": "user", "value": "ann", "count": len(parts)}
     ]
 

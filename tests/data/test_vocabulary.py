@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.data.vocabulary import Vocabulary, build, count, log_bucket, merge
+from pipeline.data.value_counts import log_bucket
+from pipeline.data.vocabulary import Vocabulary, build, count, merge
 from schemas.features import FeatureSpec
 
 

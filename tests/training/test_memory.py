@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from pipeline.training import memory
@@ -69,14 +67,3 @@ def test_a_table_that_cannot_fit_is_refused_with_its_sum():
     )
     assert refused.value.expected == ("56.4 GB for each rank of a node; 10.0.0.2, the largest of 2, has 64.0 GB in all")
     memory.check(large, [NodeMemory("10.0.0.1", 128 * GB, 2)])
-
-
-def test_the_memory_of_a_machine_is_no_more_than_its_container_may_use(tmp_path: Path, monkeypatch):
-    unlimited, limited = tmp_path / "unlimited", tmp_path / "limited"
-    unlimited.write_text("max\n")
-    monkeypatch.setattr(memory, "CGROUP_LIMITS", (str(unlimited), str(tmp_path / "none")))
-    physical = memory.total_bytes()
-    assert physical > 2**28
-    limited.write_text("1048576\n")
-    monkeypatch.setattr(memory, "CGROUP_LIMITS", (str(unlimited), str(limited)))
-    assert memory.total_bytes() == 2**20

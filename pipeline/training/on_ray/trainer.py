@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pipeline.data import feed
 from pipeline.runtime import load, raised
 from pipeline.runtime.load import NodeLoad
+from pipeline.runtime.memory import total_bytes
 from pipeline.runtime.progress import Event, Point, Report, Show
 from pipeline.training import affordable, kept, local, memory
 from pipeline.training.memory import NodeMemory
@@ -192,7 +193,7 @@ def _free_bytes(node: dict[str, Any]) -> int:
 
 def _with_total_bytes(nodes: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
     """Of a node that does not answer it is what Ray gives out there."""
-    ask = ray.remote(num_cpus=0)(memory.total_bytes)
+    ask = ray.remote(num_cpus=0)(total_bytes)
     on_node = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
     asked = [ask.options(scheduling_strategy=node).remote() for node in on_node]
     answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_SECONDS)
