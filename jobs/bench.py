@@ -1,19 +1,35 @@
 """`nightjar bench`: what training costs on this machine, beside what the machine could do at most."""
 
 import sys
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
-from jobs.bench_figures import feed_figures, job_figures, shape_title, show, step_figures, step_limits
+from jobs.bench_figures import (
+    feed_figures,
+    job_figures,
+    run_limits,
+    run_phases,
+    run_title,
+    shape_title,
+    show,
+    step_figures,
+    step_limits,
+)
 from jobs.options import AsJson
+from pipeline.synthetic.presets import PresetName
 
+FEATURES = Path(__file__).parent / "configs" / "synthetic_features.yaml"
+NIGHTJAR = (sys.executable, "-m", "jobs")
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
 
 @app.callback()
 def bench() -> None:
-    """Measure training on rows made in memory, whose ids follow Zipf's law: one step, the feed, a whole job.
+    """Measure training on rows whose ids follow Zipf's law: one step, the feed, a whole job, a whole run from its log.
 
     Example: `nightjar bench step --model fm`
     """
@@ -85,6 +101,59 @@ def step(
 
 
 @app.command()
+def run(
+    rows: Annotated[int, typer.Option(help="Rows of the log, the held-out day's among them.")] = 1_500_000,
+    days: Annotated[int, typer.Option(help="Days that they are spread over; the newest is held out.")] = 15,
+    preset: Annotated[
+        PresetName | None,
+        typer.Option(help="Rows as `nightjar generate` draws them, in the place of --fields and --vocab."),
+    ] = None,
+    model: Model = "deepfm",
+    fields: Fields = 39,
+    vocab: Vocab = 1_000_000,
+    batch_size: BatchSize = 4096,
+    dimension: Dimension = 16,
+    hidden: Hidden = "400,400,400",
+    workers: Annotated[int, typer.Option(help="Ranks of a Ray Train job; 0: the command's own process.")] = 0,
+    threads: Threads = 1,
+    precision: Precision = "auto",
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder that log and work stay in; a log of that shape there is taken.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="File that the waterfall is drawn into, PNG or SVG.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Generate a log and run `nightjar train` on it, to a registered model: each phase's time, rows/s and memory.
+
+    From the command's start to its end, imports included; beside what the machine does at most.
+
+    Example: `nightjar bench run --rows 2000000 --model deepfm --hidden 300,100`
+    """
+    from pipeline.bench.shape import Run, Shape, parse_hidden
+
+    shape = Shape(
+        model=model,
+        num_fields=fields,
+        num_ids=vocab,
+        batch_size=batch_size,
+        dimension=dimension,
+        hidden=parse_hidden(hidden),
+        threads=threads,
+        precision=precision,
+    )
+    asked = Run(model=shape, num_rows=rows, num_days=days, num_workers=workers, preset=preset)
+    asked.check()
+    from pipeline.bench import run as bench_run
+
+    with nullcontext(keep) if keep else TemporaryDirectory() as folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        report = bench_run.measure(asked, Path(folder).absolute(), NIGHTJAR, FEATURES, _say)
+    show(report, as_json, {run_title(report): run_phases(report), "Beside the machine's limits": run_limits(report)})
+    if plot:
+        bench_run.draw(report, plot, run_title(report))
+
+
+@app.command()
 def feed(
     fields: Fields = 39,
     vocab: Vocab = 1_000_000,
@@ -146,5 +215,9 @@ def job(
     require_positive("--seconds", seconds)
     from pipeline.bench import job as bench_job
 
-    report = bench_job.measure(shape, rows, seconds, lambda said: print(f"{said} ...", file=sys.stderr, flush=True))
+    report = bench_job.measure(shape, rows, seconds, _say)
     show(report, as_json, {f"{shape_title(report)}, {rows:,} rows through Ray": job_figures(report)})
+
+
+def _say(words: str) -> None:
+    print(f"{words} ...", file=sys.stderr, flush=True)

@@ -47,13 +47,7 @@ def step_limits(report: dict[str, Any]) -> Table:
         lines.append((f"MLP: {name}, GFLOP/s", flops / 1e9, limit / 1e9, ratios[f"dense_to_{key}"]))
     fed, limit = report["rows_per_second"], limits["decode_rows_per_second"]
     lines.append(("feed: pyarrow, 1,000 rows/s", fed / 1e3, limit / 1e3, ratios["rows_to_decode"]))
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("limit")
-    for heading in ("this step", "the machine", "share"):
-        table.add_column(heading, justify="right")
-    for name, reached, limit, share in lines:
-        table.add_row(name, f"{reached:,.2f}", f"{limit:,.1f}", f"{share:.1%}")
-    return table
+    return _limits("this step", lines)
 
 
 def feed_figures(report: dict[str, Any]) -> Table:
@@ -88,6 +82,48 @@ def job_figures(report: dict[str, Any]) -> Table:
     return _figures(figures)
 
 
+def run_phases(report: dict[str, Any]) -> Table:
+    """Each phase with its parts below it, and what belongs to none."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("phase")
+    for heading in ("from", "took", "share", "rows/s", "memory"):
+        table.add_column(heading, justify="right")
+    for one in report["phases"]:
+        rate, held = one["rows_per_second"], one["peak_memory_bytes"]
+        cells = [f"{one['began']:.1f} s", f"{one['seconds']:.1f} s", f"{one['share']:.1%}"]
+        cells += ["" if rate is None else f"{rate:,.0f}", "" if held is None else _megabytes(held)]
+        table.add_row("  " * one["depth"] + one["name"], *cells, style="dim" if one["depth"] else None)
+    seconds, between, peak = report["seconds"], report["between_seconds"], report["peak_memory_bytes"]
+    table.add_row("between them", "", f"{between:.1f} s", f"{between / seconds:.1%}", "", "", style="dim")
+    table.add_row("together", "", f"{seconds:.1f} s", "", "", "" if peak is None else _megabytes(peak), style="bold")
+    return table
+
+
+def run_limits(report: dict[str, Any]) -> Table:
+    """What the passes and the steps came to, beside what the machine does at most."""
+    limits, ratios = report["limits"], report["ratios"]
+    passes, read = report["passes_rows_per_second"] / 1e3, limits["rows_per_second"] / 1e3
+    lines = [("count and encode: pyarrow alone, 1,000 rows/s", passes, read, ratios["passes_to_read"])]
+    computed = report["steps_rows_per_second"] * report["flops_per_row"] / 1e9
+    for name in ("fp32", "bf16") if computed else ():
+        limit = limits[f"{name}_flops_per_second"] / 1e9
+        lines.append((f"steps: {name}, GFLOP/s", computed, limit, ratios[f"steps_to_{name}"]))
+    table = _limits("this run", lines)
+    table.add_row("copy, GB/s", "", f"{limits['copy_bytes_per_second'] / 1e9:,.1f}", "")
+    return table
+
+
+def run_title(report: dict[str, Any]) -> str:
+    shape, workers = report["shape"], report["workers"]
+    where = f"{workers} worker{'s' * (workers > 1)} of Ray Train" if workers else "the command's own process"
+    layers = "" if shape["model"] == "fm" else f" {'x'.join(map(str, shape['hidden']))}"
+    kind = f" by {report['preset']}" if report["preset"] else ""
+    return (
+        f"{report['rows']:,} rows of {report['days']} days{kind}, {report['fields']} fields, {report['ids']:,} ids; "
+        f"{shape['model']}{layers}, K = {shape['dimension']}, batch {shape['batch_size']:,}, in {where}"
+    )
+
+
 def shape_title(report: dict[str, Any]) -> str:
     shape = report["shape"]
     members = f"{shape['members']} x " if shape["members"] > 1 else ""
@@ -97,6 +133,16 @@ def shape_title(report: dict[str, Any]) -> str:
         f"{shape['model']}, {shape['num_fields']} fields, {shape['num_ids']:,} ids, K = {shape['dimension']}{layers}, "
         f"batch {shape['batch_size']:,}, {ranks}{shape['threads']} thread{'s' * (shape['threads'] > 1)}"
     )
+
+
+def _limits(whose: str, lines: Sequence[tuple[str, float, float, float]]) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("limit")
+    for heading in (whose, "the machine", "share"):
+        table.add_column(heading, justify="right")
+    for name, reached, limit, share in lines:
+        table.add_row(name, f"{reached:,.2f}", f"{limit:,.1f}", f"{share:.1%}")
+    return table
 
 
 def _figures(figures: Sequence[tuple[str, str]]) -> Table:

@@ -1,4 +1,4 @@
-"""What a step, the feed and a whole job cost, beside what the machine could do at most.
+"""What a step, the feed, a whole job and a whole run cost, beside what the machine could do at most.
 
 Measurements alone may enter; nothing else imports them.
 """

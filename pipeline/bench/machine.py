@@ -60,6 +60,16 @@ def measure(part_path: Path, seconds: float) -> Limits:
     )
 
 
+def rates(num_threads: int, seconds: float) -> dict[str, float]:
+    """Those of Limits that need no packed part, by name, on so many threads."""
+    with threads(num_threads):
+        return {
+            "copy_bytes_per_second": _copy_rate(seconds),
+            "fp32_flops_per_second": _matrix_rate(torch.float32, "highest", seconds),
+            "bf16_flops_per_second": _matrix_rate(torch.bfloat16, "highest", seconds),
+        }
+
+
 def write_part(folder: Path, num_fields: int, num_ids: int) -> Path:
     """A packed part of one row group, for `measure` to decode."""
     store.write_part(str(folder), PART, zipf_rows(PART.num_rows, num_fields, num_ids))

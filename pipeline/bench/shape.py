@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Any, get_args
 
+from pipeline.synthetic.presets import PresetName
 from schemas.config import ClusterConfig, TableConfig, TrainConfig
 from schemas.errors import Refusal
 from schemas.stage import ModelName
@@ -87,6 +89,58 @@ class Shape:
                 },
             }
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A log and who trains what on it; the newest day is held out."""
+
+    model: Shape
+    num_rows: int
+    num_days: int
+    num_workers: int
+    preset: PresetName | None
+    """Rows as `nightjar generate` writes them, by the spec of its log; none: fields and ids of the model's shape."""
+    seed: int = 7
+
+    def config(self, folder: Path, spec: str | dict[str, object]) -> dict[str, Any]:
+        """Of `nightjar train`, as JSON."""
+        model = self.model
+        stage = {
+            "name": model.model,
+            "model": model.model,
+            "batch_size": model.batch_size,
+            "epochs": 1,
+            "embedding": {"learning_rate": 0.1, "l2": 1e-5},
+            "optimizer": {"name": "adam", "learning_rate": 0.002},
+            "mlp": {"hidden": model.hidden},
+        }
+        return {
+            "work_uri": str(folder / "work"),
+            "seed": self.seed,
+            "data": {"logs_uri": str(folder / "logs"), "features": spec, "split": {"by": "date"}},
+            "table": {"dimension": model.dimension, "init_deviation": 0.05},
+            "stages": [stage],
+            "cluster": {
+                "num_workers": self.num_workers,
+                "cpus_per_worker": model.threads,
+                "precision": model.precision,
+                "fused": model.fused,
+            },
+        }
+
+    def check(self) -> None:
+        """Raises Refusal for what is no log, or cannot be trained."""
+        self.model.check()
+        require_positive("--days", self.num_days)
+        if self.num_days < 2:
+            raise _refusal("--days", "1", "2 or more: the newest is held out", "give more days")
+        least = self.num_days * max(LEAST_ROWS, 2 * self.model.batch_size // (self.num_days - 1))
+        if self.num_rows < least:
+            expected = f"{least:,} or more: two steps, and clicks on each day"
+            raise _refusal("--rows", f"{self.num_rows:,}", expected, "give more rows, or a smaller --batch-size")
+        if self.num_workers < 0:
+            raise _refusal("--workers", str(self.num_workers), "0 or more", "0 is the command's own process")
 
 
 def check_ids(num_fields: int, num_ids: int) -> None:

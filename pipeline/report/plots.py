@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.runtime.progress import Phase
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 REFERENCE: dict[str, Any] = {"color": "0.5", "linewidth": 1.0, "linestyle": (0, (4, 3)), "zorder": 1}
 LEGEND: dict[str, Any] = {"fontsize": 8.5, "framealpha": 0.9, "edgecolor": "none"}
 NO_CLICKS: dict[str, Any] = {"linestyle": "none", "marker": "v", "markerfacecolor": "none", "clip_on": False}
+LEAST_PART = 0.005  # of the whole, that is told of where time went
 LOW_CTR = 0.1  # below this mean label calibration is drawn on log scales
 
 
@@ -104,6 +106,36 @@ def plot_ne_by_seconds(curves: Mapping[str, Sequence[tuple[float, float]]], is_a
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
     axes.legend(loc="upper right", **LEGEND)
+    return figure
+
+
+def plot_waterfall(phases: Sequence[Phase], title: str = "") -> "Figure":
+    """Each phase as a bar from when to when, the first at the top, its parts paler below it, with its rows a second.
+
+    Parts of less than LEAST_PART of the whole are left out.
+    """
+    from matplotlib.figure import Figure
+
+    whole = max((phase.ended for phase in phases), default=1.0)
+    drawn = [phase for phase in phases if phase.depth == 0 or phase.seconds >= LEAST_PART * whole]
+    figure = Figure(figsize=(10, 0.9 + 0.26 * len(drawn)), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    for y, phase in enumerate(drawn):
+        axes.barh(y, phase.seconds, left=phase.began, height=0.62, color=COLORS[0], alpha=0.5 if phase.depth else 1.0)
+        rate = phase.rows_per_second
+        told = f" {phase.seconds:.1f} s" + (f", {rate:,.0f} rows/s" if rate else "")
+        is_late = phase.ended > 0.7 * whole  # where there is no room to the right of it
+        x, side = (phase.began, "right") if is_late else (phase.ended, "left")
+        axes.text(x, y, f"{told} ", va="center", ha=side, fontsize=8.5)
+    names = ["      " * phase.depth + phase.name for phase in drawn]
+    axes.set_yticks(range(len(drawn)), names, ha="left")
+    axes.tick_params(axis="y", length=0, pad=130)
+    axes.set(xlim=(0, whole), ylim=(len(drawn) - 0.4, -0.6))
+    axes.set_xlabel("Seconds since the command began")
+    figure.suptitle(title, x=0.005, ha="left", fontsize=9.5)
+    axes.grid(axis="x", color="0.92", linewidth=0.8)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_axisbelow(True)
     return figure
 
 

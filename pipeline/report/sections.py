@@ -9,10 +9,10 @@ from pipeline.evaluation.metrics import Metrics
 from pipeline.report import charts
 from pipeline.report.markup import Markup, element, section, table
 from pipeline.report.page import sentence
+from pipeline.report.plots import LEAST_PART
 from pipeline.runtime.progress import Phase, seconds_of
 
 NUMBER, INTERVAL, WORDS, WIDE, TOOK = "number", "number interval", "words", "number wide", "number took"
-SMALL = 0.005
 DASH = "\N{EN DASH}"
 RULES = {
     "rows": "Rows",
@@ -122,7 +122,7 @@ def slices(evidence: Evidence | None, confidence: float) -> Iterator[Markup]:
 def waterfall(phases: Sequence[Phase]) -> Iterator[Markup]:
     """Where the time went: each phase from when to when, its parts below it, and what belongs to none.
 
-    Parts that took less than SMALL of the whole are left out.
+    Parts of less than LEAST_PART of the whole are left out.
     """
     if not phases:
         return
@@ -130,8 +130,8 @@ def waterfall(phases: Sequence[Phase]) -> Iterator[Markup]:
     of_none = whole - sum(seconds_of(phases).values())
     columns = [("Phase", WORDS), ("", "bars"), ("From", WIDE), ("To", WIDE), ("Took", TOOK)]
     columns += [("Share", WIDE), ("Rows/s", NUMBER)]
-    rows = [_phase_row(one, whole) for one in phases if one.depth == 0 or one.seconds >= SMALL * whole]
-    if of_none > SMALL * whole:
+    rows = [_phase_row(one, whole) for one in phases if one.depth == 0 or one.seconds >= LEAST_PART * whole]
+    if of_none > LEAST_PART * whole:
         between = element("span", "between them", class_="faint")
         rows.append([between, "", "", "", duration(of_none), share(of_none / whole), ""])
     rows.append(["Together", "", "", "", duration(whole), "", ""])

@@ -66,6 +66,11 @@ def test_step_runs_where_neither_ray_nor_mlflow_is_installed():
         (["job", "--rows", "999", "--batch-size", "16"], "999", "--rows"),
         (["job", "--rows", "8000"], "8,000", "--rows"),
         (["job", "--model", "ffm"], "ffm", "--model"),
+        (["run", "--days", "1"], "1", "--days"),
+        (["run", "--rows", "14000"], "14,000", "--rows"),
+        (["run", "--fields", "9", "--vocab", "8"], "8", "--vocab"),
+        (["run", "--workers=-1"], "-1", "--workers"),
+        (["run", "--precision", "float16"], "float16", "--precision"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(tmp_path, arguments, found, where):

@@ -12,11 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections import defaultdict
-from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
+
+from pipeline.bench import tree_memory
 
 CONFIG = Path(__file__).parents[2] / "jobs" / "configs" / "demo.yaml"
 FIRST_DATE = date(2020, 1, 1)
@@ -53,37 +52,16 @@ def main() -> None:
 def measured(command: list[str]) -> dict[str, int]:
     """What the command prints at its end, and the peak of what it and all that it started have held together.
 
-    Memory that processes share counts once (proc(5)'s Pss), looked at twice a second.
+    Memory that processes share counts once, looked at twice a second.
     """
-    tree_bytes = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            tree_bytes = max(tree_bytes, sum(map(held_bytes, with_descendants(process.pid))))
-            time.sleep(0.5)
         assert process.stdout is not None
-        printed = process.stdout.read()
+        with tree_memory.watched(process.pid) as samples:
+            printed = process.stdout.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     found: dict[str, int] = json.loads(printed.splitlines()[-1])
-    return {**found, "tree_bytes": tree_bytes}
-
-
-def with_descendants(pid: int) -> list[int]:
-    found, of_parent = [pid], defaultdict(list)
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended
-            of_parent[int(stat.read_text().rpartition(")")[2].split()[1])].append(int(stat.parent.name))
-    for parent in found:
-        found += of_parent[parent]
-    return found
-
-
-def held_bytes(pid: int) -> int:
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
+    return {**found, "tree_bytes": samples.peak_bytes() or 0}
 
 
 def draw(folder: Path, rows_per_day: int) -> list[Path]:

@@ -9,7 +9,7 @@ from command import nightjar
 from jobs.__main__ import app
 
 VERBS = [command.name for command in app.registered_commands]
-VERBS += ["bench", "bench step", "bench feed", "bench job"]
+VERBS += ["bench", "bench step", "bench feed", "bench job", "bench run"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
