@@ -97,8 +97,11 @@ def _as_onednn_has_it(activation: nn.Module | None) -> tuple[str, list[float]]:
 def _linear(
     num_inputs: int, num_units: int, config: MLPConfig, followed_by: FollowedBy, generator: Generator
 ) -> nn.Linear:
-    # By way of "meta", since Linear's own initializer would draw from the global generator.
-    linear = nn.Linear(num_inputs, num_units, device="meta").to_empty(device="cpu")
+    # By way of "meta", since Linear's own initializer would draw from the global generator. Not by `to_empty`, which
+    # imports torch's shape arithmetic, and a computer algebra system with it: a quarter of a second of each process.
+    linear = nn.Linear(num_inputs, num_units, device="meta")
+    linear.weight = nn.Parameter(torch.empty(num_units, num_inputs))
+    linear.bias = nn.Parameter(torch.empty(num_units))
     match config.initializer:
         case "uniform":
             nn.init.uniform_(linear.weight, -config.init_scale, config.init_scale, generator)
