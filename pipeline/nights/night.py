@@ -57,9 +57,9 @@ def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = Fal
         trainer.check_room(config.cluster, show)
         name, manifest = f"night {days.day}", days.manifest.to_json()
         opened = tracking.retrain(days.key, name, config, manifest, "night")
-        with clock.entering("open the run", opened) as run:
+        with clock.entering("open the run", opened) as run, promotion.host_of(config, tracking) as host:
             run.set_tag(DATE, str(days.day))
-            night = _work(NightRun(config, tonight, tracking, run, lease, clock))
+            night = _work(NightRun(config, tonight, tracking, run, lease, clock, host))
         records.write(config, night)
         _tidy(config, tracking, lease, show)
     return Over(night)

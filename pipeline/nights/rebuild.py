@@ -76,9 +76,13 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
 def _decide(config: TrainConfig, inputs: Inputs, evicted: Eviction, folder: Path, tracking: Tracking) -> Decision:
     """Register the smaller model under a run of its own, and judge it against the whole one."""
     key, day = inputs.identity, inputs.test_days[0]
-    with tracking.retrain(key, f"rebuild {day}", config, inputs.manifest.to_json(), "rebuild") as run:
+    with (
+        tracking.retrain(key, f"rebuild {day}", config, inputs.manifest.to_json(), "rebuild") as run,
+        promotion.host_of(config, tracking) as host,
+    ):
+        host.start()
         opponent = Opponent.find(config, inputs, tracking, [key])
-        registered = promotion.register_bundle(folder, run.run_id, key, config, inputs, tracking)
+        registered = promotion.register_bundle(folder, run.run_id, key, config, inputs, host)
         run.log_final("test", registered.held_out.sums.metrics().as_dict())
         decision = promotion.decide(registered, opponent, config, tracking)
         run.log_final("vocabulary/evicted", {field.name: float(field.before - field.after) for field in evicted.fields})

@@ -15,13 +15,14 @@ from pipeline.nights.progress import Looks
 from pipeline.profiles import bounds, profiler
 from pipeline.profiles.pool import pooled, pools
 from pipeline.registry import versions
+from pipeline.registry.golden import Host
 from pipeline.registry.tags import REFRESHED_FROM, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking
 from pipeline.registry.versions import Version
 from pipeline.retrain import promotion
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import COMPARABLE, Candidate, Decision, Opponent
-from pipeline.retrain.run import candidate_of, prepare, record_best, train
+from pipeline.retrain.run import candidate_of, plot, prepare, train
 from pipeline.retrain.trained import Trained
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Clock
@@ -43,6 +44,7 @@ class NightRun:
     run: Retrain
     lease: Lease
     clock: Clock
+    host: Host
 
 
 def inspect(night: NightRun) -> Looks:
@@ -92,9 +94,8 @@ def train_tonight(night: NightRun) -> Trained | None:
         return None
     prepared = prepare(night.tonight.config, night.tonight.inputs, night.tracking)
     with night.clock.step("train"):
-        trained = train(prepared, night.run, night.clock)
-    with night.clock.unshown("draw the figures"):
-        record_best(trained, night.run)
+        trained = train(prepared, night.run, night.clock, night.host)
+    night.run.log_best(trained.best.name, trained.results[trained.best.name])
     return trained
 
 
@@ -103,7 +104,9 @@ def decide(night: NightRun, looks: Looks, opponent: Opponent, trained: Trained |
         rate = _base_rate(night, looks, trained)
         if trained is not None:
             with night.clock.unshown("register"):
-                registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key)
+                registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key, night.host)
+            with night.clock.unshown("draw the figures"):  # while it is tried
+                plot(trained, night.run)
             decision = promotion.decide(registered, opponent, night.tonight.config, night.tracking, rate)
             promotion.log_unregistered(night.run, trained.results, trained.prepared.run_uri)
         else:
@@ -176,13 +179,13 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
     learning = derived(config, data=data, stages=(stage,), control=False)
     learned_before = decision.bundle.contents.origin.training_days
     own = Inputs(inputs.manifest.of_days(days), ResolvedSplit(days, ()), night.tonight.days.key, learned_before)
-    trained = train(prepare(learning, own, night.tracking), night.run, night.clock)
+    trained = train(prepare(learning, own, night.tracking), night.run, night.clock, night.host)
     prepared = trained.prepared
     candidate = Candidate(prepared.config, prepared.inputs, trained.store, stage, prepared.run_uri)
-    registered = promotion.register(candidate, night.run, night.tonight.days.keys[1])
+    registered = promotion.register(candidate, night.run, night.tonight.days.keys[1], night.host)
     sums, before = registered.held_out.sums, decision.evidence.baseline
     baseline = Baseline.of(sums, before.rate if before else None, config.night.gate.confidence)
-    evidence = Evidence(sums.metrics(), baseline=baseline, golden_difference=registered.golden_difference)
+    evidence = Evidence(sums.metrics(), baseline=baseline, golden_difference=registered.tried())
     verdict = gate.decide(evidence, config.night.gate)
     words = f"{decision.version.uri} after it has learned {days[-1]}; before that, {decision.verdict.reason}"
     versions.set_tags(night.tracking, registered.version, {VERDICT: words, REFRESHED_FROM: decision.version.uri})

@@ -1,16 +1,24 @@
 """Does the registered model, loaded in a process of its own, score as the trained one did?"""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from pipeline.registry import model_uri
 from pipeline.registry.bundle import Bundle
+from pipeline.registry.tracking import Tracking
 from schemas.errors import Failure
 from schemas.redaction import redacted
 
@@ -18,21 +26,102 @@ SCRIPT = Path(__file__).with_name("golden_process.py")
 TIMEOUT_SECONDS = 300
 
 
-def largest_difference(tracking_uri: str, model_uri: str, bundle: Bundle, rows: pa.Table) -> float:
-    """How far apart the two models' probabilities of a row are at most. Failure if the registered one can't be used."""
-    with tempfile.TemporaryDirectory() as name:
-        rows_path, scores_path = Path(name, "rows.parquet"), Path(name, "scores.npy")
+class Host:
+    """Where registered models are tried: each in a process of its own, which ends with this one, however it ends.
+
+    One may be started before there is a model, for its imports take seconds; it waits with 300 MB of memory.
+    """
+
+    def __init__(self, tracking: Tracking, num_rows: int) -> None:
+        """`num_rows`: of those that a model is to score; 0: none is tried."""
+        self.tracking, self.num_rows = tracking, num_rows
+        self._waiting: _Process | None = None
+        self._processes = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self._processes.close()
+
+    def start(self) -> None:
+        """Have a process wait for a model; nothing, where one waits already."""
+        if self.num_rows and self._waiting is None:
+            self._waiting = self._processes.enter_context(_process(self.tracking.uri))
+
+    def ask(self, uri: str, bundle: Bundle, rows: pa.Table) -> "Trial":
+        """Let the registered model that came of the bundle score the rows.
+
+        Raises Refusal where its bundle is not what was registered: before the code runs that lies beside it.
+        """
+        model_uri.check_contents(self.tracking, uri)
+        self.start()
+        assert self._waiting, "rows are asked for"
+        process, self._waiting = self._waiting, None
         features = rows.select(list(bundle.spec.feature_columns))
-        pq.write_table(features, rows_path)
+        process.ask(uri, features)
+        return Trial(uri, process, bundle.probabilities(features))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A registered model that is being tried, and the probabilities that it is to come to."""
+
+    uri: str
+    _process: "_Process"
+    _expected: NDArray[np.float32]
+
+    def largest_difference(self) -> float:
+        """How far apart the two models' probabilities of a row are at most, once they are there.
+
+        Raises Failure if the registered one can't be used.
+        """
+        found = self._process.scores()
+        if isinstance(found, str):
+            raise Failure(f"the registered model {self.uri} cannot be loaded and used: {redacted(found)}")
+        return float(np.abs(found - self._expected).max(initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    popen: "subprocess.Popen[bytes]"
+    folder: Path
+
+    def ask(self, uri: str, rows: pa.Table) -> None:
+        pq.write_table(rows, self.folder / "rows.parquet")
+        assert self.popen.stdin
+        with suppress(BrokenPipeError):  # it is over: its last words tell why
+            self.popen.stdin.write(json.dumps(uri).encode() + b"\n")
+            self.popen.stdin.flush()
+
+    def scores(self) -> "NDArray[np.float32] | str":
+        """Of the rows; or why there are none."""
+        try:
+            exit_code = self.popen.wait(TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f"nothing came within {TIMEOUT_SECONDS} s"
+        if exit_code:
+            said = (self.folder / "said.txt").read_text(errors="replace").strip().splitlines()
+            return said[-1] if said else f"exit code {exit_code}"
+        scores: NDArray[np.float32] = np.load(self.folder / "scores.npy")
+        return scores
+
+
+@contextmanager
+def _process(tracking_uri: str) -> Iterator[_Process]:
+    """At work or waiting for it until the body is over."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         # -P: it finds what is installed and what the model brings, and nothing because it lies beside the script.
-        command = [sys.executable, "-P", str(SCRIPT), model_uri, str(rows_path), str(scores_path)]
+        command = [sys.executable, "-P", str(SCRIPT), name]
         # Whoever is on this machine can read a command, and nobody else an environment.
         environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_REGISTRY_URI": tracking_uri}
-        done = subprocess.run(  # noqa: S603 (our own)
-            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-            raise Failure(f"the registered model {model_uri} cannot be loaded and used: {redacted(last)}")
-        scores = np.load(scores_path)
-    return float(np.abs(scores - bundle.probabilities(features)).max(initial=0.0))
+        with Path(name, "said.txt").open("wb") as said:
+            popen = subprocess.Popen(  # noqa: S603 (our own)
+                command, env=environment, stdin=subprocess.PIPE, stdout=said, stderr=said
+            )
+        try:
+            yield _Process(popen, Path(name))
+        finally:
+            popen.kill()
+            with suppress(BrokenPipeError):
+                popen.communicate()

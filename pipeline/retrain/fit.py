@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from pipeline.registry.golden import Host
 from pipeline.runtime.progress import RATE, Clock, Event, Point, Report, Show
 from pipeline.training import results
 from pipeline.training.checkpoint import Progress
@@ -11,11 +12,15 @@ from pipeline.training.on_ray.progress import Note
 from pipeline.training.on_ray.worker import TrainingJob
 
 
-def fit(job: TrainingJob, log: Report, clock: Clock) -> dict[str, str]:
-    """The stages that could not be trained, and why; the points of all go to the `log`."""
+def fit(job: TrainingJob, log: Report, clock: Clock, host: Host | None = None) -> dict[str, str]:
+    """The stages that could not be trained, and why; the points of all go to the `log`.
+
+    With the last of them the host starts of what is then registered.
+    """
     with clock.unshown("fit"):
         began = time.time()
-        failures = trainer.fit(job, _points_to(log, clock.show), _notes_to(clock.show))
+        points = _points_to(log, clock.show, job.config.plan[-1].name, host)
+        failures = trainer.fit(job, points, _notes_to(clock.show))
         stages = [stage.name for stage in job.config.plan if stage.name not in failures]
         _time(clock, [results.progress(job.run_uri, name) for name in stages], began, job.store.num_rows("test"))
     return failures
@@ -38,10 +43,12 @@ def _time(clock: Clock, stages: Sequence[Progress], began: float, held_out_rows:
     clock.took("stop the workers", own[-1].ended, time.time())
 
 
-def _points_to(log: Report, show: Show) -> Report:
+def _points_to(log: Report, show: Show, last_stage: str, host: Host | None) -> Report:
     """Those of steps are shown, and all are logged."""
 
     def take(point: Point) -> None:
+        if host and point.stage == last_stage:
+            host.start()
         if RATE in point.metrics:
             is_last = point.step == point.num_steps
             rate = point.mean_rate if is_last else point.metrics[RATE]

@@ -22,8 +22,9 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation import gate
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.gate import Evidence, Reason, Verdict
-from pipeline.registry import golden, model_uri, versions
+from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import FORMAT_VERSION, Bundle, Contents, Origin, write_parts
+from pipeline.registry.golden import Host, Trial
 from pipeline.registry.tags import DECISION, FAILED_RULES, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking
 from pipeline.registry.versions import Version
@@ -139,7 +140,7 @@ def decide(
     """
     found = gather(registered.held_out, opponent.held_out, config.night.gate, config.seed)
     baseline = Baseline.of(registered.held_out.sums, base_rate, config.night.gate.confidence)
-    found = replace(found, baseline=baseline, golden_difference=registered.golden_difference)
+    found = replace(found, baseline=baseline, golden_difference=registered.tried())
     verdict = gate.decide(found, config.night.gate)
     if opponent.why_not:
         verdict = verdict.judging(Reason(COMPARABLE, False, opponent.why_not))
@@ -154,15 +155,36 @@ class Registered:
     version: Version
     bundle: Bundle
     held_out: HeldOut
-    golden_difference: float | None
+    trial: Trial | Refusal | None
+    """Of the registered model in a process of its own, which may be at work; or why it was not begun."""
+
+    def tried(self) -> float | None:
+        """How far from the bundle's its scores are; infinite where it can't be used at all, None where it is not tried.
+
+        Waits for them.
+        """
+        try:
+            if isinstance(self.trial, Refusal):
+                raise self.trial
+            return None if self.trial is None else self.trial.largest_difference()
+        except (Failure, Refusal) as error:
+            why = error.found if isinstance(error, Refusal) else error
+            logger.warning("%s cannot be used: %s", self.version.uri, why)
+            return float("inf")
 
 
-def register(candidate: Candidate, run: Retrain, key: str) -> Registered:
+def host_of(config: TrainConfig, tracking: Tracking) -> Host:
+    """Where what is registered under the config is tried."""
+    return Host(tracking, config.night.gate.golden_rows)
+
+
+def register(candidate: Candidate, run: Retrain, key: str, host: Host) -> Registered:
     """Register the candidate's bundle under `key`, after scoring the held-out rows with it."""
+    host.start()
     with tempfile.TemporaryDirectory() as name:
         folder = _bundle_of(candidate, Path(name))
         run_id = run.stage_run(candidate.stage.name)
-        return register_bundle(folder, run_id, key, candidate.config, candidate.inputs, run.tracking)
+        return register_bundle(folder, run_id, key, candidate.config, candidate.inputs, host)
 
 
 def log_unregistered(run: Retrain, stages: Iterable[str], run_uri: str) -> None:
@@ -171,19 +193,21 @@ def log_unregistered(run: Retrain, stages: Iterable[str], run_uri: str) -> None:
         versions.log_unregistered(run.tracking, run.stage_run(stage), stage, published.stage_uri(run_uri, stage))
 
 
-def register_bundle(
-    folder: Path, run_id: str, key: str, config: TrainConfig, inputs: Inputs, tracking: Tracking
-) -> Registered:
-    """Score the held-out rows with the bundle, register it under `key`, and try what was registered."""
+def register_bundle(folder: Path, run_id: str, key: str, config: TrainConfig, inputs: Inputs, host: Host) -> Registered:
+    """Score the held-out rows with the bundle, register it under `key`, and begin to try what was registered."""
+    host.start()
     bundle = Bundle.load(folder)
     split = inputs.judged_split
     held_out = score_held_out(bundle, inputs.manifest, config.data, split, config.night.gate.slices)
-    version = versions.register(tracking, folder, run_id, config.mlflow.registered_model, key)
-    difference = None
-    if config.night.gate.golden_rows:
-        rows = _first_rows(config, inputs.manifest.of_days(split.test_days))
-        difference = _golden_difference(tracking, version, bundle, rows)
-    return Registered(version, bundle, held_out, difference)
+    version = versions.register(host.tracking, folder, run_id, config.mlflow.registered_model, key)
+    trial: Trial | Refusal | None = None
+    if host.num_rows:
+        rows = _first_rows(config, inputs.manifest.of_days(split.test_days), host.num_rows)
+        try:
+            trial = host.ask(version.uri, bundle, rows)
+        except Refusal as refusal:
+            trial = refusal
+    return Registered(version, bundle, held_out, trial)
 
 
 def write_bundle(
@@ -220,20 +244,10 @@ def _bundle_of(candidate: Candidate, folder: Path) -> Path:
     return bundle_folder
 
 
-def _golden_difference(tracking: Tracking, version: Version, bundle: Bundle, rows: pa.Table) -> float:
-    """Infinite where the registered model cannot be used at all."""
-    try:
-        model_uri.check_contents(tracking, version.uri)  # before the code runs that lies beside it
-        return golden.largest_difference(tracking.uri, version.uri, bundle, rows)
-    except (Failure, Refusal) as error:
-        logger.warning("%s cannot be used: %s", version.uri, error.found if isinstance(error, Refusal) else error)
-        return float("inf")
-
-
-def _first_rows(config: TrainConfig, manifest: Manifest) -> pa.Table:
+def _first_rows(config: TrainConfig, manifest: Manifest, num_rows: int) -> pa.Table:
     data = config.data
     table, where = next(logs.read_part(manifest.parts(data.rows_per_part)[0], data.features.columns))
-    return quality.sound_rows(table, data.features, where, data.max_bad_share).slice(0, config.night.gate.golden_rows)
+    return quality.sound_rows(table, data.features, where, data.max_bad_share).slice(0, num_rows)
 
 
 def _tags(verdict: Verdict) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.evaluation.intervals import intervals
 from pipeline.evaluation.metrics import Sums
 from pipeline.registry import versions
+from pipeline.registry.golden import Host
 from pipeline.registry.tags import SERVES, UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
@@ -34,7 +35,7 @@ from pipeline.retrain.dataset import (
 )
 from pipeline.retrain.fit import fit
 from pipeline.retrain.page import Ended
-from pipeline.retrain.promotion import Decision, Opponent
+from pipeline.retrain.promotion import Decision, Opponent, Registered
 from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.retrain.trained import Prepared, Trained
 from pipeline.runtime import cluster, trusted
@@ -75,22 +76,28 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
     with promotion.lease_of(config, f"{name} {identity[:6]}", show) as lease, connected:
         trainer.check_room(config.cluster, show)
         opened = tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json())
-        with clock.entering("open the run", opened) as run:
+        with clock.entering("open the run", opened) as run, promotion.host_of(config, tracking) as host:
             was_begun = bool(run.stages)
             opponent = None
             if register is not Register.NONE:
                 with clock.unshown("score with champion"):
                     opponent = Opponent.find(config, prepared.inputs, tracking, [identity])
-            trained = _trained(prepared, run, clock)
+            trained = _trained(prepared, run, clock, host if opponent else None)
             ended = Ended(trained, opponent, best_possible_ne=best_possible, was_begun=was_begun)
             if opponent is None:
+                with clock.unshown("draw the figures"):
+                    plot(trained, run)
                 run.describe(UNREGISTERED)
             else:
                 others = {}
                 if register is Register.ALL:
                     with clock.unshown("register the others"):
-                        others = _register_others(trained, run)
-                ended = replace(ended, others=others, decision=_decide(trained, opponent, run, clock, lease))
+                        others = _register_others(trained, run, host)
+                registered = _register(trained, run, clock, host)
+                with clock.unshown("draw the figures"):  # while it is tried
+                    plot(trained, run)
+                decision = _decide(registered, ended, run, clock, lease)
+                ended = replace(ended, others=others, decision=decision)
             promotion.log_unregistered(run, trained.results, prepared.run_uri)
             summary = _summary(ended, run, register)
             with clock.unshown("write the page"):
@@ -114,8 +121,8 @@ def prepare(config: TrainConfig, inputs: Inputs, tracking: Tracking) -> Prepared
     return Prepared(config, inputs, bundles, tracking, open_keys)
 
 
-def train(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
-    """Encode the rows, train the plan's stages on them, and record how each has ended."""
+def train(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None = None) -> Trained:
+    """Encode the rows, train the plan's stages on them, and record how each has ended; see `fit` for the host."""
     config, inputs, run_uri = prepared.config, prepared.inputs, prepared.run_uri
     encoded = encoded_store(config, inputs, clock, warm_start.vocabulary_of(prepared.bundles))
     warm_start.lay_out(prepared.bundles, run_uri)
@@ -126,7 +133,7 @@ def train(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
         clock(Event(task, 1, 1, note))
     run.open_stages(config.plan)
     run.log_data(recording.rows_of(config, inputs, encoded))
-    failures = fit(TrainingJob(config, encoded, run_uri), run.log, clock)
+    failures = fit(TrainingJob(config, encoded, run_uri), run.log, clock, host)
     with clock.unshown("work out the figures"):
         return replace(_recorded(prepared, encoded, failures, run), seen_before=seen)
 
@@ -161,10 +168,9 @@ def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: R
     )
 
 
-def record_best(trained: Trained, run: Retrain) -> None:
-    """The best stage's figures on the parent run, and the plots of all."""
+def plot(trained: Trained, run: Retrain) -> None:
+    """The curves of all stages, on the parent run."""
     sums = {name: results.held_out_sums(trained.prepared.run_uri, name) for name in trained.results}
-    run.log_best(trained.best.name, trained.results[trained.best.name])
     run.log_figures(
         {
             "roc": plots.plot_roc(sums),
@@ -174,38 +180,42 @@ def record_best(trained: Trained, run: Retrain) -> None:
     )
 
 
-def _trained(prepared: Prepared, run: Retrain, clock: Clock) -> Trained:
+def _trained(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None) -> Trained:
     unknown = prepared.inputs.manifest.unknown_columns
     if unknown:
         run.set_tag(UNKNOWN_COLUMNS, unknown_in_words(unknown))
-    trained = train(prepared, run, clock)
-    with clock.unshown("draw the figures"):
-        record_best(trained, run)
+    trained = train(prepared, run, clock, host)
+    run.log_best(trained.best.name, trained.results[trained.best.name])
     return trained
 
 
-def _register_others(trained: Trained, run: Retrain) -> dict[str, str]:
+def _register_others(trained: Trained, run: Retrain, host: Host) -> dict[str, str]:
     """Versions of all stages but the best one and the controls."""
     found = {}
     for stage in trained.prepared.config.stages:
         if stage.name in trained.results and stage.name != trained.best.name:
             candidate = replace(candidate_of(trained), stage=stage)
-            version = promotion.register(candidate, run, f"{trained.prepared.inputs.identity}-{stage.name}").version
-            versions.set_tags(
-                run.tracking, version, {VERDICT: f"of the retrain whose best stage was {trained.best.name}"}
-            )
-            found[stage.name] = version.uri
+            registered = promotion.register(candidate, run, f"{trained.prepared.inputs.identity}-{stage.name}", host)
+            verdict = f"of the retrain whose best stage was {trained.best.name}"
+            versions.set_tags(run.tracking, registered.version, {VERDICT: verdict})
+            registered.tried()  # and told of, where it cannot be used
+            found[stage.name] = registered.version.uri
     return found
 
 
-def _decide(trained: Trained, opponent: Opponent, run: Retrain, clock: Clock, lease: Lease) -> Decision:
-    """Register the best stage, and let it serve where it is fit and no worse than the opponent."""
-    config, inputs = trained.prepared.config, trained.prepared.inputs
+def _register(trained: Trained, run: Retrain, clock: Clock, host: Host) -> Registered:
     with clock.step("register") as note:
-        registered = promotion.register(candidate_of(trained), run, inputs.identity)
+        registered = promotion.register(candidate_of(trained), run, trained.prepared.inputs.identity, host)
         note(registered.version.uri)
+    return registered
+
+
+def _decide(registered: Registered, ended: Ended, run: Retrain, clock: Clock, lease: Lease) -> Decision:
+    """Let the best stage serve where it is fit and no worse than the opponent."""
+    assert ended.opponent
+    config, base_rate = ended.trained.prepared.config, ended.trained.base_rate
     with clock.step("gate") as note:
-        decision = promotion.decide(registered, opponent, config, run.tracking, trained.base_rate)
+        decision = promotion.decide(registered, ended.opponent, config, run.tracking, base_rate)
         if decision.verdict.promote:
             lease.check()
             versions.promote(run.tracking, decision.version)

@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import cast
 
@@ -8,10 +8,14 @@ from six_days import DAYS, config_of
 from pipeline.data.logs import Manifest
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store
+from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
+from pipeline.registry.versions import Version
 from pipeline.retrain.dataset import Inputs
-from pipeline.retrain.promotion import Candidate
+from pipeline.retrain.promotion import Candidate, Registered
 from pipeline.retrain.trained import Prepared, Trained
+from pipeline.scoring.held_out import HeldOut
+from schemas.errors import Refusal
 
 EARLIER = date(2026, 10, 1)
 
@@ -44,3 +48,12 @@ def test_a_control_whose_days_go_by_the_clock_never_serves_however_good_it_is():
     assert [stage.name for stage in config.plan] == list(nes)
     assert best(*nes) == "deepfm-alone"
     assert best("fm", "deepfm", "deepfm-control") == "deepfm"
+
+
+def test_a_registered_model_that_is_not_what_was_registered_is_told_and_infinitely_far_from_it(caplog):
+    version = Version("ctr", "3", None, {}, datetime(2026, 11, 1, tzinfo=UTC))
+    refusal = Refusal(found="another bundle", expected="that of the version", where="models:/ctr/3", remedy="register")
+    bundle, held_out = cast(Bundle, None), cast(HeldOut, None)  # neither is looked at
+    assert Registered(version, bundle, held_out, refusal).tried() == float("inf")
+    assert "models:/ctr/3 cannot be used: another bundle" in caplog.text
+    assert Registered(version, bundle, held_out, None).tried() is None
