@@ -5,6 +5,7 @@ entry: see the runners in `peers/`. Tool and Nightjar run in turns, so that othe
 
     python tests/benchmarks/peers.py                       # half an hour, and some minutes for the environments
     python tests/benchmarks/peers.py --only deepfm-1e6     # some of the lines
+    python tests/benchmarks/peers.py --only whole          # from Parquet files to a saved model (whole.py)
 """
 
 import json
@@ -23,8 +24,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+import whole
 from rich.console import Console
 from rich.table import Table
+from whole import Lap, Log
 
 from pipeline.bench.clicks import zipf_rows
 from pipeline.bench.step import NUM_BATCHES
@@ -38,6 +41,9 @@ TORCH_INDEX = "https://download.pytorch.org/whl/cpu"  # without it pip may fetch
 NUM_FIELDS, DIMENSION, HIDDEN, BATCH_SIZE = 39, 16, [400, 400, 400], 4096
 WARM_UP_STEPS = 3
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+Laps = dict[str, list[Lap]]
+"""Of each entrant, Nightjar in its own process first."""
 
 console = Console()
 
@@ -63,6 +69,8 @@ class Line:
     """Of `nightjar bench step`, where its defaults are not what is compared."""
     peer_optimizer: str = ""
     """The peer's own name of one, where its fastest is not what is compared."""
+    peer_autocast: bool = False
+    """The peer's layers multiply in bfloat16, under torch's autocast around its `fit`."""
 
     @property
     def hidden(self) -> list[int]:
@@ -72,6 +80,7 @@ class Line:
     def name(self) -> str:
         """As --only takes it: `deepfm-1e6-fuxictr`."""
         options = self.options.replace(" ", "-") + ("-" + self.peer_optimizer if self.peer_optimizer else "")
+        options += "-bf16" * self.peer_autocast
         return f"{self.model}-1e{round(np.log10(self.num_ids))}-{self.peer.key}{options}"
 
     @property
@@ -79,7 +88,8 @@ class Line:
         model = f"DeepFM {'x'.join(map(str, self.hidden))}" if self.hidden else "FM"
         options = f" (Nightjar with {self.options})" if self.options else ""
         optimizer = f' with "{self.peer_optimizer}"' if self.peer_optimizer else ""
-        return f"{model}, {self.num_ids:,} ids, {self.peer.title}{optimizer}{options}"
+        autocast = " in bfloat16" * self.peer_autocast
+        return f"{model}, {self.num_ids:,} ids, {self.peer.title}{optimizer}{autocast}{options}"
 
 
 @dataclass(frozen=True)
@@ -99,10 +109,13 @@ FUXICTR = Peer("fuxictr", "FuxiCTR", "fuxictr")
 DEEPCTR_TORCH = Peer("deepctr_torch", "DeepCTR-Torch", "deepctr-torch")
 FBGEMM = Peer("fbgemm", "FBGEMM", "fbgemm-gpu-cpu")
 
+WHOLE_RUNNERS = (FUXICTR, DEEPCTR_TORCH)  # those that go from files to a saved model, by `whole_<key>.py`
 LINES = (
     Line("deepfm", 1_000_000, FUXICTR, 60),
+    Line("deepfm", 1_000_000, FUXICTR, 60, peer_autocast=True),
     Line("deepfm", 1_000_000, FUXICTR, 60, "--precision float32"),
     Line("deepfm", 1_000_000, DEEPCTR_TORCH, 60),
+    Line("deepfm", 1_000_000, DEEPCTR_TORCH, 60, peer_autocast=True),
     Line("deepfm", 1_000_000, DEEPCTR_TORCH, 60, peer_optimizer="adam"),
     Line("deepfm", 10_000_000, FUXICTR, 12),
     Line("deepfm", 10_000_000, DEEPCTR_TORCH, 12),
@@ -126,19 +139,63 @@ def main(
 ) -> None:
     """Train the same models on the same rows with Nightjar and with its peers, in turns, one thread each."""
     lines = [line for line in LINES if line.name.startswith(only)]
-    if not lines:
-        raise typer.BadParameter(f"no line begins with {only!r}; there are {', '.join(line.name for line in LINES)}")
-    pythons = {line.peer: install(line.peer, environments.expanduser()) for line in lines}
+    logs = [log for log in whole.LOGS if log.key.startswith(only)]
+    if not lines and not logs:
+        names = ", ".join([*(line.name for line in LINES), *(log.key for log in whole.LOGS)])
+        raise typer.BadParameter(f"no line begins with {only!r}; there are {names}")
+    needed = dict.fromkeys([*(line.peer for line in lines), *(WHOLE_RUNNERS if logs else [])])
+    pythons = {peer: install(peer, environments.expanduser()) for peer in needed}
     conditions = describe(pythons)
     results = [compare(line, pythons[line.peer], repeats, seconds) for line in lines]
+    races = [race(log, pythons, repeats) for log in logs]
 
-    table = Table("", "Nightjar rows/s", "peer rows/s", "ratio", title=conditions, title_justify="left")
-    for result in results:
-        table.add_row(*cells(result))
-    console.print(table)
+    if results:
+        table = Table("", "Nightjar rows/s", "peer rows/s", "ratio", title=conditions, title_justify="left")
+        for result in results:
+            table.add_row(*cells(result))
+        console.print(table)
+    for log, laps in races:
+        table = Table("", "seconds", "of Nightjar's", "peak memory, GB", "AUC", title=f"{log.title}; {conditions}")
+        for row in race_cells(laps):
+            table.add_row(*row)
+        console.print(table)
     if not only:
-        markdown.write_text(to_markdown(results, conditions, repeats))
+        markdown.write_text(to_markdown(results, races, conditions, repeats))
         console.print(f"written to {markdown}")
+
+
+def race(log: Log, pythons: dict[Peer, Path], repeats: int) -> tuple[Log, Laps]:
+    """All entrants one after the other, as often as asked for, each in a fresh process and an empty work folder."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = whole.prepare(log, folder)
+        entrants = whole.nightjars(config, log)
+        for one in WHOLE_RUNNERS:
+            for autocast in (False, True)[: 1 + log.in_both_precisions]:
+                runner = f"whole_{one.key}.py"
+                entrants.append(whole.peer(one.title, pythons[one], runner, log, folder, autocast))
+        laps: Laps = {entrant.title: [] for entrant in entrants}
+        for _ in range(repeats):
+            for entrant in entrants:
+                lap = whole.run(entrant, folder, ONE_THREAD)
+                laps[entrant.title].append(lap)
+                console.print(f"{log.key:12} {entrant.title:24} {lap.seconds:7.1f} s  {lap.peak_bytes / 1e9:5.2f} GB")
+    return log, laps
+
+
+def race_cells(laps: Laps) -> list[list[str]]:
+    medians = {title: statistics.median(lap.seconds for lap in of_one) for title, of_one in laps.items()}
+    own = next(iter(medians.values()))
+    return [
+        [
+            title,
+            f"{medians[title]:.1f}",
+            f"{medians[title] / own:.2f}",
+            f"{max(lap.peak_bytes for lap in of_one) / 1e9:.2f}",
+            f"{of_one[-1].auc:.4f}",
+        ]
+        for title, of_one in laps.items()
+    ]
 
 
 def install(peer: Peer, environments: Path) -> Path:
@@ -203,6 +260,7 @@ def peer_rows_per_second(line: Line, python: Path, rows_path: Path) -> float:
         "hidden": line.hidden,
         "warm_up_steps": WARM_UP_STEPS,
         "optimizer": line.peer_optimizer,
+        "autocast": line.peer_autocast,
     }
     return float(answer_of([python, RUNNERS / f"run_{line.peer.key}.py", json.dumps(task)])["rows_per_second"])
 
@@ -245,12 +303,16 @@ def cells(result: Result) -> list[str]:
     return [result.line.title, *medians, f"{result.ratio:.1f}"]
 
 
-def to_markdown(results: list[Result], conditions: str, repeats: int) -> str:
-    header = ["what", "Nightjar rows/s", "peer rows/s", "ratio"]
-    rows = [header, ["---", "---:", "---:", "---:"], *(cells(result) for result in results)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def to_markdown(results: list[Result], races: list[tuple[Log, Laps]], conditions: str, repeats: int) -> str:
+    table = markdown_table([["what", "Nightjar rows/s", "peer rows/s", "ratio"], *map(cells, results)])
+    header = ["", "seconds", "of Nightjar's", "peak memory, GB", "AUC"]
+    wholes = "\n".join(f"{log.title}:\n\n{markdown_table([header, *race_cells(laps)])}\n" for log, laps in races)
     return f"""\
 {table}
+
+From the same Parquet files to a saved model, by the clock; one thread of torch, two cores.
+
+{wholes}
 
 {NUM_FIELDS} fields, K = {DIMENSION}, batches of {BATCH_SIZE:,} rows in memory, one thread.
 Medians of {repeats} runs of each, in turns. By default Nightjar's layers multiply in
@@ -258,6 +320,11 @@ bfloat16 where the processor does, and the peers' in float32; an FM has none.
 {conditions}.
 
 {(RUNNERS / "limits.md").read_text()}"""
+
+
+def markdown_table(rows: list[list[str]]) -> str:
+    aligned = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in aligned)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def main() -> None:
     clicks_R, warm_up = task.clicks_R.astype(np.float32), task.warm_up_rows
     for rows in (slice(warm_up), slice(warm_up, None)):
         x = {f"f{field}": column for field, column in enumerate(task.values_RF[rows].T)}
-        model.fit(x, clicks_R[rows], batch_size=task.batch_size, epochs=1, verbose=0, callbacks=[clock])
+        with torch.autocast("cpu", torch.bfloat16, enabled=task.autocast):
+            model.fit(x, clicks_R[rows], batch_size=task.batch_size, epochs=1, verbose=0, callbacks=[clock])
     task.answer(clock.seconds)
 
 

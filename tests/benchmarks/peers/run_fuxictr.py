@@ -96,7 +96,8 @@ def main() -> None:
         )
         model.save_weights(model.checkpoint)
         clocked = Clocked(loader)
-        model.fit(clocked, epochs=1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=task.autocast):
+            model.fit(clocked, epochs=1)
     task.answer(clocked.step_ends[-1] - clocked.step_ends[task.warm_up_steps - 1])
 
 

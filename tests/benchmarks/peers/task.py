@@ -24,6 +24,8 @@ class Task:
     warm_up_steps: int
     optimizer: str
     """By the peer's own name; empty: the fastest that it takes."""
+    autocast: bool
+    """Whether layers multiply in bfloat16, by torch's autocast around the peer's fit."""
 
     @classmethod
     def from_argument(cls) -> "Task":
