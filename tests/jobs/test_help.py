@@ -39,3 +39,11 @@ def test_a_shell_completes_verbs_and_options_without_importing_what_takes_second
     *words, modules = done.stdout.splitlines()
     assert set(words) == offered
     assert not {"torch", "ray", "mlflow", "pandas"} & {*modules.split()}
+
+
+@pytest.mark.slow
+def test_a_command_ends_without_a_last_look_for_garbage():
+    code = "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > 10_000)); "
+    code += "sys.argv = ['nightjar', '--version']; from jobs.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1:] == ["True"]
