@@ -7,9 +7,10 @@ chance.
 
 import json
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -49,15 +50,24 @@ WRITTEN_SCHEMA = pa.schema(
 )
 
 
-def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit, *, with_rare: bool = False) -> pa.Table:
+def count_values(
+    manifest: Manifest,
+    data: DataConfig,
+    split: ResolvedSplit,
+    counted: Iterable[pa.Table] = (),
+    *,
+    with_rare: bool = False,
+) -> pa.Table:
     """How often each value occurs in the training rows; of those too rare to be learned, only if asked to.
+
+    What was `counted` of other days is added.
 
     Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
     """
     spec = data.features
 
     def count(part: Part) -> pa.Table:
-        counts = ValueCounts(spec)
+        counts = ValueCounts(spec.fields)
         for table, where in read_part(part, spec.columns, spec.category_columns):
             sound = quality.sound_rows(table, spec, where, data.max_bad_share)
             is_learned = split.is_learned(sound, part.day)
@@ -66,10 +76,12 @@ def count_values(manifest: Manifest, data: DataConfig, split: ResolvedSplit, *, 
         return counts.total()
 
     keep = None if with_rare else partial(vocabulary.without_rare, spec=spec)
-    return count_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA, keep)
+    return count_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA, keep, counted)
 
 
-def count_parts(parts: Sequence[Part], work: Work, schema: pa.Schema, keep: Keep | None = None) -> pa.Table:
+def count_parts(
+    parts: Sequence[Part], work: Work, schema: pa.Schema, keep: Keep | None = None, counted: Iterable[pa.Table] = ()
+) -> pa.Table:
     """The counts that `work` makes of each part, added up: first by the task that has several parts, then here.
 
     One process takes in all that differs, whatever the cluster's size: the less comes, the more nodes it can serve.
@@ -80,7 +92,8 @@ def count_parts(parts: Sequence[Part], work: Work, schema: pa.Schema, keep: Keep
         return tables[0] if len(tables) == 1 else add_up(tables, schema)
 
     most_bytes = int(COUNTS_SHARE * memory.total_bytes())
-    sums = summed(map_parts(parts, work, schema, together), schema, most_bytes)
+    of_parts = map_parts(parts, work, schema, together) if parts else ()
+    sums = summed(chain(counted, of_parts), schema, most_bytes)
     return pa.concat_tables([schema.empty_table(), *(keep(table) if keep else table for table in sums)])
 
 

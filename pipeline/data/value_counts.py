@@ -9,7 +9,7 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from pipeline.data import columns
-from schemas.features import FeatureField, FeatureSpec
+from schemas.features import FeatureField
 
 COUNTS_SCHEMA = pa.schema([("field", pa.string()), ("value", pa.string()), ("count", pa.int64())])
 # Numbers are counted by float32 with the last 12 of 23 mantissa bits cleared: bins of relative width 2^-11, exact for
@@ -20,9 +20,9 @@ NUMBER_BIN_MASK = np.uint32(0xFFFFF000)
 class ValueCounts:
     """Counts of some tables' values, kept in the types of their columns: most values are text only when they travel."""
 
-    def __init__(self, spec: FeatureSpec) -> None:
-        """Of all fields but those that are hashed, whose values need no counting."""
-        self._fields = [field for field in spec.fields if field.encoder.type != "hash"]
+    def __init__(self, fields: Sequence[FeatureField]) -> None:
+        """Of all of these but those that are hashed, whose values need no counting."""
+        self._fields = [field for field in fields if field.encoder.type != "hash"]
         self._counted: dict[str, list[pa.Table]] = {field.name: [] for field in self._fields}
 
     def add(self, table: pa.Table) -> None:

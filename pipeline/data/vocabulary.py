@@ -144,7 +144,7 @@ def build(spec: FeatureSpec, counts: pa.Table) -> Vocabulary:
 
 def count(table: pa.Table, spec: FeatureSpec) -> pa.Table:
     """How often each value of each field occurs: columns field, value (as text), count. Nulls are not counted."""
-    counts = ValueCounts(spec)
+    counts = ValueCounts(spec.fields)
     counts.add(table)
     return merge(counts.total())
 

@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.data import columns
-from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts, log_bucket
+from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts
 from pipeline.data.vocabulary import LEARNED, Vocabulary
 from schemas.checking import derived
 from schemas.features import FeatureField, FeatureSpec, LogBucketEncoder, QuantileBucketEncoder, VocabularyEncoder
 
 ROWS, POSITIVES, BAD, BAD_BECAUSE = "sound rows", "positives", "bad rows", "bad: "
+IN_BUCKETS = "\0log bucket"  # behind the name of a field whose numbers are tallied as a vocabulary learns them, too
 MAX_COUNTS = 100  # of a field's values that a profile keeps
 MAX_BINS = 50  # of a field's numbers
 NUMBER_BITS = 11  # leading mantissa bits of the numbers that `vocabulary.count` counts
@@ -83,9 +84,13 @@ def tally(sound: pa.Table, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> 
     missing = {field.name: _num_missing(sound.column(field.name), field) for field in spec.fields}
     notes = [{"value": what, "count": number} for what, number in of_rows.items()]
     notes += [{"field": name, "count": number} for name, number in missing.items()]
-    counts = ValueCounts(_counted_by_value(spec))
-    counts.add(sound)
-    return pa.concat_tables([pa.Table.from_pylist(notes, schema=COUNTS_SCHEMA), counts.total()])
+    counts, buckets = ValueCounts(_by_value(spec)), ValueCounts(_log_buckets(spec))
+    for one in (counts, buckets):
+        one.add(sound)
+    in_buckets = buckets.total()
+    names = pc.binary_join_element_wise(in_buckets["field"], IN_BUCKETS, "")
+    in_buckets = in_buckets.set_column(0, "field", names)
+    return pa.concat_tables([pa.Table.from_pylist(notes, schema=COUNTS_SCHEMA), counts.total(), in_buckets])
 
 
 def summarize(
@@ -111,15 +116,18 @@ def summarize(
     )
 
 
-def learned_values(tallies: pa.Table, spec: FeatureSpec) -> pa.Table:
-    """The counts of the values that a vocabulary would learn, of log buckets in the bins of their numbers."""
-    names = [field.name for field in spec.fields if isinstance(field.encoder, LEARNED)]
-    is_learned = pc.is_in(tallies["field"], pa.array(names, pa.string()))
-    return tallies.filter(pc.and_(is_learned, pc.is_valid(tallies["value"]))).select(COUNTS_SCHEMA.names)
+def counted_values(tallies: pa.Table, spec: FeatureSpec) -> pa.Table:
+    """The counts that a vocabulary is built of or grown by: what `vocabulary.count` makes of the same rows."""
+    own = {field.name: field.name for field in spec.fields if field.encoder.type not in ("hash", "log_bucket")}
+    own |= {field.name + IN_BUCKETS: field.name for field in _log_buckets(spec)}
+    place = pc.index_in(tallies["field"], pa.array(list(own), pa.string()))
+    names = pa.array(list(own.values()), pa.string()).take(place.combine_chunks())
+    counts = tallies.select(COUNTS_SCHEMA.names).set_column(0, "field", names)
+    return counts.filter(pc.and_(pc.is_valid(counts["field"]), pc.is_valid(counts["value"])))
 
 
 def with_unseen_shares(profile: DayProfile, values: pa.Table, spec: FeatureSpec, known: Vocabulary) -> DayProfile:
-    """The profile with the share of each field's `learned_values` that the vocabulary lacks.
+    """The profile with the share of each field's `counted_values` that the vocabulary lacks.
 
     None for hashes, quantile buckets and scaled numbers, which know every value, and where the vocabulary's own spec
     has the field otherwise.
@@ -143,15 +151,19 @@ def coarsen(counts: Mapping[str, int], bits: int) -> dict[str, int]:
     return _binned(numbers, np.array(list(counts.values())), bits)
 
 
-def _counted_by_value(spec: FeatureSpec) -> FeatureSpec:
-    """The same columns for `vocabulary.count`, which counts no hash's values and, of log buckets, not the numbers."""
+def _log_buckets(spec: FeatureSpec) -> list[FeatureField]:
+    return [field for field in spec.fields if isinstance(field.encoder, LogBucketEncoder)]
+
+
+def _by_value(spec: FeatureSpec) -> list[FeatureField]:
+    """The same columns as ValueCounts counts all values of: of a hash's none, and of log buckets not the numbers."""
 
     def by_value(field: FeatureField) -> FeatureField:
         is_number = field.kind == "numeric"
         encoder = QuantileBucketEncoder(type="quantile_bucket") if is_number else VocabularyEncoder()
         return derived(field, encoder=encoder)
 
-    return derived(spec, fields=tuple(map(by_value, spec.fields)))
+    return list(map(by_value, spec.fields))
 
 
 def _num_missing(column: pa.ChunkedArray, field: FeatureField) -> int:
@@ -224,8 +236,6 @@ def quantiles(values: np.ndarray, numbers: np.ndarray) -> dict[str, float] | Non
 
 def _unseen_share(counts: pa.Table, field: FeatureField, known: Vocabulary) -> float:
     values = counts["value"]
-    if isinstance(field.encoder, LogBucketEncoder):  # of the bin's end: a number close to a bucket's may fall below it
-        values = pa.array(log_bucket(values.cast(pa.float64()).to_numpy())).cast(pa.string())
     learned = known.values.filter(pc.equal(known.values["field"], field.name))["value"]
     num_values = pc.sum(counts["count"]).as_py() or 0
     num_unseen = pc.sum(counts["count"].filter(pc.invert(pc.is_in(values, learned)))).as_py() or 0

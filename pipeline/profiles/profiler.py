@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -18,7 +18,7 @@ from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.value_counts import COUNTS_SCHEMA
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.profiles.profile import DayProfile, learned_values, summarize, tally, with_unseen_shares
+from pipeline.profiles.profile import DayProfile, counted_values, summarize, tally, with_unseen_shares
 from pipeline.runtime import files, fingerprint, trusted
 from schemas.data import DataConfig
 from schemas.errors import Refusal
@@ -46,7 +46,7 @@ def profile_days(
     are written before; where that is 0, for the first bad row.
     """
     spec, quarantine_uri = data.features, f"{work_uri}/quarantine"
-    uris = {day: f"{work_uri}/profiles/date={day}/{manifest.of_days([day]).fingerprint}" for day in manifest.days}
+    uris = _uris(manifest, work_uri)
     # Where they are needed, the counts too, which those of days long past are not: they are thrown away.
     kept = {day: _kept(uri, spec, is_with_values=known is not None) for day, uri in uris.items()}
     unknown = [day for day in uris if kept[day] is None]
@@ -57,6 +57,18 @@ def profile_days(
     if known is None:
         return profiles
     return [with_unseen_shares(profile, _read_values(uris[profile.day], spec), spec, known) for profile in profiles]
+
+
+def counted_days(manifest: Manifest, data: DataConfig, work_uri: str) -> list[date]:
+    """The days of the manifest whose values were counted with their profiles: `counts_of` reads them."""
+    kept = {day: _kept(uri, data.features, is_with_values=True) for day, uri in _uris(manifest, work_uri).items()}
+    return [day for day, profile in kept.items() if profile is not None]
+
+
+def counts_of(days: Sequence[date], manifest: Manifest, data: DataConfig, work_uri: str) -> Iterator[pa.Table]:
+    """How often each value occurs on each of these `counted_days`, as `passes.count_values` counts their rows."""
+    uris = _uris(manifest, work_uri)
+    return (_read_values(uris[day], data.features) for day in days)
 
 
 def kept_profiles(days: Sequence[date], data: DataConfig, work_uri: str) -> list[DayProfile]:
@@ -73,6 +85,10 @@ def kept_profiles(days: Sequence[date], data: DataConfig, work_uri: str) -> list
     return found
 
 
+def _uris(manifest: Manifest, work_uri: str) -> dict[date, str]:
+    return {day: f"{work_uri}/profiles/date={day}/{manifest.of_days([day]).fingerprint}" for day in manifest.days}
+
+
 def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> dict[date, pa.Table]:
     """The tallies of each day, added up; its quarantine then holds the bad rows of these files, and no others."""
     if not manifest.files:
@@ -84,7 +100,7 @@ def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> di
         bad_tables: dict[pa.Schema, list[pa.Table]] = {}  # files of one day may differ in their ignored columns
         for row_group in part.row_groups:
             alone = replace(part, row_groups=(row_group,))
-            for table, where in read_part(alone, spec.columns):
+            for table, where in read_part(alone, spec.columns, spec.category_columns):
                 sound = quality.sound_rows(table, spec, where, data.max_bad_share)
                 bad = quality.bad_rows(table, spec) if len(sound) < len(table) else {}
                 tallies.append(tally(sound, bad, spec))
@@ -141,7 +157,7 @@ def _keep(uri: str, of_day: Manifest, tallies: pa.Table, spec: FeatureSpec) -> D
     profile = summarize(tallies, of_day.days[0], spec, of_day.fingerprint, _fingerprint(spec))
     unknown = tuple(column.name for column in of_day.unknown_columns)
     profile = profile.model_copy(update={"unknown_columns": unknown})
-    values = _to_parquet(learned_values(tallies, spec))
+    values = _to_parquet(counted_values(tallies, spec))
     files.write_bytes(_values_uri(uri, spec), values)
     written = {**profile.model_dump(mode="json"), VALUES: hashlib.sha256(values).hexdigest()}
     trusted.write(f"{uri}.json", written)

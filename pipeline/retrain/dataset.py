@@ -7,19 +7,20 @@ from datetime import date
 from typing import Any
 
 from pipeline.data import logs, passes, quality, split, store, vocabulary
-from pipeline.data.encoded_days import ENCODING, EncodedDays
+from pipeline.data.encoded_days import EncodedDays
 from pipeline.data.log_listing import in_words
 from pipeline.data.logs import Manifest
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles import profiler
+from pipeline.profiles.profiler import PROFILING
 from pipeline.registry.bundle import PREDICTING
 from pipeline.retrain import stage_days
 from pipeline.runtime import files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
 from pipeline.training.on_ray import trainer
-from schemas.config import DataConfig, TrainConfig
+from schemas.config import TrainConfig
 from schemas.data import OF_NO_EFFECT
 from schemas.defaults import tree_of
 from schemas.stage import StageConfig
@@ -27,7 +28,7 @@ from schemas.stage import StageConfig
 # The sources that decide what a retrain comes to: how its rows are encoded, how its stages start and learn, what their
 # figures are. A stage that starts from a registered model reads that one's bundle.
 TRAINING = (
-    *ENCODING,
+    *PROFILING,
     *PREDICTING,
     "pipeline/training",
     "schemas/defaults.py",
@@ -107,7 +108,7 @@ def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabu
     if encoded is None:
         if data.max_bad_share:
             profiler.profile_days(manifest, data, work)  # which refuses too many bad rows, and keeps them in quarantine
-        vocab = _vocabulary(data, inputs, show, known)
+        vocab = _vocabulary(config, inputs, show, known)
         encoded = _encode(config, inputs, show, vocab, reused, uri)
         earlier.keep(encoded, manifest, vocab)
     _check_classes(encoded, config, inputs.test_days)
@@ -120,16 +121,21 @@ def store_name(
     """By all that the store's content depends on."""
     what = config.data.model_dump_json(exclude={"logs_uri", *OF_NO_EFFECT})
     grown_from = known.fingerprint if known else ""
-    code = fingerprint.of_sources(*ENCODING)
+    code = fingerprint.of_sources(*PROFILING)
     return fingerprint.digest(what, str(config.seed), manifest.fingerprint, code, grown_from, *map(str, reused))
 
 
-def _vocabulary(data: DataConfig, inputs: Inputs, show: Show, known: Vocabulary | None) -> Vocabulary:
-    """Built of the training rows' values, or grown by them."""
+def _vocabulary(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabulary | None) -> Vocabulary:
+    """Built of the training rows' values, or grown by them; days that were counted with their profiles are not read."""
     show(Event("count values", 0, 1))
-    counts = passes.count_values(inputs.manifest, data, inputs.split)
+    data, manifest, split, work = config.data, inputs.manifest, inputs.split, config.work_uri
+    counted = [] if split.by_key else profiler.counted_days(manifest, data, work)
+    learned = [day for day in counted if day not in (*split.validation_days, *split.test_days)]
+    others = manifest.of_days([day for day in manifest.days if day not in counted])
+    counts = passes.count_values(others, data, split, profiler.counts_of(learned, manifest, data, work))
     vocab = known.grow(counts) if known else vocabulary.build(data.features, counts)
-    show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids", inputs.manifest.num_rows))
+    by_profile = f"; {len(learned)} days as their profiles have counted them" if learned else ""
+    show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids{by_profile}", others.num_rows))
     return vocab
 
 

@@ -28,7 +28,7 @@ def table(ids: pa.Array, seed: int) -> pa.Table:
 
 
 def counted(tables: list[pa.Table]) -> dict[tuple[str, str], int]:
-    counts = ValueCounts(SPEC)
+    counts = ValueCounts(SPEC.fields)
     for one in tables:
         counts.add(one)
     total = merge(counts.total())

@@ -11,7 +11,7 @@ from pipeline.profiles.profile import (
     DayProfile,
     FieldProfile,
     coarsen,
-    learned_values,
+    counted_values,
     summarize,
     tally,
     with_unseen_shares,
@@ -113,7 +113,7 @@ def test_bins_of_fewer_bits_are_unions_of_bins_of_more():
 def test_unseen_shares_by_hand(rows, spec):
     known = vocabulary.build(spec, vocabulary.count(rows.slice(0, 2), spec))  # users ann, tags a and b, views 0 and 1
     tallies = tally(rows, {}, spec)
-    day = with_unseen_shares(profile_of(rows, spec), learned_values(tallies, spec), spec, known)
+    day = with_unseen_shares(profile_of(rows, spec), counted_values(tallies, spec), spec, known)
     assert day.vocabulary_fingerprint == known.fingerprint
     assert {name: field.unseen_share for name, field in day.fields.items()} == {
         "user": 3 / 7,
@@ -129,5 +129,5 @@ def test_a_field_that_the_vocabulary_has_otherwise_has_no_unseen_share(rows, spe
     hashed = spec.fields[0].model_copy(update={"encoder": spec.fields[1].encoder})
     other = spec.model_copy(update={"fields": (hashed, *spec.fields[2:])})
     known = vocabulary.build(other, vocabulary.count(rows, other))
-    day = with_unseen_shares(profile_of(rows, spec), learned_values(tally(rows, {}, spec), spec), spec, known)
+    day = with_unseen_shares(profile_of(rows, spec), counted_values(tally(rows, {}, spec), spec), spec, known)
     assert (day.fields["user"].unseen_share, day.fields["tags"].unseen_share) == (None, 0.0)

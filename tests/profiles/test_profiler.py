@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from click_logs import write_random_log
 
-from pipeline.data import logs, vocabulary
+from pipeline.data import logs, passes, vocabulary
 from pipeline.data.logs import Manifest
+from pipeline.data.split import ResolvedSplit
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles.profile import DayProfile
-from pipeline.profiles.profiler import kept_profiles, profile_days
+from pipeline.profiles.profiler import counted_days, counts_of, kept_profiles, profile_days
 from schemas.config import DataConfig
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -186,6 +188,25 @@ def test_what_was_profiled_is_found_again_without_the_log(log, spec, tmp_path):
     assert kept_profiles([*manifest.days, date(2026, 12, 1)], data, str(tmp_path)) == made
     fewer = DataConfig(logs_uri="/gone", features=spec.model_copy(update={"fields": spec.fields[:1]}))
     assert kept_profiles(manifest.days, fewer, str(tmp_path)) == []
+
+
+def test_the_counts_of_profiled_days_are_those_that_the_pass_over_their_rows_makes(log, spec, tmp_path):
+    manifest, split = find(log, spec), ResolvedSplit(logs.days_of(str(log), spec), ())
+    data = DataConfig(logs_uri=str(log), features=spec, rows_per_part=200, max_bad_share=0.01)
+    assert counted_days(manifest, data, str(tmp_path)) == []
+    profiles(manifest, spec, tmp_path)
+    assert counted_days(manifest, data, str(tmp_path)) == list(manifest.days)
+
+    def counted(days: Sequence[date]) -> pa.Table:
+        others = manifest.of_days([day for day in manifest.days if day not in days])
+        of_days = counts_of(days, manifest, data, str(tmp_path))
+        by_value = [("field", "ascending"), ("value", "ascending")]
+        return passes.count_values(others, data, split, of_days).sort_by(by_value)
+
+    by_the_pass = counted([])
+    assert {"user", "tags", "age", "views", "price"} == {*by_the_pass["field"].to_pylist()}
+    assert counted([DAY]) == by_the_pass
+    assert counted(manifest.days) == by_the_pass
 
 
 def test_counts_that_were_thrown_away_are_counted_again_where_they_are_asked_for(log, spec, tmp_path):

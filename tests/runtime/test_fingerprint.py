@@ -69,7 +69,7 @@ def names(tmp_path: Path, bundle: Bundle):
         ("pipeline/training/on_ray/worker.py", {"retrain"}),
         ("pipeline/retrain/warm_start.py", {"retrain"}),
         ("pipeline/scoring/score.py", {"scores"}),
-        ("pipeline/profiles/profile.py", {"profile"}),
+        ("pipeline/profiles/profile.py", {"store", "retrain", "profile"}),
         ("pipeline/profiles/bounds.py", set()),
         ("pipeline/report/html.py", set()),
         ("pipeline/nights/page.py", set()),
@@ -130,7 +130,6 @@ AROUND_A_RETRAIN = {
     REDACTION,
     "schemas.scores",  # of days that are scored later
     "schemas.register",  # which stages become versions
-    "pipeline.profiles",  # may refuse a day, and changes no row
     "pipeline.registry",  # but for the bundle: records and registers what came of it
     "pipeline.report",  # shows it
     # What the gate is shown, and what becomes of its verdict: asked once, when the stages are there.
@@ -154,7 +153,6 @@ AROUND_A_SWEEP = {
     LOCATIONS,
     REDACTION,
     *LOADING,
-    "pipeline.profiles",
     "pipeline.registry",
     "pipeline.report",
     ON_NODES,
