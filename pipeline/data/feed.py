@@ -1,11 +1,14 @@
 """From the store to the training ranks of a Ray Train job: Ray Data reads the parts, each rank gets its windows."""
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import ray.data
 from ray.data import ExecutionOptions, ExecutionResources
+from ray.data._internal.execution.execution_callback import ExecutionCallback
+from ray.data._internal.execution.streaming_executor import StreamingExecutor
 
 from pipeline.data.packing import to_rows
 from pipeline.data.rows import Rows
@@ -14,7 +17,24 @@ from pipeline.data.windows import WINDOW_ROWS, rewindowed
 
 ROWS_PER_READ = 262_144  # small parts are read together by one task, up to about this many rows
 BLOCK_BYTES = 16 * 2**20  # a window or two: blocks of Ray's 128 MB come later, and are copied together and held twice
+LOOK_SECONDS = 0.01  # between two looks of the executor
 READ_AHEAD_BYTES = 128 * 2**20  # for each rank, of what is read and not yet trained on
+
+
+class Unhurried(ExecutionCallback):  # type: ignore[misc]  # Ray's modules are untyped
+    """Lets Ray's executor look no more often than this at what has been read.
+
+    It looks on and on while rows wait to be trained on, which took a CPU from the ranks for as long as they trained.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def on_execution_step(self, executor: StreamingExecutor) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            time.sleep(self._next - now)
+        self._next = max(now, self._next) + LOOK_SECONDS
 
 
 def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
@@ -36,6 +56,7 @@ def dataset(store: Store, split: SplitName) -> ray.data.Dataset:
     items = [{"read": i} for i in range(len(reads))]
     rows = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(read, batch_size=None)
     rows.context.target_max_block_size = BLOCK_BYTES
+    rows.context.custom_execution_callback_classes = [Unhurried]
     return rows
 
 

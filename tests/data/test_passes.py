@@ -1,3 +1,4 @@
+import time
 from datetime import date
 from pathlib import Path
 
@@ -158,3 +159,14 @@ def test_passes_that_leave_bad_rows_out_see_the_log_without_them(logs_uri, spec,
         parts = passes.encode_rows(manifest, vocab, data, BY_DATE, 0, str(folder))
         made.append((vocab.fingerprint, {part.path: (folder / part.path).read_bytes() for part in parts}))
     assert made[0] == made[1]
+
+
+def test_the_executor_that_feeds_ranks_rests_between_two_looks_but_for_one_that_comes_late():
+    one, began = feed.Unhurried(), time.monotonic()
+    for _ in range(6):
+        one.on_execution_step(None)
+    assert time.monotonic() - began >= 5 * feed.LOOK_SECONDS
+    time.sleep(3 * feed.LOOK_SECONDS)
+    late = time.monotonic()
+    one.on_execution_step(None)
+    assert time.monotonic() - late < feed.LOOK_SECONDS
