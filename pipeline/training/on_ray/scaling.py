@@ -1,6 +1,7 @@
 """How many ranks a job takes when it begins, after a loss and as nodes come, decided in Ray Train's controller.
 
-Ray's own elastic policy would give the ranks every CPU there is, and leave none to what reads their rows.
+Ray's own elastic policy would give the ranks every CPU there is, and leave none to what reads their rows. Nothing here
+needs torch, which the controller's process is in no need of.
 """
 
 import time
@@ -10,7 +11,6 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.train import FailureConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
@@ -21,6 +21,7 @@ from ray.train.v2._internal.execution.scaling_policy import (
     ScalingDecision,
 )
 from ray.train.v2._internal.execution.worker_group import WorkerGroupPollStatus, WorkerGroupState
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError
 
 from pipeline.runtime import load
@@ -146,7 +147,7 @@ class Failures(DefaultFailurePolicy):  # type: ignore[misc]
         return decision
 
 
-class ScaledTrainer(TorchTrainer):  # type: ignore[misc]
+class ScaledTrainer(DataParallelTrainer):  # type: ignore[misc]
     """Ray's trainer with these policies in the place of its own, for which Ray has no arguments.
 
     Where there are no datasets it starts no process that would share them out.

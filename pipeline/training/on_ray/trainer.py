@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import ray
@@ -15,7 +16,7 @@ from ray.actor import ActorHandle
 from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError
 from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig
+from ray.train.backend import BackendConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.data import feed
@@ -104,9 +105,9 @@ def _trainer(job: TrainingJob, board: ActorHandle) -> ScaledTrainer:
         max_preemption_failures=-1,
     )
     trainer = ScaledTrainer(
-        worker.run,
-        train_loop_config={"job": replace(job, report=Posting(job.report, board)), "board": board},
-        torch_config=TorchConfig(backend="nccl" if config.cluster.use_gpu else "gloo"),
+        # Bound to what it is told: a config of Ray's is read by the controller, too, which would import all of that.
+        partial(worker.run, replace(job, report=Posting(job.report, board)), board),
+        backend_config=_backend(config.cluster),
         scaling_config=scaling_config,
         run_config=RunConfig(
             name=run_name,
@@ -121,6 +122,15 @@ def _trainer(job: TrainingJob, board: ActorHandle) -> ScaledTrainer:
     trainer.scaling = Scaling(scaling_config, need, config.numbers_of_ranks, board, patience)
     trainer.failures = Failures(failure_config, board)
     return trainer
+
+
+def _backend(config: ClusterConfig) -> BackendConfig:
+    """How the ranks talk to each other. A lone one on CPUs has nobody to: no process but its own then imports torch."""
+    if config.most_workers == 1 and not config.use_gpu:
+        return BackendConfig()
+    from ray.train.torch import TorchConfig
+
+    return TorchConfig(backend="nccl" if config.use_gpu else "gloo")
 
 
 def _datasets(job: TrainingJob) -> dict[str, ray.data.Dataset]:

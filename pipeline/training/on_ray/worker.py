@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import ray.train
-import ray.train.torch
+import torch
 import torch.distributed as dist
 from ray.actor import ActorHandle
 
@@ -23,9 +22,9 @@ from pipeline.training.losses import Diverged
 from pipeline.training.on_ray import snapshot
 from pipeline.training.on_ray.progress import waiting_told
 from pipeline.training.on_ray.saving import RankCheckpoints
-from pipeline.training.rank import Rank
+from pipeline.training.rank import CPU, Rank
 from pipeline.training.stage import Moved, Windows, train_stage
-from schemas.config import TrainConfig
+from schemas.config import ClusterConfig, TrainConfig
 from schemas.days import Span
 from schemas.stage import StageConfig
 
@@ -58,13 +57,12 @@ def dataset_name(span: Span, negative_share: float) -> str:
     return f"train-{span}" if negative_share == 1 else f"train-{span}-{negative_share}-of-negatives"
 
 
-def run(settings: dict[str, Any]) -> dict[str, str] | None:
+def run(job: TrainingJob, board: ActorHandle) -> dict[str, str] | None:
     """One rank's part of the plan; restarted after a failure, it goes on from the last checkpoint.
 
     Returns the stages that could not be trained and why, on every rank: those that diverged, which another attempt
     would do too, and those that were to start from them. None where the ranks left, to go on elsewhere.
     """
-    job: TrainingJob = settings["job"]
     memory.keep_freed()
     context = ray.train.get_context()
     if context.get_world_rank() == 0:
@@ -75,16 +73,25 @@ def run(settings: dict[str, Any]) -> dict[str, str] | None:
         job.run_uri,
         context.get_world_rank(),
         context.get_world_size(),
-        ray.train.torch.get_device(),
+        _device(job.config.cluster),
         # Of gloo on a GPU too: what it is told are ids, on the host, by the thread that prepares batches.
         dist.new_group(backend="gloo") if dist.is_initialized() else None,
     )
     saved = Saved.of_attempt(job.run_uri)
-    told = _Told(job.report, settings["board"], dict(saved.failures))
+    told = _Told(job.report, board, dict(saved.failures))
     try:
         return run_plan(job, partial(_run_stage, rank, saved, told, job.is_read_by_its_rank), told.failures)
     except Moved:
         return None
+
+
+def _device(config: ClusterConfig) -> torch.device:
+    if not config.use_gpu:
+        return CPU
+    from ray.train.torch import get_device
+
+    device: torch.device = get_device()
+    return device
 
 
 def _clear_unpublished(job: TrainingJob) -> None:
