@@ -53,6 +53,11 @@ def connected(config: ClusterConfig, checks: Sequence[Check] | None = ()) -> Ite
         ray.shutdown()
 
 
+def is_own() -> bool:
+    """Whether it is of this process alone, which has started it and ends it."""
+    return _is_own
+
+
 def _require(checks: Sequence[Check] | None) -> None:
     if not _is_own and checks is not None:
         nodes.require(checks)

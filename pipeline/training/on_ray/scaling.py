@@ -4,14 +4,18 @@ Ray's own elastic policy would give the ranks every CPU there is, and leave none
 needs torch, which the controller's process is in no need of.
 """
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.train import FailureConfig, ScalingConfig
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.constants import ENABLE_PREEMPTION_WATCHER_ENV_VAR as WATCHER
 from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
 from ray.train.v2._internal.execution.failure_handling.failure_policy import FailureDecision
@@ -150,16 +154,37 @@ class Failures(DefaultFailurePolicy):  # type: ignore[misc]
 class ScaledTrainer(DataParallelTrainer):  # type: ignore[misc]
     """Ray's trainer with these policies in the place of its own, for which Ray has no arguments.
 
-    Where there are no datasets it starts no process that would share them out.
+    Of the processes that Ray starts beside the ranks it leaves out those that have nothing to do: to share out
+    datasets, where there are none; to see nodes go and to clear up after the controller, where all ends with the
+    command.
     """
 
     scaling: Scaling
     failures: Failures
+    is_on_own_cluster: bool
+    """Of one node, which ends with the command."""
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
         callbacks = super()._create_default_callbacks()
-        return [one for one in callbacks if self.datasets or not isinstance(one, DatasetsCallback)]
+        idle = [] if self.datasets else [DatasetsCallback]
+        idle += [PlacementGroupCleanerCallback] if self.is_on_own_cluster else []
+        return [one for one in callbacks if not isinstance(one, tuple(idle))]
 
     def _initialize_and_run_controller(self, **arguments: object) -> object:
         own = {"scaling_policy": self.scaling, "failure_policy": self.failures}
-        return super()._initialize_and_run_controller(**{**arguments, **own})
+        with _environment({WATCHER: "0"} if self.is_on_own_cluster else {}):
+            return super()._initialize_and_run_controller(**{**arguments, **own})
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

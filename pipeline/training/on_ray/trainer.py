@@ -20,7 +20,7 @@ from ray.train.backend import BackendConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.data import feed
-from pipeline.runtime import load, raised
+from pipeline.runtime import cluster, load, raised
 from pipeline.runtime.load import NodeLoad
 from pipeline.runtime.memory import total_bytes
 from pipeline.runtime.progress import Event, Point, Report, Show
@@ -121,6 +121,7 @@ def _trainer(job: TrainingJob, board: ActorHandle) -> ScaledTrainer:
     patience = config.cluster.starved_seconds
     trainer.scaling = Scaling(scaling_config, need, config.numbers_of_ranks, board, patience)
     trainer.failures = Failures(failure_config, board)
+    trainer.is_on_own_cluster = cluster.is_own()
     return trainer
 
 
