@@ -76,7 +76,7 @@ def evaluate(
     own = data.features  # which may have learned of columns that an older model does not know
     known, on_unknown = {*own.columns, *own.ignored}, data.unknown_columns
     manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec, unknown_columns=on_unknown, known=known)
-    with cluster.connected(loaded.cluster, [on_nodes.log(manifest)]):
+    with cluster.of_command(loaded.cluster, [on_nodes.log(manifest)]):
         by_day = held_out.evaluate_days(bundle, manifest, data, judged)
     learned = held_out.learned_days(bundle, judged)
     total = Judged.of(sum(by_day.values(), Sums.zero()))

@@ -53,7 +53,7 @@ def score(
     bundle = model_uri.load_bundle(tracking, version)
     manifest = logs.find(data.logs_uri, days, bundle.spec, labelled=False)
     needs = [on_nodes.log(manifest), SharedFolder("--out", absolute(out))]
-    with cluster.connected(loaded.cluster, needs):
+    with cluster.of_command(loaded.cluster, needs):
         rows = write_scores(bundle, version, manifest, absolute(out), data.rows_per_part, overwrite=overwrite)
     print(f"{rows:,} rows of {', '.join(map(str, days))} scored with {version}, in {out}")
 

@@ -16,10 +16,9 @@ from pipeline.bench import machine, step
 from pipeline.bench.feed import own_cluster, write_store
 from pipeline.bench.shape import Shape
 from pipeline.runtime.progress import RATE, Point
-from pipeline.training import checkpoint
+from pipeline.training import checkpoint, fitting
 from pipeline.training.checkpoint import Progress
-from pipeline.training.on_ray import trainer
-from pipeline.training.on_ray.worker import TrainingJob
+from pipeline.training.job import TrainingJob
 from pipeline.training.published import stage_uri
 from schemas.checking import derived
 from schemas.config import CheckpointConfig
@@ -78,7 +77,7 @@ def measure(shape: Shape, num_rows: int, seconds: float, say: Callable[[str], No
         with own_cluster(num_cpus=shape.threads + 1):
             say("train")
             start = time.perf_counter()
-            trainer.fit(job, lambda *_: None)
+            fitting.fit(job, lambda *_: None)
             seconds_of_fit = time.perf_counter() - start
         progress = checkpoint.read_progress(Path(stage_uri(job.run_uri, config.stages[0].name)))
         fit = Fit(progress, record.points(), seconds_of_fit)

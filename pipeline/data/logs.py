@@ -60,6 +60,7 @@ class Part:
     row_groups: tuple[tuple[str, int], ...]
     unproven_column: str | None = None
     """As in `Manifest`."""
+    num_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,12 @@ class Manifest:
         for day in self.days:
             files = [file for file in self.files if file.day == day]
             groups = [(file.uri, group) for file in files for group in range(len(file.row_group_rows))]
-            count = min(len(groups), math.ceil(sum(file.num_rows for file in files) / rows_per_part))
-            parts += [Part(day, index, tuple(groups[index::count]), self.unproven_column) for index in range(count)]
+            rows = [num_rows for file in files for num_rows in file.row_group_rows]
+            count = min(len(groups), math.ceil(sum(rows) / rows_per_part))
+            parts += [
+                Part(day, index, tuple(groups[index::count]), self.unproven_column, sum(rows[index::count]))
+                for index in range(count)
+            ]
         return parts
 
 

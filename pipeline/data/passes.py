@@ -1,21 +1,15 @@
-"""The two passes over a raw log that Ray Data spreads over the cluster: count values, then encode rows.
+"""The two passes over a raw log, by threads of this process or spread over a cluster: count values, then encode rows.
 
-Both work part by part, and refuse bad rows as they meet them, or leave them out. A refusal travels home as a row of the
-result, not as an exception: Ray would wrap it in a traceback of the task, and which of several came first would be
-chance.
+Both work part by part (spread.py), and refuse bad rows as they meet them, or leave them out.
 """
 
-import json
-import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import ray.data
 from numpy.typing import NDArray
 
 from pipeline.data import quality, store, vocabulary
@@ -24,19 +18,15 @@ from pipeline.data.encode import Encoder
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
+from pipeline.data.spread import Work, map_parts
 from pipeline.data.store import SplitName, StoredPart
 from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.runtime import files, memory
+from pipeline.runtime import memory
 from schemas.data import DataConfig
-from schemas.errors import Refusal
 
-Work = Callable[[Part], pa.Table]
-Combine = Callable[[Sequence[pa.Table]], pa.Table]
 Keep = Callable[[pa.Table], pa.Table]
-TASKS_PER_CPU = 4
 COUNTS_SHARE = 0.25  # of this machine's memory, which counts may fill before they go to files
-COMBINED_ROWS = 5_000_000  # of a task's results, from which on they travel: its memory must not grow with its parts
 WRITTEN_SCHEMA = pa.schema(
     [
         ("split", pa.string()),
@@ -116,65 +106,6 @@ def encode_rows(
     return [StoredPart(**stored) for table in written for stored in table.to_pylist()]
 
 
-def map_parts(
-    parts: Sequence[Part], work: Work, schema: pa.Schema, combine: Combine | None = None
-) -> Iterator[pa.Table]:
-    """What `work` makes of each part, on all nodes, as it arrives; tiny parts share a task, and a lone one needs none.
-
-    With `combine`, results of the parts that share a task come as the one table that it makes of them.
-
-    Raises, after the last, what a part has met of its file system, as an OSError, else the first Refusal by place, so
-    that the same bad log gives the same message each time.
-    """
-    if len(parts) == 1:  # nothing to spread, while the processes of a first task take seconds to start
-        yield work(parts[0]).cast(schema)
-        return
-    with_troubles = schema.append(pa.field("refusal", pa.string())).append(pa.field("os_error", pa.string()))
-
-    def run(batch: dict[str, np.ndarray]) -> Iterator[pa.Table]:
-        return _of_task([parts[i] for i in batch["part"]], work, combine, with_troubles)
-
-    num_tasks = min(len(parts), TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1))))
-    items = [{"part": i} for i in range(len(parts))]
-    dataset = ray.data.from_items(items, override_num_blocks=num_tasks).map_batches(run, batch_size=None)
-    refusals: list[str] = []
-    os_errors: list[str] = []
-    for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
-        table = block.cast(with_troubles)
-        refusals += table.column("refusal").drop_null().to_pylist()
-        os_errors += table.column("os_error").drop_null().to_pylist()
-        is_done = pc.and_(pc.is_null(table.column("refusal")), pc.is_null(table.column("os_error")))
-        yield table.filter(is_done).drop_columns(["refusal", "os_error"])
-    if os_errors:
-        raise OSError(os_errors[0])
-    if refusals:
-        raise Refusal(**json.loads(min(refusals)))
-
-
-def _of_task(parts: Sequence[Part], work: Work, combine: Combine | None, schema: pa.Schema) -> Iterator[pa.Table]:
-    """What a task yields of its parts: results, whose last two columns are null, and a row for each trouble."""
-
-    def without_troubles(done: Sequence[pa.Table]) -> pa.Table:
-        table = combine(done) if combine else done[0]
-        nulls = pa.nulls(len(table), pa.string())
-        return table.append_column("refusal", nulls).append_column("os_error", nulls)
-
-    done: list[pa.Table] = []
-    for part in parts:
-        try:
-            done.append(work(part))
-        except Refusal as refusal:
-            yield pa.Table.from_pylist([{"refusal": _to_json(refusal)}], schema=schema)
-        except files.errors() as error:
-            said = f"{str(error) or type(error).__name__}, on the node {socket.gethostname()}"
-            yield pa.Table.from_pylist([{"os_error": said}], schema=schema)
-        if done and (combine is None or sum(map(len, done)) > COMBINED_ROWS):
-            yield without_troubles(done)
-            done = []
-    if done:
-        yield without_troubles(done)
-
-
 def encode_part(
     part: Part, encoder: Encoder, data: DataConfig, split: ResolvedSplit, seed: int
 ) -> dict[SplitName, Rows]:
@@ -203,7 +134,3 @@ def _shuffled(rows: NDArray[np.int64], place: Sequence[int]) -> NDArray[np.int64
 
 def _write(part: Part, split: SplitName, rows: Rows, store_uri: str) -> StoredPart:
     return store.write_part(store_uri, StoredPart(split, part.day, part.index, len(rows), int(rows.labels.sum())), rows)
-
-
-def _to_json(refusal: Refusal) -> str:
-    return json.dumps({key: getattr(refusal, key) for key in ("where", "found", "expected", "remedy")})

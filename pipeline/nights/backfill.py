@@ -58,7 +58,8 @@ def backfill(
     that one, but for Busy.
     """
     days = nights_between(config, first, last)
-    with cluster.connected(config.cluster):
+    with cluster.of_command(config.cluster) as nodes:
+        nodes.arrive()
         for day in days:
             try:
                 ended: Over | Exception = nightly(config, day, show)

@@ -19,9 +19,10 @@ from pipeline.report.page import Outcome
 from pipeline.retrain import disk, on_nodes, promotion
 from pipeline.retrain.dataset import settings_of_cluster
 from pipeline.runtime import cluster
+from pipeline.runtime.cluster import Cluster
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Clock, Event, Show
-from pipeline.training.on_ray import trainer
+from pipeline.training import fitting
 from schemas.config import TrainConfig
 from schemas.errors import Refusal, Stopped
 from schemas.redaction import redacted
@@ -40,29 +41,36 @@ def nightly(config: TrainConfig, day: date | None, show: Show, again: bool = Fal
     clock = Clock.of(show)
     with clock.unshown("check the log"):  # before MLflow's database is made, which a refused log has no use for
         days = choose_days(config, day)
-    with clock.unshown("open MLflow"):
-        tracking = connect(config.mlflow, config.work_uri)
     before = over.find(config, days)
     if before and not before.rewritten and not (again and before.night.key != days.key):
         note = "; ".join(filter(None, [before.night.verdict, before.words]))
         show(Event(f"the night of {days.day} is over already", 1, 1, note))
         return before
+    with cluster.of_command(config.cluster) as nodes:
+        nodes.begin()
+        return Over(_nightly(config, days, before, clock, nodes))
+
+
+def _nightly(config: TrainConfig, days: Days, before: Over | None, clock: Clock, nodes: Cluster) -> Night:
+    with clock.unshown("open MLflow"):
+        tracking = connect(config.mlflow, config.work_uri)
     with clock.unshown("plan the night"):
         tonight = _planned(days, before, tracking)
     disk.check(config, tonight.disk_need)
-    needs = on_nodes.all_of(config, days.manifest, tracking)
-    connected = clock.entering("start Ray", cluster.connected(config.cluster, needs))
-    with promotion.lease_of(config, f"night of {days.day}", show) as lease, connected:
+    nodes.checks = on_nodes.all_of(config, days.manifest, tracking)
+    with promotion.lease_of(config, f"night of {days.day}", clock) as lease:
+        with clock.unshown("wait for Ray"):
+            nodes.arrive()
         tonight = plan.again(tonight, tracking)  # another night may have ended since
-        trainer.check_room(config.cluster, show)
+        fitting.check_room(config.cluster, clock)
         name, manifest = f"night {days.day}", days.manifest.to_json()
         opened = tracking.retrain(days.key, name, config, manifest, "night")
         with clock.entering("open the run", opened) as run, promotion.host_of(config, tracking) as host:
             run.set_tag(DATE, str(days.day))
             night = _work(NightRun(config, tonight, tracking, run, lease, clock, host))
         records.write(config, night)
-        _tidy(config, tracking, lease, show)
-    return Over(night)
+        _tidy(config, tracking, lease, clock)
+    return night
 
 
 def _tidy(config: TrainConfig, tracking: Tracking, lease: Lease, show: Show) -> None:
@@ -108,6 +116,8 @@ def _work(night: NightRun) -> Night:
         raise _stop(night, NightProgress(night.tonight, looks, serves=night.tonight.champion))
     opponent = steps.validate_progressively(night)
     trained = steps.train_tonight(night)
+    if not night.config.night.refresh:
+        cluster.current().leave()
     decision = steps.decide(night, looks, opponent, trained)
     serves, refreshed = steps.serve(night, decision)
     return _conclude(night, NightProgress(night.tonight, looks, opponent, trained, decision, refreshed, serves))

@@ -48,7 +48,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
     manifest = logs.find(uri, seen, spec, unknown_columns=config.data.unknown_columns)
     with (
         promotion.lease_of(config, "rebuild", show) as lease,
-        cluster.connected(config.cluster, [on_nodes.log(manifest)]),
+        cluster.of_command(config.cluster, [on_nodes.log(manifest)]),
         tempfile.TemporaryDirectory() as name,
     ):
         champion = versions.champion(tracking, config.mlflow.registered_model)

@@ -1,4 +1,4 @@
-"""Profile the days of a log on the cluster, each once, and put the rows that break its contract into quarantine."""
+"""Profile the days of a log, each once, and put the rows that break its contract into quarantine."""
 
 import hashlib
 import io

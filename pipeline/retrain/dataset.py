@@ -19,7 +19,7 @@ from pipeline.registry.bundle import PREDICTING
 from pipeline.retrain import stage_days
 from pipeline.runtime import files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
-from pipeline.training.on_ray import trainer
+from pipeline.training import fitting
 from schemas.config import TrainConfig
 from schemas.data import OF_NO_EFFECT
 from schemas.defaults import tree_of
@@ -143,7 +143,7 @@ def _encode(
     config: TrainConfig, inputs: Inputs, show: Show, vocab: Vocabulary, reused: Sequence[StoredPart], uri: str
 ) -> Store:
     """A store of all days at `uri`; those that are `reused` stay where they are."""
-    trainer.check_memory(config.table, config.cluster, config.plan, vocab.num_ids)  # before the longer pass, too
+    fitting.check_memory(config.table, config.cluster, config.plan, vocab.num_ids)  # before the longer pass, too
     show(Event("encode rows", 0, 1))
     files.remove(uri)
     store.write_vocabulary(uri, vocab)

@@ -4,12 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from pipeline.registry.golden import Host
-from pipeline.runtime.progress import RATE, Clock, Event, Point, Report, Show
-from pipeline.training import results
+from pipeline.runtime.progress import RATE, Clock, Event, Note, Point, Report, Show
+from pipeline.training import fitting, results
 from pipeline.training.checkpoint import Progress
-from pipeline.training.on_ray import trainer
-from pipeline.training.on_ray.progress import Note
-from pipeline.training.on_ray.worker import TrainingJob
+from pipeline.training.job import TrainingJob
 
 
 def fit(job: TrainingJob, log: Report, clock: Clock, host: Host | None = None) -> dict[str, str]:
@@ -20,7 +18,7 @@ def fit(job: TrainingJob, log: Report, clock: Clock, host: Host | None = None) -
     with clock.unshown("fit"):
         began = time.time()
         points = _points_to(log, clock.show, job.config.plan[-1].name, host)
-        failures = trainer.fit(job, points, _notes_to(clock.show))
+        failures = fitting.fit(job, points, _notes_to(clock.show))
         stages = [stage.name for stage in job.config.plan if stage.name not in failures]
         _time(clock, [results.progress(job.run_uri, name) for name in stages], began, job.store.num_rows("test"))
     return failures

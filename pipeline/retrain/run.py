@@ -39,11 +39,11 @@ from pipeline.retrain.promotion import Decision, Opponent, Registered
 from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.retrain.trained import Prepared, Trained
 from pipeline.runtime import cluster, trusted
+from pipeline.runtime.cluster import Cluster
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Clock, Event, Show
-from pipeline.training import affordable, results
-from pipeline.training.on_ray import trainer
-from pipeline.training.on_ray.worker import TrainingJob
+from pipeline.training import affordable, fitting, results
+from pipeline.training.job import TrainingJob
 from schemas.config import TrainConfig
 from schemas.redaction import redacted
 from schemas.register import Register
@@ -57,8 +57,13 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
     Raises Refusal for what the user must change, before any training starts or a run is recorded. The same config, log
     and code again return the finished retrain, or take up an unfinished one.
     """
-    clock = Clock.of(show)
+    with cluster.of_command(config.cluster) as nodes:
+        return _retrain(config, Clock.of(show), register, nodes)
+
+
+def _retrain(config: TrainConfig, clock: Clock, register: Register, nodes: Cluster) -> Summary:
     inputs = find_inputs(config, clock)
+    nodes.begin()
     with clock.unshown("open MLflow"):
         prepared = prepare(config, inputs, connect(config.mlflow, config.work_uri))
     config = prepared.config
@@ -66,15 +71,16 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
     saved = f"{prepared.run_uri}/{leftovers.SUMMARY}"
     finished = trusted.kept(saved, parse_summary) if tracking.find_finished(identity) else None
     if finished and finished.register.includes(register):
-        show(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
+        clock(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
         return replace(finished, differs=differing(finished.cluster, settings_of_cluster(config)))
     best_possible = best_possible_ne(config.data.logs_uri, prepared.inputs)  # refused, if at all, before it costs
     disk.check(config, prepared.disk_need)
     name = f"train {prepared.inputs.test_days[-1]}"
-    needs = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
-    connected = clock.entering("start Ray", cluster.connected(config.cluster, needs))
-    with promotion.lease_of(config, f"{name} {identity[:6]}", show) as lease, connected:
-        trainer.check_room(config.cluster, show)
+    nodes.checks = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
+    with promotion.lease_of(config, f"{name} {identity[:6]}", clock) as lease:
+        with clock.unshown("wait for Ray"):
+            nodes.arrive()
+        fitting.check_room(config.cluster, clock)
         opened = tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json())
         with clock.entering("open the run", opened) as run, promotion.host_of(config, tracking) as host:
             was_begun = bool(run.stages)
@@ -83,6 +89,7 @@ def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST)
                 with clock.unshown("score with champion"):
                     opponent = Opponent.find(config, prepared.inputs, tracking, [identity])
             trained = _trained(prepared, run, clock, host if opponent else None)
+            nodes.leave()
             ended = Ended(trained, opponent, best_possible_ne=best_possible, was_begun=was_begun)
             if opponent is None:
                 with clock.unshown("draw the figures"):
@@ -126,7 +133,7 @@ def train(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None = No
     config, inputs, run_uri = prepared.config, prepared.inputs, prepared.run_uri
     encoded = encoded_store(config, inputs, clock, warm_start.vocabulary_of(prepared.bundles))
     warm_start.lay_out(prepared.bundles, run_uri)
-    trainer.check_memory(config.table, config.cluster, config.plan, encoded.num_ids)
+    fitting.check_memory(config.table, config.cluster, config.plan, encoded.num_ids)
     seen = stage_days.seen_before(config, inputs.train_days, inputs.learned_before)
     for words in (*prepared.left_open, *seen):
         task, _, note = words.partition(": ")

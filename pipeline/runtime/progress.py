@@ -43,6 +43,14 @@ class Point:
     """By which kernel, in which precision and where, in words, of such a point."""
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something out of the ordinary, as a title that is said once, and words."""
+
+    title: str
+    words: str
+
+
 Report = Callable[[Point], None]
 """Takes a point as a stage comes to it; where it is given to a Ray worker, it must survive pickling."""
 

@@ -8,21 +8,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
+import torch
 from numpy.typing import NDArray
 
-from pipeline.data import passes, quality
+from pipeline.data import quality, spread
 from pipeline.data.columns import texts
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
+from pipeline.data.spread import Shared
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.gate import Evidence
 from pipeline.evaluation.intervals import intervals
 from pipeline.evaluation.metrics import Metrics, Sums
 from pipeline.evaluation.slices import Pair, slices
 from pipeline.registry.bundle import Bundle
-from pipeline.scoring.score import fetched
+from pipeline.scoring.score import one_thread
 from schemas.checking import derived
 from schemas.config import DataConfig
 from schemas.night import GateConfig
@@ -81,21 +82,22 @@ def evaluate_days(bundle: Bundle, manifest: Manifest, data: DataConfig, split: R
 
     Raises Refusal as `scored_rows` does.
     """
-    shared = ray.put(bundle)
+    shared = Shared(bundle)
     own = derived(data, features=bundle.spec)
 
     def judge(part: Part) -> pa.Table:
+        torch.set_num_threads(1)
         total = Sums.zero()
-        with fetched(shared) as bundle:
-            for one in scored_rows(part, bundle, own, split):
-                total += Sums.of(one.logits, one.rows.labels, one.rows.row_weights, one.rows.groups)
+        for one in scored_rows(part, shared.value, own, split):
+            total += Sums.of(one.logits, one.rows.labels, one.rows.row_weights, one.rows.groups)
         return pa.table([[part.day], [total.to_bytes()]], schema=SUMS_SCHEMA)
 
-    tables = passes.map_parts(manifest.of_days(split.test_days).parts(data.rows_per_part), judge, SUMS_SCHEMA)
+    parts = manifest.of_days(split.test_days).parts(data.rows_per_part)
     by_day = dict.fromkeys(split.test_days, Sums.zero())
-    for table in tables:
-        for one in table.to_pylist():
-            by_day[one["day"]] += Sums.from_bytes(one["sums"])
+    with one_thread():
+        for table in spread.map_parts(parts, judge, SUMS_SCHEMA, shared=shared):
+            for one in table.to_pylist():
+                by_day[one["day"]] += Sums.from_bytes(one["sums"])
     return by_day
 
 
@@ -142,21 +144,21 @@ class HeldOut:
 def score_held_out(
     bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit, columns: Sequence[str] = ()
 ) -> HeldOut:
-    """Score the held-out rows of the manifest on the cluster; `columns` of the log are kept beside the logits.
+    """Score the held-out rows of the manifest; `columns` of the log are kept beside the logits.
 
     Raises Refusal as `scored_rows` does.
     """
-    shared = ray.put(bundle)
+    shared = Shared(bundle)
     types = _types(data, columns)
 
     def judge(part: Part) -> pa.Table:
-        judged = [types.empty_table()]
-        with fetched(shared) as bundle:
-            judged += [_columns(one, part, types) for one in scored_rows(part, bundle, data, split, columns)]
-        return pa.concat_tables(judged)
+        torch.set_num_threads(1)
+        judged = [_columns(one, part, types) for one in scored_rows(part, shared.value, data, split, columns)]
+        return pa.concat_tables([types.empty_table(), *judged])
 
-    tables = passes.map_parts(manifest.of_days(split.test_days).parts(data.rows_per_part), judge, types)
-    rows = pa.concat_tables([types.empty_table(), *tables])
+    parts = manifest.of_days(split.test_days).parts(data.rows_per_part)
+    with one_thread():
+        rows = pa.concat_tables([types.empty_table(), *spread.map_parts(parts, judge, types, shared=shared)])
     # map_parts yields as parts arrive; within a part the rows are in order, which a stable sort keeps.
     keys = np.lexsort([rows.column(PART).to_numpy(), rows.column(DAY).to_numpy()])
     return HeldOut(rows.take(pa.array(keys)))

@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import ray
 import torch
 
-from pipeline.data import passes, quality
+from pipeline.data import quality, spread
 from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
+from pipeline.data.spread import Shared
 from pipeline.registry.bundle import PREDICTING, Bundle
 from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
@@ -58,12 +57,12 @@ def score(
 
 def _score_parts(bundle: Bundle, model_uri: str, parts: Sequence[Part], folders: Mapping[date, DayFolder]) -> None:
     """Write these parts, and publish each day with its last one, though another day's rows may yet be refused."""
-    shared = ray.put(bundle)
+    shared = Shared(bundle)
 
     def write(part: Part) -> pa.Table:
+        torch.set_num_threads(1)
         buffer = io.BytesIO()
-        with fetched(shared) as bundle:
-            pq.write_table(_score_part(part, bundle, model_uri), buffer, compression="zstd")
+        pq.write_table(_score_part(part, shared.value, model_uri), buffer, compression="zstd")
         folder = folders[part.day]
         name = folder.part_name(part.index)
         files.write_bytes(f"{folder.waiting_uri}/{name}", buffer.getvalue())
@@ -71,12 +70,13 @@ def _score_parts(bundle: Bundle, model_uri: str, parts: Sequence[Part], folders:
 
     num_missing = Counter(part.day for part in parts)
     written: dict[date, dict[str, int | None]] = {day: {} for day in num_missing}
-    for table in passes.map_parts(parts, write, WRITTEN_SCHEMA):
-        for one in table.to_pylist():
-            of_day = written[one["day"]]
-            of_day[one["name"]] = one["size_bytes"]
-            if len(of_day) == num_missing[one["day"]]:
-                folders[one["day"]].publish(of_day)
+    with one_thread():
+        for table in spread.map_parts(parts, write, WRITTEN_SCHEMA, shared=shared):
+            for one in table.to_pylist():
+                of_day = written[one["day"]]
+                of_day[one["name"]] = one["size_bytes"]
+                if len(of_day) == num_missing[one["day"]]:
+                    folders[one["day"]].publish(of_day)
 
 
 def _score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:
@@ -105,18 +105,14 @@ def day_folder(bundle: Bundle, model_uri: str, of_day: Manifest, out_uri: str, r
 
 
 @contextmanager
-def fetched(shared: "ray.ObjectRef[Bundle]") -> Iterator[Bundle]:
-    """The bundle, for use on one thread, which tasks have anyway: others could give other last bits."""
+def one_thread() -> Iterator[None]:
+    """Torch's operations run on one thread in all of this process meanwhile: several could give other last bits.
+
+    Work that is spread sets the number of its own process, which outlives it.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield _fetch(shared)
+        yield
     finally:
         torch.set_num_threads(threads)
-
-
-@lru_cache(maxsize=2)
-def _fetch(shared: "ray.ObjectRef[Bundle]") -> Bundle:
-    """Once a process: Ray's worker processes outlive their tasks, and the encoder is made at the first use."""
-    bundle: Bundle = ray.get(shared)
-    return bundle

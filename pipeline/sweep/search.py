@@ -19,7 +19,7 @@ from pipeline.sweep.best_config import Given
 from pipeline.sweep.outcome import Summary
 from pipeline.sweep.standings import Standings
 from pipeline.sweep.task import Task
-from pipeline.training.on_ray import trainer
+from pipeline.training import fitting
 from schemas.checking import derived
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.errors import Refusal
@@ -86,7 +86,7 @@ def _check_memory(settings: SweepConfig, task: Task) -> None:
     at_once = min(settings.concurrent or int(ray.cluster_resources().get("CPU", 1)), len(task.configs))
     whole, ranks = derived(largest.table, placement="replicated"), ClusterConfig(num_workers=max(1, at_once))
     try:
-        trainer.check_memory(whole, ranks, largest.plan, task.store.num_ids)
+        fitting.check_memory(whole, ranks, largest.plan, task.store.num_ids)
     except Refusal as refusal:
         raise Refusal(
             found=refusal.found,

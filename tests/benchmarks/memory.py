@@ -87,8 +87,8 @@ def train(logs: str, work: str) -> None:
     from pipeline.bench.machine import peak_memory_bytes
     from pipeline.retrain.dataset import encoded_store, find_inputs
     from pipeline.runtime import cluster
-    from pipeline.training.on_ray import trainer
-    from pipeline.training.on_ray.worker import TrainingJob
+    from pipeline.training import fitting
+    from pipeline.training.job import TrainingJob
     from schemas.config import TrainConfig
     from schemas.loading import load
 
@@ -98,7 +98,7 @@ def train(logs: str, work: str) -> None:
     with cluster.connected(config.cluster):
         store = encoded_store(config, find_inputs(config, lambda _: None), lambda _: None)
         record = Record(Path(work) / "points.jsonl")
-        trainer.fit(TrainingJob(config, store, f"{work}/runs/memory", record), lambda point: None)
+        fitting.fit(TrainingJob(config, store, f"{work}/runs/memory", record), lambda point: None)
     found = {
         "rows": store.num_rows("train"),
         "table_bytes": store.num_ids * (1 + config.table.dimension + 1) * 4,

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from click_logs import click_rows, write_day
 
-from pipeline.data import feed, logs, passes, store, vocabulary
+from pipeline.data import feed, logs, passes, spread, store, vocabulary
 from pipeline.data.counting import add_up
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import Manifest, Part
@@ -18,8 +18,8 @@ from pipeline.data.store import Store
 from pipeline.data.value_counts import COUNTS_SCHEMA
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.data.windows import local_windows, windows_of_epoch
-from pipeline.runtime import files
-from schemas.config import DataConfig, RandomSplit
+from pipeline.runtime import cluster, files
+from schemas.config import ClusterConfig, DataConfig, RandomSplit
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
@@ -67,7 +67,7 @@ def test_counts_of_parts_that_share_a_task_come_together_before_they_travel():
     def count(part: Part) -> pa.Table:
         return pa.table(ones, schema=COUNTS_SCHEMA)
 
-    tables = list(passes.map_parts(parts, count, COUNTS_SCHEMA, lambda done: add_up(done, done[0].schema)))
+    tables = list(spread.map_parts(parts, count, COUNTS_SCHEMA, lambda done: add_up(done, done[0].schema)))
     assert sum(map(len, tables)) < len(parts)
     assert passes.count_parts(parts, count, COUNTS_SCHEMA).to_pylist() == [
         {"field": "user", "value": "ann", "count": len(parts)}
@@ -91,6 +91,16 @@ def test_encode_alone_is_encode_inside_ray_data(logs_uri, spec, tmp_path):
     inside = Rows.concatenate(list(local_windows(encoded, "train", len(spec.fields), 0, 1)))
     alone = Encoder(vocab).encode(pa.concat_tables([click_rows(), click_rows(8)]))
     assert as_multiset(inside) == as_multiset(alone)
+
+
+def test_by_threads_the_counts_and_the_store_are_those_of_a_cluster_to_the_byte(logs_uri, spec, tmp_path):
+    on_nodes, vocab = encode(logs_uri, spec, str(tmp_path / "nodes"), BY_DATE)
+    with cluster.of_command(ClusterConfig(num_workers=0)):
+        here, vocab_of_threads = encode(logs_uri, spec, str(tmp_path / "here"), BY_DATE)
+    assert vocab_of_threads.fingerprint == vocab.fingerprint
+    assert set(here.parts) == set(on_nodes.parts)
+    for part in here.parts:
+        assert Path(here.uri, part.path).read_bytes() == Path(on_nodes.uri, part.path).read_bytes()
 
 
 def test_a_random_split_divides_each_row_once_and_the_same_way_each_time(logs_uri, spec, tmp_path):

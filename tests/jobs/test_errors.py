@@ -13,7 +13,7 @@ from disks import full_disk
 from faults import Call, at
 
 from jobs import errors
-from pipeline.data import passes
+from pipeline.data import spread
 from pipeline.data.logs import Part
 from pipeline.runtime import files
 from pipeline.runtime.raised import Raised, in_a_line
@@ -82,7 +82,7 @@ def test_what_a_task_on_another_node_met_is_told_without_its_traceback(capfd, me
         raise met
 
     with pytest.raises(OSError, match=re.escape(words)) as failed:
-        list(passes.map_parts([Part(date(2026, 11, 1), index, ()) for index in range(2)], write, schema))
+        list(spread.map_parts([Part(date(2026, 11, 1), index, ()) for index in range(2)], write, schema))
     remedy = f"{files.CREDENTIALS}; " if "credentials" in words else ""
     assert errors.in_words(failed.value) == (
         f"files cannot be read or written: {words}, on the node {socket.gethostname()}; "

@@ -253,7 +253,7 @@ def test_a_fault_ends_in_words_and_the_documented_exit_code(place, fault, verb, 
     [
         ("train", Call("before", "pipeline.retrain.run:encoded_store")),
         ("train", Call("before", "pipeline.training.checkpoint:save")),
-        ("nightly", Call("before", "pipeline.training.on_ray.trainer:fit")),
+        ("nightly", Call("before", "pipeline.training.fitting:fit")),
         ("nightly", Call("before", "pipeline.registry.versions:register")),
         ("rebuild", Call("after", "pipeline.data.passes:count_values")),
         ("score", Call("before", "pipeline.scoring.day_folder:DayFolder.publish")),

@@ -12,10 +12,9 @@ from pipeline.data.rows import Rows
 from pipeline.data.store import SplitName, Store, StoredPart, complete, write_part
 from pipeline.runtime import trusted
 from pipeline.runtime.progress import Point
-from pipeline.training import affordable, published, results
+from pipeline.training import affordable, fitting, published, results
 from pipeline.training.checkpoint import PROGRESS, Progress
-from pipeline.training.on_ray import trainer
-from pipeline.training.on_ray.worker import TrainingJob
+from pipeline.training.job import TrainingJob
 from pipeline.training.rank import Rank
 from schemas.config import TrainConfig
 from schemas.days import SomeDays, Span
@@ -119,13 +118,13 @@ def test_a_plan_with_controls_tells_its_lifts_and_goes_on_with_the_days_that_it_
     config, run = with_controls(config), tmp_path / "run"
     job = TrainingJob(config, store, str(run), lambda point: None)
     shown: list[Point] = []
-    assert trainer.fit(job, shown.append) == {}
+    assert fitting.fit(job, shown.append) == {}
     days = results.progress(str(run), "deepfm-control").settings["days"]
     own = control_days(config, store, run)
     assert days.startswith(f"{own.last}, ")
     assert results.progress(str(run), "deepfm-alone").settings["days"] == "1, 2026-11-05 to 2026-11-05"
     (run / "stages/deepfm-control/_SUCCESS").unlink()
-    assert trainer.fit(job, shown.append) == {}
+    assert fitting.fit(job, shown.append) == {}
     assert results.progress(str(run), "deepfm-control").settings["days"] == days
     lift = results.lifts(str(run), config.plan, store, 3, seed=0)["deepfm"]
     assert lift.name == "FM then DeepFM"

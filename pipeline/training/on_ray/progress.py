@@ -12,19 +12,11 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.runtime.progress import Point, Report
+from pipeline.runtime.progress import Note, Point, Report
 
 POLL_SECONDS = 0.5
 TELL_AFTER_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something out of the ordinary, as a title that is said once, and words."""
-
-    title: str
-    words: str
 
 
 class Board:

@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -23,17 +22,15 @@ from pipeline.data import feed
 from pipeline.runtime import cluster, load, raised
 from pipeline.runtime.load import NodeLoad
 from pipeline.runtime.memory import total_bytes
-from pipeline.runtime.progress import Event, Point, Report, Show
-from pipeline.training import affordable, kept, local, memory
-from pipeline.training.memory import NodeMemory
+from pipeline.runtime.progress import Event, Report, Show
+from pipeline.training import affordable, memory
+from pipeline.training.job import TrainingJob
+from pipeline.training.memory import MemoryNeed, NodeMemory
 from pipeline.training.on_ray import allocation, snapshot, worker
 from pipeline.training.on_ray.allocation import Need
 from pipeline.training.on_ray.progress import Posting, Say, open_board, watched
 from pipeline.training.on_ray.scaling import Failures, NoRoom, ScaledTrainer, Scaling
-from pipeline.training.on_ray.worker import TrainingJob
-from pipeline.training.published import stage_uri
-from pipeline.training.rank import Rank
-from schemas.config import ClusterConfig, TableConfig
+from schemas.config import ClusterConfig
 from schemas.days import Span
 from schemas.errors import INTERRUPTED, Failure
 from schemas.stage import StageConfig
@@ -46,34 +43,11 @@ LOOK_SECONDS = 0.5
 ANSWER_SECONDS = 30.0  # of nodes that are asked for their memory
 
 
-def fit(job: TrainingJob, report: Report, say: Say = lambda note: None) -> dict[str, str]:
-    """Train all stages, reporting the points of their curves as they go, and saying what is out of the ordinary.
+def fit(job: TrainingJob, report: Report, say: Say) -> dict[str, str]:
+    """Train all stages by the ranks of one job, as `fitting.fit`.
 
-    Returns the stages that diverged, or were to start from one that did, and why. Raises Failure if none is left, or
-    when a rank fails more often than the config allows. Ray Train keeps its own records in the run's folder too, and
-    resumes from them what was interrupted; what diverged would do so again.
+    Ray Train keeps its own records in the run's folder too, and resumes from them what was interrupted.
     """
-    for stage in job.config.plan:
-        kept.stage(stage_uri(job.run_uri, stage.name))  # a damaged one is dropped before a rank takes it for finished
-    failures = _fit_here(job, report) if job.config.cluster.num_workers == 0 else _fit_by_ray(job, report, say)
-    if len(failures) == len(job.config.plan):
-        first = next(iter(failures.values()))
-        raise Failure(f"training stopped: {first}; the same command would stop there again")
-    return failures
-
-
-def _fit_here(job: TrainingJob, report: Report) -> dict[str, str]:
-    memory.keep_freed()
-    rank = Rank(job.config, job.store, job.run_uri)
-
-    def tell(point: Point) -> None:
-        job.report(point)
-        report(point)
-
-    return worker.run_plan(job, lambda stage: local.run_stage(rank, stage, tell), {})
-
-
-def _fit_by_ray(job: TrainingJob, report: Report, say: Say) -> dict[str, str]:
     os.environ.setdefault(*POLL_SECONDS)
     snapshot.drop_damaged(job.run_uri)
     board = open_board(job.config.checkpoint.max_failures)
@@ -177,15 +151,8 @@ def check_room(config: ClusterConfig, show: Show) -> None:
         show(Event("wait for the cluster", 1, 1, f"room for {placed.num_ranks} ranks"))
 
 
-def check_memory(table: TableConfig, config: ClusterConfig, stages: Sequence[StageConfig], num_ids: int) -> None:
-    """Refuse a table that no allocation of the ranks, as few as they may be, has memory for while they train these."""
-    need = memory.need(
-        num_ids,
-        table.dimension,
-        config.fewest_ranks,
-        is_sharded=table.placement == "row_sharded",
-        has_moments=any(stage.embedding.name == "adam" for stage in stages),
-    )
+def check_memory(need: MemoryNeed, config: ClusterConfig) -> None:
+    """Refuse a table that no allocation of the ranks has memory for."""
     ray_nodes = [node for node in ray.nodes() if node["Alive"]]
     # What Ray gives out is what was free when it started, which costs nothing to look at. Where it falls short, other
     # programs may have held the rest: the nodes are asked what they have in all.

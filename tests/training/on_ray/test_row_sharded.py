@@ -13,9 +13,8 @@ from click_logs import SPEC, write_random_log
 
 from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.runtime.progress import Point
-from pipeline.training import checkpoint, published
-from pipeline.training.on_ray import trainer
-from pipeline.training.on_ray.worker import TrainingJob
+from pipeline.training import checkpoint, fitting, published
+from pipeline.training.job import TrainingJob
 from schemas.config import TrainConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
@@ -67,7 +66,7 @@ class KillOnce:
 def train(config: TrainConfig, run_uri: Path, log: KillOnce) -> dict[str, dict[str, torch.Tensor]]:
     """Stage -> its published tensors."""
     store = encoded_store(config, find_inputs(config, lambda _: None), lambda _: None)
-    trainer.fit(TrainingJob(config, store, str(run_uri), log), lambda point: None)
+    fitting.fit(TrainingJob(config, store, str(run_uri), log), lambda point: None)
     return {stage.name: checkpoint.load_tensors(published_folder(run_uri, stage.name)) for stage in config.stages}
 
 

@@ -20,9 +20,9 @@ from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.retrain.run import retrain
 from pipeline.runtime import load
 from pipeline.runtime.progress import Event, Point, Show
-from pipeline.training import affordable, checkpoint, published, results
-from pipeline.training.on_ray import snapshot, trainer, worker
-from pipeline.training.on_ray.worker import TrainingJob
+from pipeline.training import affordable, checkpoint, fitting, published, results
+from pipeline.training.job import TrainingJob, run_plan
+from pipeline.training.on_ray import snapshot, worker
 from schemas.config import ClusterConfig, TrainConfig
 from schemas.days import Span
 from schemas.errors import Failure, Refusal
@@ -95,7 +95,7 @@ class Kills:
 def train(config: TrainConfig, run_uri: Path, log: Kills) -> dict[str, bytes]:
     """Stage -> bytes of its published tensors, of those that did not diverge."""
     shown: list[Point] = []
-    failures = trainer.fit(TrainingJob(config, encode(config), str(run_uri), log), shown.append)
+    failures = fitting.fit(TrainingJob(config, encode(config), str(run_uri), log), shown.append)
     assert re.match(r"stage 'wild', step \d+: the loss ", failures.pop("wild"))
     assert not failures
     assert shown[-1].stage == "deepfm"
@@ -164,7 +164,7 @@ def with_control(config: TrainConfig) -> TrainConfig:
 def test_a_control_whose_worker_is_killed_goes_on_with_the_days_that_the_time_had_bought(config, tmp_path):
     own = with_control(config)
     store, run = encode(own), tmp_path / "run"
-    assert not trainer.fit(
+    assert not fitting.fit(
         TrainingJob(own, store, str(run), Kills(tmp_path, (("deepfm-control", 12),))), lambda point: None
     )
     assert [path.name for path in tmp_path.glob("killed*")] == ["killed at deepfm-control 12"]
@@ -181,7 +181,7 @@ def test_a_control_begins_anew_where_its_stage_is_trained_anew_and_its_time_may_
     store, run = encode(own), tmp_path / "run"
     lost = Path(published.stage_uri(str(run), "deepfm")) / "_SUCCESS"
     kills = Kills(tmp_path, (("deepfm-control", 12),), lost)
-    assert not trainer.fit(TrainingJob(own, store, str(run), kills), lambda point: None)
+    assert not fitting.fit(TrainingJob(own, store, str(run), kills), lambda point: None)
     assert [path.name for path in tmp_path.glob("killed*")] == ["killed at deepfm-control 12"]
     bought = affordable.on_its_days(own.plan[-1], own, store, str(run)).days
     ended = results.progress(str(run), "deepfm-control")
@@ -209,7 +209,7 @@ def test_a_stage_that_had_failed_before_the_checkpoint_is_not_tried_again(config
     assert list(failures) == ["wild"]
     tried: list[str] = []
     job = TrainingJob(config, encode(config), str(tmp_path / "run"), Kills())
-    worker.run_plan(job, lambda stage: tried.append(stage.name), failures)
+    run_plan(job, lambda stage: tried.append(stage.name), failures)
     assert tried == ["fm", "deepfm"]
 
 
@@ -266,12 +266,12 @@ def wait_until_all_is_free() -> None:
 def test_a_config_that_cannot_be_placed_is_refused_with_what_each_node_has():
     wait_until_all_is_free()
     with pytest.raises(Refusal, match=r"room for 3 of 8 ranks; \S+ has 2 of 2 CPUs free, \S+ has 2 of 2 CPUs free"):
-        trainer.check_room(ClusterConfig(num_workers=8), shown_to([]))
+        fitting.check_room(ClusterConfig(num_workers=8), shown_to([]))
     with pytest.raises(Refusal, match="room for 0 of 1 ranks"):
-        trainer.check_room(ClusterConfig(num_workers=1, use_gpu=True), shown_to([]))
+        fitting.check_room(ClusterConfig(num_workers=1, use_gpu=True), shown_to([]))
     with pytest.raises(Refusal, match="room for 1 of 2 ranks beside the CPU that reads data"):
-        trainer.check_room(ClusterConfig(num_workers=2, cpus_per_worker=1.5), shown_to([]))
-    trainer.check_room(ClusterConfig(num_workers=2), shown_to([]))
+        fitting.check_room(ClusterConfig(num_workers=2, cpus_per_worker=1.5), shown_to([]))
+    fitting.check_room(ClusterConfig(num_workers=2), shown_to([]))
 
 
 def test_what_another_job_holds_is_waited_for_as_long_as_the_config_says():
@@ -283,12 +283,12 @@ def test_what_another_job_holds_is_waited_for_as_long_as_the_config_says():
     shown: list[Event] = []
     try:
         with pytest.raises(Refusal, match=r"room for 1 of 2 ranks .* has 0 of 2 CPUs free") as refused:
-            trainer.check_room(ClusterConfig(num_workers=2), shown_to(shown))
+            fitting.check_room(ClusterConfig(num_workers=2), shown_to(shown))
         assert "wait for what other jobs hold" in refused.value.remedy
         assert not shown
         giving_back = threading.Timer(1, remove_placement_group, [held])
         giving_back.start()
-        trainer.check_room(ClusterConfig(num_workers=2, wait_seconds=60), shown_to(shown))
+        fitting.check_room(ClusterConfig(num_workers=2, wait_seconds=60), shown_to(shown))
         giving_back.join()
     finally:
         remove_placement_group(held)
