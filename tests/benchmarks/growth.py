@@ -50,28 +50,30 @@ def tables(found: Sequence[Report]) -> Iterator[str]:
     """In Markdown: over rows, then over ids."""
     over_rows = sorted((one for one in found if one["shape"]["num_ids"] == MIDDLE_IDS), key=lambda one: one["rows"])
     over_ids = sorted((one for one in found if one["rows"] == MIDDLE_ROWS), key=lambda one: one["shape"]["num_ids"])
-    yield from table("rows", over_rows, [one["rows"] for one in over_rows])
-    for one in over_rows[1:]:
-        if one["rows"] > MIDDLE_ROWS:
-            [middle] = [other for other in over_rows if other["rows"] == MIDDLE_ROWS]
-            slope = exponent([one["rows"] / middle["rows"]], [one["seconds"] / middle["seconds"]])
-            verdict = "at most" if slope <= BAR else "above"
-            yield f"\n{MIDDLE_ROWS:,} to {one['rows']:,} rows: exponent {slope:.3f}, {verdict} {BAR}"
-    yield ""
-    yield from table("ids", over_ids, [one["shape"]["num_ids"] for one in over_ids])
+    yield from table("rows", over_rows, [one["rows"] for one in over_rows], fitted_from=MIDDLE_ROWS)
+    many = [one for one in over_rows if one["rows"] >= MIDDLE_ROWS]
+    if len(many) > 1:
+        slope = exponent([one["rows"] for one in many], [one["seconds"] for one in many])
+        yield f"\nFrom {MIDDLE_ROWS:,} rows on: exponent {slope:.3f}, {'at most' if slope <= BAR else 'above'} {BAR}.\n"
+    yield from table("ids", over_ids, [one["shape"]["num_ids"] for one in over_ids], fitted_from=0)
 
 
-def table(what: str, found: Sequence[Report], sizes: Sequence[int]) -> Iterator[str]:
-    """A line a phase: seconds at each size and their exponent; memory below."""
-    yield f"| phase | {' | '.join(f'{size:,} {what}' for size in sizes)} | exponent |"
+def table(what: str, found: Sequence[Report], sizes: Sequence[int], fitted_from: int) -> Iterator[str]:
+    """A line a phase: seconds at each size, and their exponent over those from the one given on; memory below."""
+    if not found:
+        return
+    num_left_out = sum(size < fitted_from for size in sizes) if max(sizes) > fitted_from else 0
+    of_which = f", from {sizes[num_left_out]:,}" if num_left_out else ""
+    yield f"| phase | {' | '.join(f'{size:,} {what}' for size in sizes)} | exponent{of_which} |"
     yield f"|---|{'---:|' * (len(sizes) + 1)}"
     seconds = [seconds_of(one) for one in found]
     for name in dict.fromkeys(name for one in seconds for name in one):
         its = [one.get(name, 0.0) for one in seconds]
         if any(value >= SHOWN * one["seconds"] for value, one in zip(its, found, strict=True)):
-            yield line(name, its, sizes, "{:.1f} s")
-    yield line("**together**", [one["seconds"] for one in found], sizes, "{:.1f} s")
-    yield line("memory of all processes", [one["peak_memory_bytes"] / 1e6 for one in found], sizes, "{:,.0f} MB")
+            yield line(name, its, "{:.1f} s", sizes[num_left_out:])
+    yield line("**together**", [one["seconds"] for one in found], "{:.1f} s", sizes[num_left_out:])
+    held = [one["peak_memory_bytes"] / 1e6 for one in found]
+    yield line("memory of all processes", held, "{:,.0f} MB", sizes[num_left_out:])
 
 
 def seconds_of(one: Report) -> dict[str, float]:
@@ -84,18 +86,17 @@ def seconds_of(one: Report) -> dict[str, float]:
     return found
 
 
-def line(name: str, values: Sequence[float], sizes: Sequence[int], form: str) -> str:
+def line(name: str, values: Sequence[float], form: str, sizes: Sequence[int]) -> str:
+    """`sizes` are those of the last values, over which the exponent is fitted."""
     cells = " | ".join(form.format(value) for value in values)
-    grown = [(size, value) for size, value in zip(sizes, values, strict=True) if value > 0]
+    grown = [(size, value) for size, value in zip(sizes, values[-len(sizes) :], strict=True) if value > 0]
     slope = f"{exponent(*zip(*grown, strict=True)):.2f}" if len(grown) > 1 else ""
     return f"| {name} | {cells} | {slope} |"
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """Of the power law that fits best, by least squares of the logarithms; through one point, from (1, 1)."""
+    """Of the power law that fits best, by least squares of the logarithms."""
     x, y = [math.log(size) for size in sizes], [math.log(value) for value in values]
-    if len(x) == 1:
-        return y[0] / x[0]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     over = sum((one - mean_x) * (other - mean_y) for one, other in zip(x, y, strict=True))
     return over / sum((one - mean_x) ** 2 for one in x)
