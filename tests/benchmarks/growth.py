@@ -20,6 +20,7 @@ NIGHTJAR = (sys.executable, "-m", "jobs", "bench", "run")
 MODEL = ("--model", "deepfm", "--hidden", "300,100", "--fields", "13", "--days", "10")
 MIDDLE_ROWS, MIDDLE_IDS = 2_000_000, 200_000
 BAR = 1.02  # of the exponent over rows, from MIDDLE_ROWS on
+MEMORY = ("count values", "encode rows", "fit", "register")  # phases that hold what grows
 SHOWN = 0.01  # of the whole: shorter phases are not in the table
 
 Report = dict[str, Any]
@@ -72,8 +73,9 @@ def table(what: str, found: Sequence[Report], sizes: Sequence[int], fitted_from:
         if any(value >= SHOWN * one["seconds"] for value, one in zip(its, found, strict=True)):
             yield line(name, its, "{:.1f} s", sizes[num_left_out:])
     yield line("**together**", [one["seconds"] for one in found], "{:.1f} s", sizes[num_left_out:])
-    held = [one["peak_memory_bytes"] / 1e6 for one in found]
-    yield line("memory of all processes", held, "{:,.0f} MB", sizes[num_left_out:])
+    peaks = [memory_of(one) for one in found]
+    for name in (name for name in peaks[0] if all(name in one for one in peaks)):
+        yield line(name, [one[name] for one in peaks], "{:,.0f} MB", sizes[num_left_out:])
 
 
 def seconds_of(one: Report) -> dict[str, float]:
@@ -84,6 +86,13 @@ def seconds_of(one: Report) -> dict[str, float]:
         above[phase["depth"] :] = [phase["name"]]
         found[": ".join(above)] = found.get(": ".join(above), 0.0) + phase["seconds"]
     return found
+
+
+def memory_of(one: Report) -> dict[str, float]:
+    """Megabytes of all processes together, at most; of the phases that are no part of another one, and of all."""
+    peaks = {phase["name"]: phase["peak_memory_bytes"] for phase in one["phases"] if phase["depth"] == 0}
+    told = {f"memory: {name}": held for name, held in peaks.items() if name in MEMORY and held}
+    return {name: held / 1e6 for name, held in {**told, "**memory**": one["peak_memory_bytes"]}.items()}
 
 
 def line(name: str, values: Sequence[float], form: str, sizes: Sequence[int]) -> str:
