@@ -117,7 +117,7 @@ def run_title(report: dict[str, Any]) -> str:
     shape, workers = report["shape"], report["workers"]
     where = f"{workers} worker{'s' * (workers > 1)} of Ray Train" if workers else "the command's own process"
     layers = "" if shape["model"] == "fm" else f" {'x'.join(map(str, shape['hidden']))}"
-    kind = f" by {report['preset']}" if report["preset"] else ""
+    kind = f", preset {report['preset']}" if report["preset"] else ""
     return (
         f"{report['rows']:,} rows of {report['days']} days{kind}, {report['fields']} fields, {report['ids']:,} ids; "
         f"{shape['model']}{layers}, K = {shape['dimension']}, batch {shape['batch_size']:,}, in {where}"

@@ -33,7 +33,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("growth"), help="folder of the reports")
     parser.add_argument("--keep", type=Path, help="folder for logs and work, which are removed elsewhere")
+    parser.add_argument("--waterfall", type=Path, help="print a report of `bench run --json`, and no more")
     arguments = parser.parse_args()
+    if arguments.waterfall:
+        print("\n".join(waterfall(json.loads(arguments.waterfall.read_text()))))
+        return
     arguments.out.mkdir(parents=True, exist_ok=True)
     wanted = [(rows, MIDDLE_IDS) for rows in arguments.rows] + [(MIDDLE_ROWS, ids) for ids in arguments.vocab]
     for rows, ids in dict.fromkeys(wanted):
@@ -45,6 +49,21 @@ def main() -> None:
             path.write_bytes(done.stdout.splitlines()[-1])
     found = [json.loads(path.read_text()) for path in arguments.out.glob(f"*-workers-{arguments.workers}.json")]
     print("\n".join(tables(found)))
+
+
+def waterfall(one: Report) -> Iterator[str]:
+    """In Markdown: a line a phase, as they began."""
+    yield "| phase | from | took | share | rows/s | memory |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for phase in one["phases"]:
+        if phase["depth"] == 0 or phase["share"] >= SHOWN:
+            name = "&emsp;" * phase["depth"] + phase["name"]
+            rate = f"{phase['rows_per_second']:,.0f}" if phase["rows_per_second"] else ""
+            held = f"{phase['peak_memory_bytes'] / 1e6:,.0f} MB" if phase["peak_memory_bytes"] else ""
+            took = f"{phase['began']:.1f} s | {phase['seconds']:.1f} s | {phase['share']:.1%}"
+            yield f"| {name} | {took} | {rate} | {held} |"
+    yield f"| between them | | {one['between_seconds']:.1f} s | {one['between_seconds'] / one['seconds']:.1%} | | |"
+    yield f"| **together** | | {one['seconds']:.1f} s | | | {one['peak_memory_bytes'] / 1e6:,.0f} MB |"
 
 
 def tables(found: Sequence[Report]) -> Iterator[str]:

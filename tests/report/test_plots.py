@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.metrics import Sums
-from pipeline.report.plots import plot_calibration, plot_precision_recall, plot_roc
+from pipeline.report.plots import plot_calibration, plot_precision_recall, plot_roc, plot_waterfall
+from pipeline.runtime.progress import Phase
 
 REPOSITORY = Path(__file__).parents[2]
 # Four rows with AUC 3/4 and average precision (1 + 2/3) / 2, as in test_metrics; p = 1/2 for two more.
@@ -80,3 +81,12 @@ def test_no_figure_is_left_with_pyplot():
     plot_roc({"fm": GOOD})
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or pyplot.get_fignums() == []
+
+
+def test_a_waterfall_has_a_bar_from_when_to_when_for_each_phase_with_its_rate_where_there_is_room():
+    phases = [Phase("count values", 0.0, 3.0, 600), Phase("fit", 4.0, 10.0), Phase("begin", 4.0, 4.01, depth=1)]
+    axes = plot_waterfall([*phases, Phase("steps", 5.0, 10.0, 100, depth=1)], "4 rows").axes[0]
+    assert [(bar.get_x(), bar.get_width()) for bar in axes.patches] == [(0.0, 3.0), (4.0, 6.0), (5.0, 5.0)]
+    assert [label.get_text().strip() for label in axes.get_yticklabels()] == ["count values", "fit", "steps"]
+    told = {text.get_text().strip(): text.get_horizontalalignment() for text in axes.texts}
+    assert told == {"3.0 s, 200 rows/s": "left", "6.0 s": "right", "5.0 s, 20 rows/s": "right"}
