@@ -162,6 +162,7 @@ def serve(night: NightRun, decision: Decision) -> tuple[Version | None, Trained 
 
 def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -> tuple[Version, Trained]:
     """The candidate after one more pass over the held-out days; itself, where that has made it unfit."""
+    night.host.start()
     config, inputs = night.config, night.tonight.inputs
     days = inputs.test_days
     stage = derived(
