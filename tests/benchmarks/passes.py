@@ -1,17 +1,19 @@
-"""What the two passes over a raw log cost of a processor: CPU seconds a million cells, by step.
+"""What the two passes over a raw log cost of a processor: CPU seconds by step, beside those of a bare read.
 
     python tests/benchmarks/passes.py --rows 250000 1000000
+    python tests/benchmarks/passes.py --logs demo/logs --features jobs/configs/synthetic_features.yaml
 
-A log of 39 fields of text ids by Zipf's law, in Parquet, passed in this process. Seconds are the process's own, of all
-its threads, which other work on the machine changes less than the clock's. What is added up first are the parts of a
-task, `--parts` of them, then what comes of the tasks: that alone is the driver's.
+A log of 39 fields of text ids by Zipf's law, in Parquet, or one that is there, passed in this process: a million cells
+of the one, a million rows of the other. Seconds are the process's own, of all its threads, which other work on the
+machine changes less than the clock's. A bare read is pyarrow's of the same columns, as it comes. What is added up first
+are the parts of a task, `--parts` of them, then what comes of the tasks: that alone is the driver's.
 """
 
 import argparse
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -21,14 +23,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.bench.clicks import zipf_rows
-from pipeline.data import logs, passes, store, vocabulary
+from pipeline.data import logs, passes, quality, store, vocabulary
 from pipeline.data.counting import add_up
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import read_part
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import StoredPart
-from pipeline.data.value_counts import COUNTS_SCHEMA
+from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts
 from schemas.config import DataConfig
+from schemas.features import FeatureSpec
+from schemas.loading import load
 
 NUM_FIELDS = 39
 DAY = date(2026, 11, 1)
@@ -40,13 +44,29 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[250_000, 1_000_000])
     parser.add_argument("--parts", type=int, default=4, help="of a task")
     parser.add_argument("--values", type=int, default=1_000_000, help="of all fields together, at most")
+    parser.add_argument("--logs", help="a log that is there, in place of one that is drawn")
+    parser.add_argument("--features", type=Path, help="its feature spec")
     arguments = parser.parse_args()
+    if arguments.logs:
+        features = load(FeatureSpec, arguments.features)
+        data = DataConfig(logs_uri=arguments.logs, features=features)
+        num_rows, seconds = measure(data, arguments.parts)
+        tell(f"{num_rows:,} rows", seconds, num_rows)
+        ours = sum(seconds.values()) - seconds["bare read"]
+        ratio = ours / seconds["bare read"] / 2
+        print(f"both passes: {num_rows / ours:,.0f} rows/s a core, {ratio:.1f} times two bare reads")
+        return
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory() as folder:
             write_log(Path(folder), rows, arguments.values)
-            seconds = measure(folder, arguments.parts)
-        per_million = {name: taken / (rows * NUM_FIELDS / 1e6) for name, taken in seconds.items()}
-        print(f"{rows:,} rows", ", ".join(f"{name} {value:.3f}" for name, value in per_million.items()), flush=True)
+            fields = [{"name": f"field_{f}", "kind": "categorical"} for f in range(NUM_FIELDS)]
+            features = FeatureSpec.model_validate({"label": "click", "fields": fields})
+            _, seconds = measure(DataConfig(logs_uri=f"{folder}/logs", features=features), arguments.parts)
+        tell(f"{rows:,} rows", seconds, rows * NUM_FIELDS)
+
+
+def tell(what: str, seconds: Mapping[str, float], number: int) -> None:
+    print(what, ", ".join(f"{name} {taken / (number / 1e6):.3f}" for name, taken in seconds.items()), flush=True)
 
 
 def write_log(folder: Path, num_rows: int, num_values: int) -> None:
@@ -61,8 +81,8 @@ def write_log(folder: Path, num_rows: int, num_values: int) -> None:
         pq.write_table(table, day / f"part-{part}.parquet", compression="zstd", row_group_size=65_536)
 
 
-def measure(folder: str, parts_of_task: int) -> dict[str, float]:
-    """Seconds of CPU by what they were spent on."""
+def measure(data: DataConfig, parts_of_task: int) -> tuple[int, dict[str, float]]:
+    """Rows, and seconds of CPU by what they were spent on."""
     seconds: dict[str, float] = defaultdict(float)
 
     @contextmanager
@@ -71,31 +91,39 @@ def measure(folder: str, parts_of_task: int) -> dict[str, float]:
         yield
         seconds[name] += time.process_time() - start
 
-    fields = [{"name": f"field_{f}", "kind": "categorical"} for f in range(NUM_FIELDS)]
-    features = {"label": "click", "fields": fields}
-    data = DataConfig.model_validate({"logs_uri": f"{folder}/logs", "features": features})
-    manifest = logs.find(data.logs_uri, [DAY], data.features)
-    parts = manifest.parts(ROWS_PER_PART)
+    spec = data.features
+    manifest = logs.find(data.logs_uri, logs.days_of(data.logs_uri, spec), spec)
+    parts = manifest.parts(data.rows_per_part)
     counts = []
     for part in parts:
-        with spent_on("read"):
-            tables = [table for table, _ in read_part(part, data.features.columns)]
+        with spent_on("bare read"):
+            for uri, group in part.row_groups:
+                pq.ParquetFile(uri.removeprefix("file://")).read_row_group(group, columns=list(spec.columns))
+        of_part = ValueCounts(spec.fields)
+        with spent_on("read and check"):
+            tables = [table for table, where in read_part(part, spec.columns, spec.category_columns)]
+            for table in tables:
+                quality.check_rows(table, spec, "here")
         with spent_on("count"):
-            counts.append(vocabulary.merge(pa.concat_tables([vocabulary.count(one, data.features) for one in tables])))
+            for table in tables:
+                of_part.add(table)
+            counts.append(of_part.total())
     with spent_on("add up a task's"):
         tasks = [add_up(some, COUNTS_SCHEMA) for some in in_tasks(counts, parts_of_task)]
     with spent_on("add up in the driver"):
         total = add_up(tasks, COUNTS_SCHEMA)
-    vocab = vocabulary.build(data.features, total)
-    encoder = Encoder(vocab)
-    for part in parts:
-        with spent_on("read, encode and shuffle"):
-            rows = passes.encode_part(part, encoder, data, ResolvedSplit(manifest.days, ()), 0)["train"]
-        with spent_on("write"):
-            stored = StoredPart("train", DAY, part.index, len(rows), int(rows.labels.sum()))
-            store.write_part(f"{folder}/store", stored, rows)
+    with spent_on("build"):
+        vocab = vocabulary.build(spec, total)
+        encoder = Encoder(vocab)
+    with tempfile.TemporaryDirectory() as folder:
+        for part in parts:
+            with spent_on("read, check, encode and shuffle"):
+                rows = passes.encode_part(part, encoder, data, ResolvedSplit(manifest.days, ()), 0)["train"]
+            with spent_on("write"):
+                stored = StoredPart("train", part.day, part.index, len(rows), int(rows.labels.sum()))
+                store.write_part(folder, stored, rows)
     print(f"  {vocab.num_ids:,} ids, {len(total):,} values")
-    return seconds
+    return manifest.num_rows, seconds
 
 
 def in_tasks(tables: list[pa.Table], parts_of_task: int) -> list[list[pa.Table]]:
