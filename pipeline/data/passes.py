@@ -72,10 +72,18 @@ def count_values(
 def count_parts(
     parts: Sequence[Part], work: Work, schema: pa.Schema, keep: Keep | None = None, counted: Iterable[pa.Table] = ()
 ) -> pa.Table:
+    """`sums_of_parts` as one table; what is not to be kept of them is never held together."""
+    sums = sums_of_parts(parts, work, schema, counted)
+    return pa.concat_tables([schema.empty_table(), *(keep(table) if keep else table for table in sums)])
+
+
+def sums_of_parts(
+    parts: Sequence[Part], work: Work, schema: pa.Schema, counted: Iterable[pa.Table] = ()
+) -> Iterator[pa.Table]:
     """The counts that `work` makes of each part, added up: first by the task that has several parts, then here.
 
     One process takes in all that differs, whatever the cluster's size: the less comes, the more nodes it can serve.
-    What is not to be kept of the sums is never held together; what differs may be more than memory holds.
+    What differs may be more than its memory holds. No two of the tables that come have the same values.
     """
 
     def together(tables: Sequence[pa.Table]) -> pa.Table:
@@ -83,8 +91,7 @@ def count_parts(
 
     most_bytes = int(COUNTS_SHARE * memory.total_bytes())
     of_parts = map_parts(parts, work, schema, together) if parts else ()
-    sums = summed(chain(counted, of_parts), schema, most_bytes)
-    return pa.concat_tables([schema.empty_table(), *(keep(table) if keep else table for table in sums)])
+    yield from summed(chain(counted, of_parts), schema, most_bytes)
 
 
 def encode_rows(

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.profiles.profile import MAX_COUNTS, DayProfile, FieldProfile, coarsen, histogram, quantiles
+from pipeline.profiles.profile import DayProfile, FieldProfile, coarsen, histogram, quantiles
+from pipeline.profiles.tallies import MAX_COUNTS
 from pipeline.runtime import fingerprint
 
 

@@ -1,9 +1,4 @@
-"""What the rows of a day add up to: tallies of its parts, and the DayProfile that is read off their sum.
-
-Tallies are counts with the columns of `vocabulary.count`, so that `vocabulary.merge` adds them up exactly, in any
-order. One without a field counts rows of the day, `value` saying which; one without a value, the rows that lack the
-field.
-"""
+"""What a day's rows add up to: the DayProfile that is read off the sum of their tallies."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -13,15 +8,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.data import columns
-from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts
 from pipeline.data.vocabulary import LEARNED, Vocabulary
-from schemas.checking import derived
-from schemas.features import FeatureField, FeatureSpec, LogBucketEncoder, QuantileBucketEncoder, VocabularyEncoder
+from pipeline.profiles.tallies import (
+    BAD,
+    BAD_BECAUSE,
+    DISTINCT,
+    LEFT_OUT,
+    OTHERS,
+    POSITIVES,
+    ROWS,
+    VALUES,
+    most_frequent,
+)
+from schemas.features import FeatureField, FeatureSpec
 
-ROWS, POSITIVES, BAD, BAD_BECAUSE = "sound rows", "positives", "bad rows", "bad: "
-IN_BUCKETS = "\0log bucket"  # behind the name of a field whose numbers are tallied as a vocabulary learns them, too
-MAX_COUNTS = 100  # of a field's values that a profile keeps
 MAX_BINS = 50  # of a field's numbers
 NUMBER_BITS = 11  # leading mantissa bits of the numbers that `vocabulary.count` counts
 PERCENT = {"min": 0, "1%": 1, "25%": 25, "50%": 50, "75%": 75, "99%": 99, "max": 100}
@@ -75,24 +75,6 @@ class DayProfile(BaseModel):
         return self.bad_rows / max(1, self.rows + self.bad_rows)
 
 
-def tally(sound: pa.Table, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> pa.Table:
-    """Tallies of some rows of a day: the sound ones, and `quality.bad_rows` of all. Cost: that of counting values."""
-    num_positives = pc.sum(pc.equal(columns.numbers(sound.column(spec.label)).cast(pa.float64()), 1)).as_py() or 0
-    num_bad = int(np.logical_or.reduce(list(bad.values())).sum()) if bad else 0
-    of_rows = {ROWS: len(sound), POSITIVES: num_positives, BAD: num_bad}
-    of_rows |= {BAD_BECAUSE + reason: int(mask.sum()) for reason, mask in bad.items()}
-    missing = {field.name: _num_missing(sound.column(field.name), field) for field in spec.fields}
-    notes = [{"value": what, "count": number} for what, number in of_rows.items()]
-    notes += [{"field": name, "count": number} for name, number in missing.items()]
-    counts, buckets = ValueCounts(_by_value(spec)), ValueCounts(_log_buckets(spec))
-    for one in (counts, buckets):
-        one.add(sound)
-    in_buckets = buckets.total()
-    names = pc.binary_join_element_wise(in_buckets["field"], IN_BUCKETS, "")
-    in_buckets = in_buckets.set_column(0, "field", names)
-    return pa.concat_tables([pa.Table.from_pylist(notes, schema=COUNTS_SCHEMA), counts.total(), in_buckets])
-
-
 def summarize(
     tallies: pa.Table, day: date, spec: FeatureSpec, log_fingerprint: str, spec_fingerprint: str
 ) -> DayProfile:
@@ -102,8 +84,8 @@ def summarize(
     reasons = sorted(what for what in numbers if what.startswith(BAD_BECAUSE))
     fields = {}
     for field in spec.fields:
-        of_field = tallies.filter(pc.equal(tallies["field"], field.name))
-        fields[field.name] = _field_profile(of_field, field, numbers[ROWS])
+        of_field, others = (tallies.filter(pc.equal(tallies["field"], field.name + what)) for what in ("", OTHERS))
+        fields[field.name] = _field_profile(of_field, others, field, numbers[ROWS])
     return DayProfile(
         day=day,
         log_fingerprint=log_fingerprint,
@@ -114,16 +96,6 @@ def summarize(
         bad_by_reason={reason.removeprefix(BAD_BECAUSE): numbers[reason] for reason in reasons},
         fields=fields,
     )
-
-
-def counted_values(tallies: pa.Table, spec: FeatureSpec) -> pa.Table:
-    """The counts that a vocabulary is built of or grown by: what `vocabulary.count` makes of the same rows."""
-    own = {field.name: field.name for field in spec.fields if field.encoder.type not in ("hash", "log_bucket")}
-    own |= {field.name + IN_BUCKETS: field.name for field in _log_buckets(spec)}
-    place = pc.index_in(tallies["field"], pa.array(list(own), pa.string()))
-    names = pa.array(list(own.values()), pa.string()).take(place.combine_chunks())
-    counts = tallies.select(COUNTS_SCHEMA.names).set_column(0, "field", names)
-    return counts.filter(pc.and_(pc.is_valid(counts["field"]), pc.is_valid(counts["value"])))
 
 
 def with_unseen_shares(profile: DayProfile, values: pa.Table, spec: FeatureSpec, known: Vocabulary) -> DayProfile:
@@ -151,32 +123,7 @@ def coarsen(counts: Mapping[str, int], bits: int) -> dict[str, int]:
     return _binned(numbers, np.array(list(counts.values())), bits)
 
 
-def _log_buckets(spec: FeatureSpec) -> list[FeatureField]:
-    return [field for field in spec.fields if isinstance(field.encoder, LogBucketEncoder)]
-
-
-def _by_value(spec: FeatureSpec) -> list[FeatureField]:
-    """The same columns as ValueCounts counts all values of: of a hash's none, and of log buckets not the numbers."""
-
-    def by_value(field: FeatureField) -> FeatureField:
-        is_number = field.kind == "numeric"
-        encoder = QuantileBucketEncoder(type="quantile_bucket") if is_number else VocabularyEncoder()
-        return derived(field, encoder=encoder)
-
-    return list(map(by_value, spec.fields))
-
-
-def _num_missing(column: pa.ChunkedArray, field: FeatureField) -> int:
-    if field.kind == "multi_valued":
-        _, lengths = columns.values_of_lists(column)
-        return int((lengths == 0).sum())
-    if field.kind == "numeric":
-        return int(columns.decoded(column).null_count)
-    values = columns.categories(column)
-    return int((columns.distinct(values)[1] if pa.types.is_dictionary(values.type) else values).null_count)
-
-
-def _field_profile(of_field: pa.Table, field: FeatureField, num_rows: int) -> FieldProfile:
+def _field_profile(of_field: pa.Table, others: pa.Table, field: FeatureField, num_rows: int) -> FieldProfile:
     num_missing = pc.sum(of_field.filter(pc.is_null(of_field["value"]))["count"]).as_py() or 0
     counts = of_field.filter(pc.is_valid(of_field["value"]))
     null_share = num_missing / max(1, num_rows)
@@ -192,13 +139,12 @@ def _field_profile(of_field: pa.Table, field: FeatureField, num_rows: int) -> Fi
             counts=bins,
             number_bits=bits,
         )
-    by_count = [("count", "descending"), ("value", "ascending")]
-    # Of no rows at all Arrow selects none by an error.
-    top = counts.take(pc.select_k_unstable(counts, MAX_COUNTS, by_count)) if len(counts) else counts
+    top = most_frequent(counts)
+    left_out = {what: pc.sum(others.filter(pc.equal(others["value"], what))["count"]).as_py() or 0 for what in LEFT_OUT}
     return FieldProfile(
         null_share=null_share,
-        num_values=num_values,
-        num_distinct=len(counts),
+        num_values=num_values + left_out[VALUES],
+        num_distinct=len(counts) + left_out[DISTINCT],
         counts=dict(zip(top["value"].to_pylist(), top["count"].to_pylist(), strict=True)),
     )
 

@@ -18,7 +18,8 @@ from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.value_counts import COUNTS_SCHEMA
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.profiles.profile import DayProfile, counted_values, summarize, tally, with_unseen_shares
+from pipeline.profiles.profile import DayProfile, summarize, with_unseen_shares
+from pipeline.profiles.tallies import DayTallies, tally
 from pipeline.runtime import files, fingerprint, trusted
 from schemas.data import DataConfig
 from schemas.errors import Refusal
@@ -26,7 +27,12 @@ from schemas.features import FeatureSpec
 
 TALLIES_SCHEMA = COUNTS_SCHEMA.append(pa.field("day", pa.date32()))
 # The sources that decide what is counted. Days of two ways of counting could not be held against each other.
-PROFILING = (*ENCODING, "pipeline/profiles/profile.py", "pipeline/profiles/profiler.py")
+PROFILING = (
+    *ENCODING,
+    "pipeline/profiles/profile.py",
+    "pipeline/profiles/profiler.py",
+    "pipeline/profiles/tallies.py",
+)
 REASON = "reason"
 VALUES = "values_sha256"  # among the profile's keys: of the file of counts that belongs to it
 QUARANTINED = "quarantined: "  # tallied with the name of the file that holds the rows
@@ -68,7 +74,9 @@ def counted_days(manifest: Manifest, data: DataConfig, work_uri: str) -> list[da
 def counts_of(days: Sequence[date], manifest: Manifest, data: DataConfig, work_uri: str) -> Iterator[pa.Table]:
     """How often each value occurs on each of these `counted_days`, as `passes.count_values` counts their rows."""
     uris = _uris(manifest, work_uri)
-    return (_read_values(uris[day], data.features) for day in days)
+    for day in days:
+        values = trusted.read(_values_uri(uris[day], data.features), _open_values)
+        yield from (values.read_row_group(group) for group in range(values.num_row_groups))
 
 
 def kept_profiles(days: Sequence[date], data: DataConfig, work_uri: str) -> list[DayProfile]:
@@ -89,7 +97,7 @@ def _uris(manifest: Manifest, work_uri: str) -> dict[date, str]:
     return {day: f"{work_uri}/profiles/date={day}/{manifest.of_days([day]).fingerprint}" for day in manifest.days}
 
 
-def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> dict[date, pa.Table]:
+def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> dict[date, DayTallies]:
     """The tallies of each day, added up; its quarantine then holds the bad rows of these files, and no others."""
     if not manifest.files:
         return {}
@@ -111,11 +119,13 @@ def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> di
         merged = vocabulary.merge(pa.concat_tables(tallies))
         return merged.append_column("day", pa.repeat(pa.scalar(part.day), len(merged)))
 
-    total = passes.count_parts(manifest.parts(data.rows_per_part), tally_part, TALLIES_SCHEMA)
-    tallies = {day: total.filter(pc.equal(total["day"], pa.scalar(day))) for day in manifest.days}
-    for day, of_day in tallies.items():
-        _remove_others(f"{quarantine_uri}/date={day}", of_day)
-    return tallies
+    tallied = {day: DayTallies(spec) for day in manifest.days}
+    for summed in passes.sums_of_parts(manifest.parts(data.rows_per_part), tally_part, TALLIES_SCHEMA):
+        for day, of_day in tallied.items():
+            of_day.add(summed.filter(pc.equal(summed["day"], pa.scalar(day))))
+    for day, of_day in tallied.items():
+        _remove_others(f"{quarantine_uri}/date={day}", of_day.total())
+    return tallied
 
 
 def _with_reasons(row_group: Part, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> pa.Table:
@@ -152,12 +162,12 @@ def _remove_others(folder_uri: str, tallies: pa.Table) -> None:
                 files.remove(f"{folder_uri}/{name}")
 
 
-def _keep(uri: str, of_day: Manifest, tallies: pa.Table, spec: FeatureSpec) -> DayProfile:
+def _keep(uri: str, of_day: Manifest, tallies: DayTallies, spec: FeatureSpec) -> DayProfile:
     """Write the day's values, then its profile, which says that both are there."""
-    profile = summarize(tallies, of_day.days[0], spec, of_day.fingerprint, _fingerprint(spec))
+    profile = summarize(tallies.total(), of_day.days[0], spec, of_day.fingerprint, _fingerprint(spec))
     unknown = tuple(column.name for column in of_day.unknown_columns)
     profile = profile.model_copy(update={"unknown_columns": unknown})
-    values = _to_parquet(counted_values(tallies, spec))
+    values = tallies.values_file()
     files.write_bytes(_values_uri(uri, spec), values)
     written = {**profile.model_dump(mode="json"), VALUES: hashlib.sha256(values).hexdigest()}
     trusted.write(f"{uri}.json", written)
@@ -171,10 +181,10 @@ def _kept(uri: str, spec: FeatureSpec, *, is_with_values: bool) -> DayProfile | 
     if written is None or profile is None:
         return None
 
-    def parse(content: bytes) -> pa.Table:
+    def parse(content: bytes) -> pq.ParquetFile:
         if written.get(VALUES) != hashlib.sha256(content).hexdigest():
             raise ValueError("its content is not that of its digest")
-        return _parse_values(content)
+        return _open_values(content)
 
     return profile if not is_with_values or trusted.kept(_values_uri(uri, spec), parse) is not None else None
 
@@ -188,12 +198,12 @@ def _of(written: Mapping[str, Any] | None, spec: FeatureSpec) -> DayProfile | No
     return profile if profile.spec_fingerprint == _fingerprint(spec) else None
 
 
-def _parse_values(content: bytes) -> pa.Table:
-    return pq.read_table(pa.BufferReader(content)).cast(COUNTS_SCHEMA)
+def _open_values(content: bytes) -> pq.ParquetFile:
+    return pq.ParquetFile(pa.BufferReader(content))
 
 
 def _read_values(uri: str, spec: FeatureSpec) -> pa.Table:
-    return trusted.read(_values_uri(uri, spec), _parse_values)
+    return trusted.read(_values_uri(uri, spec), lambda content: _open_values(content).read().cast(COUNTS_SCHEMA))
 
 
 def _values_uri(uri: str, spec: FeatureSpec) -> str:

@@ -7,7 +7,8 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from pipeline.profiles.profile import MAX_COUNTS, FieldProfile, coarsen
+from pipeline.profiles.profile import FieldProfile, coarsen
+from pipeline.profiles.tallies import MAX_COUNTS
 
 MIN_SHARE = 1e-4  # of a bin in the PSI, whose logarithm an empty one has not
 MIN_DAYS = 3  # that say what is usual

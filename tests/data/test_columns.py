@@ -16,7 +16,7 @@ from pipeline.data.encode import Encoder
 from pipeline.data.hashing import Hashed
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import build, count
-from pipeline.profiles.profile import tally
+from pipeline.profiles.tallies import tally
 from schemas import click_log
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec

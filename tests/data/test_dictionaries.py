@@ -14,7 +14,7 @@ from pipeline.data.encode import Encoder
 from pipeline.data.logs import Part, read_part
 from pipeline.data.rows import Rows
 from pipeline.data.vocabulary import build, count, merge
-from pipeline.profiles.profile import tally
+from pipeline.profiles.tallies import tally
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 

@@ -8,8 +8,9 @@ import pytest
 from day_profiles import day_profile
 
 from pipeline.profiles.bounds import Breach, breaches
-from pipeline.profiles.profile import MAX_COUNTS, DayProfile, FieldProfile
+from pipeline.profiles.profile import DayProfile, FieldProfile
 from pipeline.profiles.psi import field_psi
+from pipeline.profiles.tallies import MAX_COUNTS
 from schemas.night import QualityConfig
 
 NUM_DAYS, ROWS = 30, 20_000

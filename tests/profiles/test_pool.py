@@ -7,7 +7,8 @@ from click_logs import SPEC, click_rows
 
 from pipeline.data import vocabulary
 from pipeline.profiles.pool import pooled, pools
-from pipeline.profiles.profile import DayProfile, summarize, tally
+from pipeline.profiles.profile import DayProfile, summarize
+from pipeline.profiles.tallies import tally
 from schemas.features import FeatureSpec
 
 FEATURES = FeatureSpec.model_validate(SPEC)

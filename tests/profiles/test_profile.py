@@ -3,19 +3,13 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from click_logs import click_rows
 
 from pipeline.data import vocabulary
 from pipeline.data.quality import bad_rows, sound_rows
-from pipeline.profiles.profile import (
-    DayProfile,
-    FieldProfile,
-    coarsen,
-    counted_values,
-    summarize,
-    tally,
-    with_unseen_shares,
-)
+from pipeline.profiles.profile import DayProfile, FieldProfile, coarsen, summarize, with_unseen_shares
+from pipeline.profiles.tallies import MAX_COUNTS, DayTallies, counted_values, tally
 from schemas.features import FeatureSpec
 
 DAY = date(2026, 11, 1)
@@ -131,3 +125,26 @@ def test_a_field_that_the_vocabulary_has_otherwise_has_no_unseen_share(rows, spe
     known = vocabulary.build(other, vocabulary.count(rows, other))
     day = with_unseen_shares(profile_of(rows, spec), counted_values(tally(rows, {}, spec), spec), spec, known)
     assert (day.fields["user"].unseen_share, day.fields["tags"].unseen_share) == (None, 0.0)
+
+
+def test_a_profile_needs_of_a_days_values_those_that_are_kept_and_how_many_others_there_were(spec):
+    """Its tallies may come value by value, and are then the same; so is the file of what a vocabulary learns."""
+    rng = np.random.default_rng(0)
+    users = [f"u{number}" for number in rng.zipf(1.3, 3000).tolist()]
+    views = np.abs(rng.normal(0, 5000, 3000)).astype(int)
+    tags = [rng.choice(["a", "b", "c"], size).tolist() for size in rng.integers(0, 3, 3000).tolist()]
+    nothing = pa.nulls(3000, pa.float64())
+    rows = {"row": np.arange(3000), "user": users, "site": users, "tags": tags, "age": nothing, "views": views}
+    table = pa.table({**rows, "price": rng.normal(size=3000), "click": rng.integers(0, 2, 3000)})
+    whole = vocabulary.merge(tally(table, {}, spec))
+    assert len(set(users)) > 4 * MAX_COUNTS
+    days = DayTallies(spec)
+    for shelf in range(3):
+        days.add(whole.filter(pa.array([len(text or "") % 3 == shelf for text in whole["value"].to_pylist()])))
+    made = [summarize(tallies, DAY, spec, "log", "spec") for tallies in (whole, days.total())]
+    assert made[0] == made[1]
+    assert days.total()["field"].to_pylist().count("user") <= 3 * MAX_COUNTS + 1, "of each shelf, and those without one"
+    by_value = [("field", "ascending"), ("value", "ascending")]
+    values = pq.read_table(pa.BufferReader(days.values_file())).sort_by(by_value)
+    assert values == counted_values(whole, spec).sort_by(by_value)
+    assert values == vocabulary.count(table, spec).sort_by(by_value)
