@@ -3,7 +3,7 @@
 Both work part by part (spread.py), and refuse bad rows as they meet them, or leave them out.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
