@@ -3,9 +3,9 @@
     python tests/benchmarks/vocabulary.py --values 1000000 4000000 --check 16000000
 
 A log of four fields of ids, sixteen characters each, has so many distinct values; a quarter of them occur four times,
-the others once, and `min_count` 2 keeps that quarter. Each size runs in a process of its own. The bytes a value that
-the two sizes come to foretell those of `--check`. `in files` counts once more, with all but 64 MiB of the counts in
-files: what is held of the others is what the driver needs however many there are.
+the others once, and `min_count` 2 keeps that quarter. Each size runs by threads of a process of its own. The bytes a
+value that the two sizes come to foretell those of `--check`. `in files` counts once more, with all but 64 MiB of the
+counts in files: what is held of the others is what the driver needs however many there are.
 """
 
 import argparse
@@ -89,8 +89,8 @@ def measure(logs_uri: str) -> dict[str, dict[str, float]]:
     from pipeline.data.passes import COUNTS_SHARE
     from pipeline.data.split import ResolvedSplit
     from pipeline.profiles import profiler
-    from pipeline.runtime import cluster, memory
-    from schemas.config import ClusterConfig, DataConfig
+    from pipeline.runtime import memory
+    from schemas.config import DataConfig
 
     found: dict[str, dict[str, float]] = {}
 
@@ -107,21 +107,20 @@ def measure(logs_uri: str) -> dict[str, dict[str, float]]:
     data = DataConfig.model_validate({"logs_uri": logs_uri, "features": {"label": "click", "fields": fields}})
     manifest = logs.find(logs_uri, [date(2026, 11, 1)], data.features)
     split = ResolvedSplit(manifest.days, ())
-    with cluster.connected(ClusterConfig()):
-        with phase("count"):
-            counts = passes.count_values(manifest, data, split)
-        passes.COUNTS_SHARE = HELD_BYTES / memory.total_bytes()
-        with phase("in files"):
-            passes.count_values(manifest, data, split)
-        passes.COUNTS_SHARE = COUNTS_SHARE
-        with phase("build"):
-            built = vocabulary.build(data.features, counts)
-        del counts
-        with phase("encoder"):
-            Encoder(built)
-        del built
-        with phase("profile"):
-            profiler.profile_days(manifest, data, f"{logs_uri}/work")
+    with phase("count"):
+        counts = passes.count_values(manifest, data, split)
+    passes.COUNTS_SHARE = HELD_BYTES / memory.total_bytes()
+    with phase("in files"):
+        passes.count_values(manifest, data, split)
+    passes.COUNTS_SHARE = COUNTS_SHARE
+    with phase("build"):
+        built = vocabulary.build(data.features, counts)
+    del counts
+    with phase("encoder"):
+        Encoder(built)
+    del built
+    with phase("profile"):
+        profiler.profile_days(manifest, data, f"{logs_uri}/work")
     return found
 
 
