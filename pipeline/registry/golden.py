@@ -45,8 +45,8 @@ class Host:
         self._processes.close()
 
     def start(self) -> None:
-        """Have a process wait for a model; nothing, where one waits already."""
-        if self.num_rows and self._waiting is None:
+        """Have a process wait for a model; nothing, where one waits already, which nobody has ended meanwhile."""
+        if self.num_rows and (self._waiting is None or self._waiting.popen.poll() is not None):
             self._waiting = self._processes.enter_context(_process(self.tracking.uri))
 
     def ask(self, uri: str, bundle: Bundle, rows: pa.Table) -> "Trial":

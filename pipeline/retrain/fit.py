@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from pipeline.registry.golden import Host
 from pipeline.runtime.progress import RATE, Clock, Event, Note, Point, Report, Show
@@ -46,7 +47,8 @@ def _points_to(log: Report, show: Show, last_stage: str, host: Host | None) -> R
 
     def take(point: Point) -> None:
         if host and point.stage == last_stage:
-            host.start()
+            with suppress(OSError):  # of a machine that has no room for it now, which is no reason to stop training
+                host.start()
         if RATE in point.metrics:
             is_last = point.step == point.num_steps
             rate = point.mean_rate if is_last else point.metrics[RATE]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,11 @@ def test_a_command_that_is_killed_leaves_neither_the_process_nor_its_files(tmp_p
     assert within_seconds(10, lambda: not hosts(tmp_path) and not list(tmp_path.iterdir()))
 
 
-def test_a_registered_model_is_tried_and_one_that_cannot_be_used_says_why(config, bundle_folder, random_log, tmp_path):
+def test_a_registered_model_is_tried_and_one_that_cannot_be_used_says_why(
+    config, bundle_folder, random_log, tmp_path, monkeypatch
+):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", f"{tmp_path}/tmp")
     tracked = connect(MLflowConfig(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"), str(tmp_path))
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
@@ -61,6 +66,10 @@ def test_a_registered_model_is_tried_and_one_that_cannot_be_used_says_why(config
     bundle, rows = Bundle.load(bundle_folder), random_log(20, 1)
     model = Path(tracked.client.get_model_version_download_uri("ctr", "1"))
     with Host(tracked, num_rows=20) as host:
+        host.start()
+        (waiting,) = hosts(tmp_path)
+        os.kill(waiting, signal.SIGKILL)  # as a machine does that runs out of memory
+        assert within_seconds(10, lambda: not hosts(tmp_path))
         trial = host.ask(version.uri, bundle, rows)
         host.start()  # for the next one, beside the first
         assert trial.largest_difference() < 1e-6
