@@ -222,7 +222,9 @@ class Bundle:
 
     def probabilities(self, table: pa.Table) -> NDArray[np.float32]:
         """R rows of the log, which need no label -> [R] probabilities of a click."""
-        return torch.from_numpy(self.logits(self.encoder.encode(table))).sigmoid().numpy()
+        logits_R = torch.from_numpy(self.logits(self.encoder.encode(table)))
+        # By float64: of the last few rows float32 computes other bits than it would of them in a vector register.
+        return logits_R.double().sigmoid().float().numpy()
 
 
 def _check_digest(path: Path, expected: str | None) -> None:

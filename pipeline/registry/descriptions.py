@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pipeline.registry import datasets, views
-from pipeline.registry.tags import DESCRIBED, HISTORY, PARENT
+from pipeline.registry.tags import COLUMNS, DESCRIBED, HISTORY, PARENT
 from pipeline.registry.tracking import Tracking
+from schemas.features import FeatureSpec
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+KINDS = {"categorical": "categories", "multi_valued": "lists of categories", "numeric": "numbers"}
 KEPT, SHOWN = 40, 12  # moves of the champion
 WHAT = (
     "Probabilities of a click for raw rows of a log, with missing and unseen values among them. Nightjar trains its "
@@ -47,9 +49,10 @@ def describe_model(tracking: Tracking, name: str, champion: str | None) -> None:
 
 
 def describe_version(tracking: Tracking, name: str, number: str, verdict: str) -> None:
-    """The verdict, the figures and the rows that they are of, and the runs that it comes from."""
+    """The verdict, the figures and the rows that they are of, what it reads, and the runs that it comes from."""
     client = tracking.client
-    run_id = client.get_model_version(name, number).run_id
+    version = client.get_model_version(name, number)
+    run_id = version.run_id
     words = [verdict]
     links: list[tuple[str, str]] = []
     if run_id:
@@ -57,7 +60,14 @@ def describe_version(tracking: Tracking, name: str, number: str, verdict: str) -
         words += [f"{figures}."] if (figures := _figures(run)) else []
         runs = [run] if PARENT not in run.data.tags else [client.get_run(run.data.tags[PARENT]), run]
         links = [(one.info.run_name, views.run_page("", one.info.experiment_id, one.info.run_id)) for one in runs]
+    words += [f"It reads {version.tags[COLUMNS]}."] if COLUMNS in version.tags else []
     client.update_model_version(name, number, "\n\n".join(words), links)
+
+
+def columns_in_words(spec: FeatureSpec) -> str:
+    """By what each must hold, which is the same of one row as of many."""
+    names = {kind: [field.name for field in spec.fields if field.kind == kind] for kind in KINDS}
+    return "; ".join(f"{KINDS[kind]}: {', '.join(own)}" for kind, own in names.items() if own)
 
 
 def _figures(run: "Run") -> str:

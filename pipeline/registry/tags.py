@@ -17,6 +17,7 @@ VALUES = "nightjar.values"  # what was drawn for a trial
 # What a version of the registered model is and what the gate has found.
 KEY = "nightjar.key"
 BUNDLE = "nightjar.bundle_sha256"  # of its bundle.json, which holds the hashes of all its other files
+COLUMNS = "nightjar.columns"  # what it reads of a row, which MLflow's own signature does not say
 VERDICT = "nightjar.verdict"
 DECISION = "nightjar.decision"
 FAILED_RULES = "nightjar.failed_rules"

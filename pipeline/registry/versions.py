@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.registry import bundle, datasets, descriptions, figures, server
 from pipeline.registry.model_uri import aliases_of
-from pipeline.registry.tags import BUNDLE, EXTERNAL, KEY, LIES_IN, MODEL_VERSIONS, VERDICT, has, quoted
+from pipeline.registry.tags import BUNDLE, COLUMNS, EXTERNAL, KEY, LIES_IN, MODEL_VERSIONS, VERDICT, has, quoted
 from pipeline.registry.tracking import Tracking
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
@@ -65,7 +65,8 @@ def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, ke
     contents = bundle.read_contents(bundle_folder)
     for orphan in _logged_as(tracking, key):
         client.delete_logged_model(orphan.model_id)
-    tags = {KEY: key, BUNDLE: bundle.digest_of(bundle_folder)}
+    columns = descriptions.columns_in_words(contents.features)[:MAX_TAG_CHARACTERS]
+    tags = {KEY: key, BUNDLE: bundle.digest_of(bundle_folder), COLUMNS: columns}
     run = client.get_run(run_id)
     model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, tags, run.data.params)
     _link(client, model, run)
@@ -212,7 +213,8 @@ def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "Logge
             model_config={BUNDLE: bundle.digest_of(bundle_folder)},
             code_paths=[str(PACKAGES / "pipeline"), str(PACKAGES / "schemas")],
             pip_requirements=[f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS],
-            signature=_signature(spec),
+            signature=_signature(),
+            metadata={"columns": {field.name: field.kind for field in spec.fields}},
             mlflow_model=Model(
                 artifact_path=model.artifact_location,
                 run_id=run_id,
@@ -222,15 +224,15 @@ def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "Logge
         )
 
 
-def _signature(spec: FeatureSpec) -> "ModelSignature":
-    """Any type: pandas and JSON change a column's type as soon as a value is missing. Each column must be there.
+def _signature() -> "ModelSignature":
+    """Of what comes out alone. Of what goes in, `metadata` and the version's tag tell the columns.
 
-    Each of MLflow's types would refuse what is served, of an optional column too: `double` integers, as JSON makes of
-    `{"price": 5}`; `string` integers, booleans and categories; a list the NaN of a record that lacks it. AnyType costs
-    a look at each value: some 130,000 of them a second on one core.
+    pandas and JSON change a column's type as soon as a value is missing, so that each of MLflow's types would refuse
+    what is served, of an optional column too: `double` integers, as JSON makes of `{"price": 5}`; `string` integers,
+    booleans and categories; a list the NaN of a record that lacks it. AnyType takes all, and MLflow then looks at each
+    value, which costs more than to score it.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, Schema
+    from mlflow.types.schema import ColSpec, Schema
 
-    inputs = Schema([ColSpec(AnyType(), name) for name in spec.feature_columns])
-    return ModelSignature(inputs=inputs, outputs=Schema([ColSpec("float", PROBABILITY)]))
+    return ModelSignature(outputs=Schema([ColSpec("float", PROBABILITY)]))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from pipeline.data.spread import Shared
 from pipeline.registry.bundle import PREDICTING, Bundle
 from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
-from schemas.scores import DayScores, require_finite, scores_schema
+from schemas.scores import MODEL_VERSION, DayScores, require_finite, scores_schema
 
 WRITTEN_SCHEMA = pa.schema([("day", pa.date32()), ("name", pa.string()), ("size_bytes", pa.int64())])
 # The sources that decide what is written.
@@ -59,10 +60,10 @@ def _score_parts(bundle: Bundle, model_uri: str, parts: Sequence[Part], folders:
     """Write these parts, and publish each day with its last one, though another day's rows may yet be refused."""
     shared = Shared(bundle)
 
-    def write(part: Part) -> pa.Table:
+    def write_part(part: Part) -> pa.Table:
         torch.set_num_threads(1)
         buffer = io.BytesIO()
-        pq.write_table(_score_part(part, shared.value, model_uri), buffer, compression="zstd")
+        write(score_part(part, shared.value, model_uri), buffer)
         folder = folders[part.day]
         name = folder.part_name(part.index)
         files.write_bytes(f"{folder.waiting_uri}/{name}", buffer.getvalue())
@@ -71,7 +72,7 @@ def _score_parts(bundle: Bundle, model_uri: str, parts: Sequence[Part], folders:
     num_missing = Counter(part.day for part in parts)
     written: dict[date, dict[str, int | None]] = {day: {} for day in num_missing}
     with one_thread():
-        for table in spread.map_parts(parts, write, WRITTEN_SCHEMA, shared=shared):
+        for table in spread.map_parts(parts, write_part, WRITTEN_SCHEMA, shared=shared):
             for one in table.to_pylist():
                 of_day = written[one["day"]]
                 of_day[one["name"]] = one["size_bytes"]
@@ -79,7 +80,7 @@ def _score_parts(bundle: Bundle, model_uri: str, parts: Sequence[Part], folders:
                     folders[one["day"]].publish(of_day)
 
 
-def _score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:
+def score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:
     spec, scored = bundle.spec, []
     for table, where in read_part(part, spec.scoring_columns):
         quality.check_features(table, spec, where)
@@ -90,6 +91,11 @@ def _score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:
         require_finite(probabilities, where)
         scored.append(pa.table([*key, probabilities, version], schema=schema))
     return pa.concat_tables(scored)
+
+
+def write(scored: pa.Table, to: BinaryIO) -> None:
+    """As Parquet. What is another value in each row is not looked for in a dictionary."""
+    pq.write_table(scored, to, compression="zstd", use_dictionary=[MODEL_VERSION])
 
 
 def day_folder(bundle: Bundle, model_uri: str, of_day: Manifest, out_uri: str, rows_per_part: int) -> DayFolder:

@@ -1,3 +1,5 @@
+import decimal
+import enum
 import json
 from pathlib import Path
 
@@ -5,11 +7,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.data.rows import Rows
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.frames import to_arrow
+from pipeline.registry.frames import in_bulk, one_by_one, to_arrow, to_frame
 from schemas.errors import Refusal
+from schemas.features import FeatureSpec
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +109,104 @@ def test_a_value_that_cannot_be_read_is_refused_by_column(bundle, column, value,
     frame[column] = pd.Series([value, value], dtype=object)
     with pytest.raises(Refusal, match=f"column '{column}'"):
         to_arrow(frame, bundle.spec)
+
+
+class Site(str, enum.Enum):  # noqa: UP042 (a StrEnum's text is its value, this one's is its name)
+    NEWS = "news"
+
+
+OF_KINDS = FeatureSpec.model_validate(
+    {
+        "label": "click",
+        "fields": [
+            {"name": "site", "kind": "categorical", "encoder": {"type": "vocabulary", "min_count": 1}},
+            {"name": "tags", "kind": "multi_valued", "encoder": {"type": "vocabulary", "min_count": 1}},
+            {"name": "price", "kind": "numeric", "encoder": {"type": "scale", "to": "standard"}},
+        ],
+    }
+)
+MISSING = [None, float("nan"), pd.NA, pd.NaT]
+texts = st.sampled_from(["", "a", "7", "true", "é", np.str_("b"), Site.NEWS])
+integers = st.sampled_from([0, 7, -3, 2**53 + 1, 2**63, 2**70, np.int8(5), np.uint64(2**63)])
+floats = st.sampled_from([0.0, -0.0, 7.0, 0.5, 1e20, 2.0**53, float("inf"), np.float32(0.1), np.float32(3)])
+booleans = st.sampled_from([True, False, np.bool_(True)])
+odd = st.sampled_from([b"x", decimal.Decimal("1.50"), 1j, pd.Timestamp("2026-11-01"), {"a": 1}, {"a"}, frozenset("a")])
+of_a_type = [texts, integers, floats, booleans]
+values = st.one_of(*of_a_type, odd)
+
+
+def columns_of(one: st.SearchStrategy) -> st.SearchStrategy:
+    return st.lists(one | st.sampled_from(MISSING), max_size=4)
+
+
+def lists_of(one: st.SearchStrategy) -> st.SearchStrategy:
+    of_row = columns_of(one)
+    return columns_of(of_row | of_row.map(tuple) | of_row.map(lambda row: np.array([*row, None], dtype=object)[:-1]))
+
+
+columns = st.one_of(*(make(one) for one in [*of_a_type, values] for make in (columns_of, lists_of)))
+DTYPES = {
+    "objects": lambda series: series,
+    "inferred": pd.Series.infer_objects,
+    "nullable": pd.Series.convert_dtypes,
+    "Arrow": lambda series: pd.Series(pa.array(series, from_pandas=True).to_pandas(types_mapper=pd.ArrowDtype)),
+    "category": lambda series: series.astype("category"),
+    "a slice": lambda series: series.repeat(2).infer_objects().iloc[1:],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of pandas, which sorts the categories
+@settings(max_examples=300, deadline=None)
+@given(columns, st.sampled_from([*DTYPES]), st.sampled_from(OF_KINDS.fields))
+def test_what_is_read_in_bulk_is_what_is_read_one_by_one(column, dtype, field):
+    try:
+        series = DTYPES[dtype](pd.Series(column, dtype=object))
+    except (TypeError, ValueError, OverflowError, AttributeError, pa.ArrowException):
+        return  # no such column
+    read = in_bulk(series, field)
+    if read is not None:
+        read.validate(full=True)
+        assert read.to_pylist() == one_by_one(series, field).to_pylist()
+
+
+@pytest.mark.parametrize(
+    "frame_of", [pa.Table.to_pandas, through_json, as_categories], ids=["pandas", "JSON", "categories"]
+)
+def test_a_log_is_read_in_bulk(bundle, frame_of, log):
+    frame = frame_of(log)
+    assert all(in_bulk(frame[field.name], field) is not None for field in bundle.spec.fields)
+
+
+def test_records_and_columns_are_rows_as_a_frame_is(log, bundle):
+    spec, expected = bundle.spec, to_arrow(log.to_pandas(), bundle.spec)
+    for rows in (log.to_pandas(), log.to_pylist(), log.to_pydict()):
+        assert to_arrow(to_frame(rows, spec), spec).equals(expected)
+    wrapped = {name: [np.array(value) for value in values] for name, values in log.to_pydict().items()}
+    assert to_arrow(to_frame(wrapped, spec), spec).equals(expected), "as MLflow's server hands on `instances`"
+    of_rows = [dict(zip(wrapped, row, strict=True)) for row in zip(*wrapped.values(), strict=True)]
+    assert to_arrow(to_frame(of_rows, spec), spec).equals(expected), "and `inputs`"
+
+
+def test_one_record_is_one_row_though_a_field_holds_several_values(log, bundle):
+    record = log.slice(0, 1).to_pylist()[0] | {"tags": ["a", "b"]}
+    for rows in (record, {name: np.array(value) if name == "site" else value for name, value in record.items()}):
+        frame = to_frame(rows, bundle.spec)
+        assert to_arrow(frame, bundle.spec)["tags"].to_pylist() == [["a", "b"]]
+
+
+@pytest.mark.parametrize("rows", [None, 3, "text", [], [1, 2], np.zeros((2, 2)), {}])
+def test_what_is_no_rows_is_refused_by_the_columns_that_it_lacks(bundle, rows):
+    with pytest.raises(Refusal, match="no column"):
+        to_arrow(to_frame(rows, bundle.spec), bundle.spec)
+
+
+def test_columns_of_several_lengths_are_refused(bundle, log):
+    with pytest.raises(Refusal, match="found     200 values of 'age', 3 values of 'hour'"):
+        to_frame(log.to_pydict() | {"hour": [1, 2, 3]}, bundle.spec)
+
+
+def test_a_column_that_comes_twice_is_refused(bundle, log):
+    frame = log.to_pandas()
+    with pytest.raises(Refusal, match="several columns 'hour'"):
+        to_arrow(pd.concat([frame, frame[["hour"]]], axis=1), bundle.spec)

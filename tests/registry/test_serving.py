@@ -203,12 +203,14 @@ def test_a_served_model_answers_raw_rows_over_http(model_folder, bundle_folder, 
         assert [row["probability"] for row in answer["predictions"]] == expected
         split = {"columns": log.column_names, "data": [list(row.values()) for row in log.to_pylist()]}
         assert post(uri, {"dataframe_split": split}) == answer
+        assert post(uri, {"inputs": log.to_pylist()}) == answer
         [alone] = post(uri, {"dataframe_records": log.slice(3, 1).to_pylist()})["predictions"]
         assert alone["probability"] == pytest.approx(expected[3], rel=1e-5)
+        assert post(uri, {"inputs": log.slice(3, 1).to_pylist()[0]})["predictions"] == [alone]
         with pytest.raises(urllib.error.HTTPError) as raised:
             post(uri, {"dataframe_records": log.drop_columns("hour").to_pylist()})
         assert raised.value.code == 400
-        assert "missing inputs ['hour']" in json.loads(raised.value.read())["message"]
+        assert "found     no column 'hour'\nexpected  the columns" in json.loads(raised.value.read())["message"]
 
 
 @contextlib.contextmanager

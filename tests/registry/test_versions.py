@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from bundles import bundle_logits
 from mlflow import MlflowClient
+from mlflow.models import Model
 
 from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
+from pipeline.registry.client import as_markdown
 from pipeline.registry.datasets import LogRows
-from pipeline.registry.tags import BUNDLE, KEY, VERDICT
+from pipeline.registry.tags import BUNDLE, COLUMNS, KEY, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig
@@ -79,8 +81,12 @@ def test_a_verdict_is_added_later_and_stands_in_the_description_with_figures_and
     versions.set_tags(tracked, version, {VERDICT: "NE 0.8", "nightjar.decision": "rejected"})
     found = tracked.client.get_model_version(request.node.name, version.number)
     assert (found.tags[VERDICT], found.tags["nightjar.decision"]) == ("NE 0.8", "rejected")
-    verdict, figures, links = found.description.split("\n\n")
+    verdict, figures, columns, links = found.description.split("\n\n")
     assert (verdict, figures) == ("NE 0.8", "NE 0.9000, AUC 0.7000.")
+    assert found.tags[COLUMNS] == (
+        "categories: site, hour, is_mobile, user; lists of categories: tags, segments; numbers: price, visits, age"
+    )
+    assert columns == f"It reads {as_markdown(found.tags[COLUMNS])}."
     pages = [f"#/experiments/1/runs/{run_id}?workflowType=machine_learning" for run_id in (run.run_id, version.run_id)]
     assert links == f"[2026-11-19]({pages[0]}) · [deepfm]({pages[1]})"
 
@@ -283,5 +289,13 @@ def test_the_served_model_scores_raw_rows_as_the_bundle_does(tracked, register, 
     beyond.loc[3, "age"] = 1e300
     with pytest.raises(Failure, match="the rows to score: the model makes no finite score of 1 of 200 rows"):
         model.predict(beyond)
-    with pytest.raises(mlflow.MlflowException, match=r"missing inputs \['hour'\]"):
+    with pytest.raises(mlflow.MlflowException, match="found     no column 'hour'"):
         model.predict(log.to_pandas().drop(columns="hour"))
+
+
+def test_what_a_served_model_reads_and_answers_stands_in_its_files(tracked, register, bundle_folder):
+    said = Model.load(tracked.client.get_model_version_download_uri(register().name, "1"))
+    spec = Bundle.load(bundle_folder).spec
+    assert said.metadata["columns"] == {field.name: field.kind for field in spec.fields}
+    assert said.signature.outputs.input_names() == ["probability"]
+    assert said.signature.inputs is None, "by which MLflow would look at each value"
