@@ -56,7 +56,9 @@ class ClusterConfig(BaseModel):
         "after a minute without rows, or half of this. All of it takes five times as long where another job holds the "
         "CPU, or the reader itself, which may only be slow.",
     )
-    cpus_per_worker: PositiveFloat = Field(default=1.0, description="CPUs that Ray sets aside for each worker.")
+    cpus_per_worker: PositiveFloat = Field(
+        default=1.0, description="CPUs that Ray sets aside for each worker, and its threads."
+    )
     use_gpu: bool = Field(default=False, description="One GPU a worker, over nccl; else CPU, over gloo.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",

@@ -6,17 +6,20 @@ from threading import Event
 from typing import Any
 
 import pytest
+import torch
 from training_states import assert_same_bits
 
 from pipeline.data.rows import Rows
 from pipeline.data.store import SplitName, Store, StoredPart, complete, write_part
 from pipeline.data.windows import local_windows
-from pipeline.training import initialize, local, results
+from pipeline.training import fitting, initialize, local, results
+from pipeline.training.job import TrainingJob
 from pipeline.training.published import stage_uri
 from pipeline.training.rank import Rank, batch_starts
 from pipeline.training.stage import Checkpoints, train_stage
 from pipeline.training.step import Diverged
-from schemas.config import TrainConfig
+from schemas.checking import derived
+from schemas.config import ClusterConfig, TrainConfig
 from schemas.days import Span
 from schemas.stage import StageConfig
 
@@ -155,3 +158,22 @@ def test_a_stage_of_a_share_of_the_negatives_is_the_one_of_a_log_that_has_no_oth
         assert results.progress(rank.run_uri, "fm").rows_seen == len(left)
         states.append(initialize.start(rank, stage, Path(stage_uri(rank.run_uri, "fm"))))
     assert_same_bits(*states)
+
+
+@pytest.mark.parametrize(("said", "threads"), [({}, "1"), ({"cpus_per_worker": 2}, "2"), ("5", "3")])
+def test_in_the_commands_own_process_a_stage_has_the_threads_of_a_worker(
+    config, store, tmp_path, monkeypatch, said, threads
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if isinstance(said, str):
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    of_process = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        cluster = ClusterConfig(num_workers=0, **(said if isinstance(said, dict) else {}))
+        own = derived(config, stages=config.stages[:1], cluster=cluster)
+        fitting.fit(TrainingJob(own, store, str(tmp_path / "run")), lambda point: None)
+        assert torch.get_num_threads() == 3, "as before"
+    finally:
+        torch.set_num_threads(of_process)
+    assert results.progress(str(tmp_path / "run"), "fm").settings["threads"] == threads
