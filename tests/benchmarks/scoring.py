@@ -31,6 +31,7 @@ from pipeline.registry import model_uri
 from pipeline.registry.bundle import Bundle
 from pipeline.scoring import score
 from pipeline.synthetic import log
+from pipeline.training import memory
 from schemas.config import MLflowConfig
 
 CONFIG = Path(__file__).parents[2] / "jobs/configs/demo.yaml"
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="of a day")
     num_rows = parser.parse_args().rows
     torch.set_num_threads(1)
+    memory.keep_freed()  # as `score` does
     pa.set_cpu_count(1)
     with tempfile.TemporaryDirectory() as folder:
         model_folder = trained(folder, num_rows)

@@ -174,7 +174,7 @@ AROUND_A_SWEEP = {
             (*TRAINING, *SEARCHING),
             AROUND_A_SWEEP,
         ),
-        ("pipeline.scoring.score", SCORING, {RUNTIME, LOCATIONS}),
+        ("pipeline.scoring.score", SCORING, {RUNTIME, LOCATIONS, "pipeline.training.memory"}),  # as RUNTIME
         ("pipeline.profiles.profiler", PROFILING, {RUNTIME, LOCATIONS}),
     ],
 )
