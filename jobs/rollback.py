@@ -19,11 +19,11 @@ def rollback(config: ConfigPath, set_: Overrides = None) -> None:
     from pipeline.registry import versions
     from pipeline.registry.opening import user
     from pipeline.registry.tracking import require
-    from pipeline.retrain import promotion
+    from pipeline.retrain import leasing
 
     require_work(loaded)
     tracking = require(loaded.mlflow, loaded.work_uri)
-    with promotion.lease_of(loaded, "rollback") as lease:
+    with leasing.lease_of(loaded, "rollback") as lease:
         lease.check()
         now, before = versions.rollback(tracking, loaded.mlflow.registered_model)
         records.moved(loaded, Move(datetime.now(UTC), "rollback", before.uri, now.uri, user()))

@@ -37,8 +37,9 @@ class ClusterConfig(BaseModel):
         Annotated[NonNegativeInt, Tag("number")] | Annotated[WorkerRange, Tag("range")], Discriminator(_number_or_range)
     ] = Field(
         default=1,
-        description="Training ranks of the Ray Train job. 0: one, in the command's own process and on its CPU, which "
-        "saves the job's ten seconds of start where rows are few; a stage that was cut short then begins again. "
+        description="Training ranks of the Ray Train job. 0: one, in the command's own process and on its CPU, where "
+        "its threads count and encode the log, too: no Ray is started or asked; a stage that was cut short then begins "
+        "again. "
         "{min: 1, max: 4}: as many as there is room for; after a node is lost the run goes on with fewer, and with "
         "more when nodes come, from the last checkpoint. Other numbers of ranks draw other batches: only a plain "
         "number gives the same bits each time.",

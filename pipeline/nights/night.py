@@ -16,7 +16,7 @@ from pipeline.registry import server
 from pipeline.registry.tags import DATE
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.report.page import Outcome
-from pipeline.retrain import disk, on_nodes, promotion
+from pipeline.retrain import disk, leasing, on_nodes, promotion
 from pipeline.retrain.dataset import settings_of_cluster
 from pipeline.runtime import cluster
 from pipeline.runtime.cluster import Cluster
@@ -58,7 +58,7 @@ def _nightly(config: TrainConfig, days: Days, before: Over | None, clock: Clock,
         tonight = _planned(days, before, tracking)
     disk.check(config, tonight.disk_need)
     nodes.checks = on_nodes.all_of(config, days.manifest, tracking)
-    with promotion.lease_of(config, f"night of {days.day}", clock) as lease:
+    with leasing.lease_of(config, f"night of {days.day}", clock) as lease:
         with clock.unshown("wait for Ray"):
             nodes.arrive()
         tonight = plan.again(tonight, tracking)  # another night may have ended since

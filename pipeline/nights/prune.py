@@ -14,7 +14,7 @@ from pipeline.nights.records import Night
 from pipeline.nights.retention import STALE_SECONDS, Encoded, Holdings, Leaving, OfDay, Run
 from pipeline.registry import removal
 from pipeline.registry.tracking import Tracking
-from pipeline.retrain import leftovers, promotion
+from pipeline.retrain import leasing, leftovers
 from pipeline.runtime import files, lease
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.trusted import Damaged
@@ -30,7 +30,7 @@ def alone(config: TrainConfig) -> Iterator[Lease | None]:
     """Hold the model's lease; on a full disk, where none can be written, make sure that nobody does. Raises Busy."""
     with ExitStack() as held:
         try:
-            own: Lease | None = held.enter_context(promotion.lease_of(config, "prune"))
+            own: Lease | None = held.enter_context(leasing.lease_of(config, "prune"))
         except OSError as error:
             if error.errno != ENOSPC or _is_at_work(_lease_uri(config, config.mlflow.registered_model), config):
                 raise

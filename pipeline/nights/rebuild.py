@@ -15,7 +15,7 @@ from pipeline.registry.eviction import Eviction
 from pipeline.registry.opening import user
 from pipeline.registry.tags import SERVES
 from pipeline.registry.tracking import Tracking, connect, require
-from pipeline.retrain import on_nodes, promotion
+from pipeline.retrain import leasing, on_nodes, promotion
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.runtime import cluster, fingerprint
@@ -47,7 +47,7 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
     seen = [day for day in days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
     manifest = logs.find(uri, seen, spec, unknown_columns=config.data.unknown_columns)
     with (
-        promotion.lease_of(config, "rebuild", show) as lease,
+        leasing.lease_of(config, "rebuild", show) as lease,
         cluster.of_command(config.cluster, [on_nodes.log(manifest)]),
         tempfile.TemporaryDirectory() as name,
     ):

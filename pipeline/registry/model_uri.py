@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from pipeline.registry import bundle, server
+from pipeline.registry.aliases import aliases_of
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tags import BUNDLE, EXTERNAL, quoted
 from pipeline.registry.tracking import Tracking, require
@@ -205,15 +206,3 @@ def _no_such(model_uri: str, found: str, expected: str) -> Refusal:
     )
     where = model_uri if model_uri.isprintable() else repr(model_uri)
     return Refusal(found=found, expected=expected, where=where.strip()[:MAX_SHOWN] or "the model's URI", remedy=remedy)
-
-
-def aliases_of(client: "Client", name: str) -> dict[str, str]:
-    """Alias -> version; none of a model that is not registered."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return {alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()}
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from pipeline.registry.model_uri import aliases_of
+from pipeline.registry.aliases import aliases_of
 from pipeline.registry.tags import KEY, MODEL_VERSIONS, quoted
 from pipeline.registry.tracking import Tracking
 

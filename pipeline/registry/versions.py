@@ -11,8 +11,8 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.registry import bundle, datasets, descriptions, figures, server
-from pipeline.registry.model_uri import aliases_of
+from pipeline.registry import datasets, descriptions, figures, server
+from pipeline.registry.aliases import aliases_of
 from pipeline.registry.tags import BUNDLE, COLUMNS, EXTERNAL, KEY, LIES_IN, MODEL_VERSIONS, VERDICT, has, quoted
 from pipeline.registry.tracking import Tracking
 from schemas.errors import Refusal
@@ -56,6 +56,8 @@ def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, ke
     under the same `key` before is returned as it is; what an interrupted attempt has logged is deleted.
     """
     from mlflow.exceptions import MlflowException
+
+    from pipeline.registry import bundle  # with torch, of which those who only look at versions have no need
 
     client = tracking.client
     registered = _registered_as(client, name, key)
@@ -205,6 +207,8 @@ def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "Logge
         warnings.simplefilter("ignore", UserWarning)
         from mlflow import pyfunc
         from mlflow.models import Model
+
+        from pipeline.registry import bundle
 
         pyfunc.save_model(
             path,

@@ -7,10 +7,8 @@ comes out the same.
 import logging
 import tempfile
 from collections.abc import Collection, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,12 +28,10 @@ from pipeline.registry.tracking import Retrain, Tracking
 from pipeline.registry.versions import Version
 from pipeline.retrain.dataset import Inputs
 from pipeline.runtime import files, trusted
-from pipeline.runtime.lease import Lease, Wait, lease
-from pipeline.runtime.progress import Event, Show
 from pipeline.scoring.held_out import HeldOut, gather, score_held_out
 from pipeline.training import checkpoint, published
 from schemas.config import TrainConfig
-from schemas.errors import Busy, Failure, Refusal
+from schemas.errors import Failure, Refusal
 from schemas.redaction import redacted
 from schemas.stage import StageConfig
 
@@ -110,21 +106,6 @@ class Decision:
     @property
     def alias(self) -> str:
         return versions.CHAMPION if self.verdict.promote else versions.CHALLENGER
-
-
-def lease_of(config: TrainConfig, what: str, show: Show | None = None) -> AbstractContextManager[Lease]:
-    """The right to move the champion of the config's registered model, for those that share its work folder.
-
-    Raises Busy, naming the holder, where another has it; if that one seems to be dead, and there is `show` to tell of
-    it, after `night.wait_seconds`.
-    """
-    folder = f"{config.work_uri}/leases/{config.mlflow.registered_model}"
-    wait = Wait(config.night.wait_seconds, partial(_tell_of, show)) if show else None
-    return lease(folder, config.night.lease_seconds, what, wait=wait)
-
-
-def _tell_of(show: Show, holder: Busy) -> None:
-    show(Event("wait for a lease to expire", 1, 1, str(holder)))
 
 
 def decide(

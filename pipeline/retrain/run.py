@@ -15,6 +15,7 @@ from pipeline.report import plots
 from pipeline.retrain import (
     defaults,
     disk,
+    leasing,
     leftovers,
     on_nodes,
     page,
@@ -77,7 +78,7 @@ def _retrain(config: TrainConfig, clock: Clock, register: Register, nodes: Clust
     disk.check(config, prepared.disk_need)
     name = f"train {prepared.inputs.test_days[-1]}"
     nodes.checks = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
-    with promotion.lease_of(config, f"{name} {identity[:6]}", clock) as lease:
+    with leasing.lease_of(config, f"{name} {identity[:6]}", clock) as lease:
         with clock.unshown("wait for Ray"):
             nodes.arrive()
         fitting.check_room(config.cluster, clock)

@@ -206,6 +206,35 @@ def test_from_another_directory_as_cron_has_it_a_verb_finds_the_same_places(fold
     assert [path.name for path in tmp_path.iterdir()] == (["there"] if verb == "score" else [])
 
 
+def test_a_verb_imports_neither_ray_nor_torch_where_it_has_no_use_for_them(folder, trained):
+    champion = "--model models:/ctr@champion"
+    of_torch = [
+        f"evaluate {champion}",
+        f"score {champion} --date 2026-11-03 --out light",
+        "plan",
+        " ".join(["train", *HERE]),
+    ]
+    script = (
+        "import sys\nfrom jobs.__main__ import main\n"
+        f"for heavy, verbs in (({{'torch', 'ray'}}, ['status', 'rollback']), ({{'ray'}}, {of_torch!r})):\n"
+        "    for verb in verbs:\n"
+        "        sys.argv = ['nightjar', *verb.split(), '--config', 'train.yaml']\n"
+        "        try: main()\n"
+        "        except SystemExit as ended: code = ended.code\n"
+        "        else: code = 0\n"
+        "        print('ended', verb.split()[0], code, sorted(heavy & {*sys.modules}))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, text=True, capture_output=True)
+    ended = [line for line in done.stdout.splitlines() if line.startswith("ended")]
+    without_previous = "ended rollback 2 []"
+    assert ended == [
+        "ended status 0 []",
+        without_previous,
+        *(f"ended {verb} 0 []" for verb in ("evaluate", "score", "plan", "train")),
+    ], done.stderr
+
+
 def test_with_another_report_the_same_retrain_is_still_the_finished_one(folder, trained, ray_address, tmp_path):
     tree = copy_sources(tmp_path / "tree")
     change(tree, "pipeline/report/html.py")

@@ -132,7 +132,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize(
     "moment",
     [
-        Call("before", "pipeline.retrain.promotion:lease_of"),
+        Call("before", "pipeline.retrain.leasing:lease_of"),
         Call("before", "pipeline.retrain.run:encoded_store"),
         Call("before", "pipeline.data.passes:encode_rows"),
     ],

@@ -137,6 +137,7 @@ AROUND_A_RETRAIN = {
     "pipeline.retrain.baselines",
     "pipeline.retrain.disk",
     "pipeline.retrain.fit",  # shows and times what training.on_ray does
+    "pipeline.retrain.leasing",
     "pipeline.retrain.leftovers",
     "pipeline.retrain.page",
     ON_NODES,
