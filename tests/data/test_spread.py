@@ -93,6 +93,15 @@ def test_no_more_results_wait_than_a_few_for_each_thread():
     assert sum(map(len, tables)) == len(parts) - 1
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As a command at a terminal is: one that a shell has put into the background is not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_threads_after_the_parts_at_work():
     begun = []
 

@@ -67,10 +67,11 @@ class TestThreeNights:
         for number in (2, 3, 4):
             night = three.folder.record(number)
             version = three.folder.client.get_model_version(MODEL, night.candidate_uri.rpartition("/")[2])
-            verdict, figures, runs = version.description.split("\n\n")
+            verdict, figures, reads, runs = version.description.split("\n\n")
             assert verdict == version.tags["nightjar.verdict"] == night.verdict
             assert figures.startswith(f"NE {night.candidate['ne']:.4f}, AUC ")
             assert figures.endswith(f" on {day(number)}, {ROWS} rows.")
+            assert reads == f"It reads {version.tags['nightjar.columns']}."
             assert f"/runs/{night.run_id}?" in runs
             assert (version.tags["nightjar.decision"], version.tags["nightjar.key"]) == ("promote", night.key)
 

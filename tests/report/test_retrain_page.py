@@ -21,8 +21,8 @@ HEADINGS = [
     "The gate",
     "Candidate against champion",
     "Slices of the held-out rows",
-    "The fields",
     "Where the time went",
+    "The fields",
     "Versions",
 ]
 
