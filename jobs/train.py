@@ -52,7 +52,7 @@ def train(
     Example: `nightjar train --config jobs/configs/demo.yaml --set stages.fnn.epochs=2`
     """
     loaded = load_config(config, set_)
-    from pipeline.retrain.run import retrain
+    from pipeline.retrain.opening import retrain
     from pipeline.runtime.progress import Clock
 
     with ProgressView(log) as show:

@@ -46,21 +46,6 @@ FORMAT_VERSION: Literal[3] = 3
 CONTENTS = "bundle.json"
 WEIGHTS = "weights.safetensors"
 FILES = ("vocabulary.json", "vocabulary.parquet", WEIGHTS)
-# The sources that decide what a model says of encoded rows.
-PREDICTING = (
-    "schemas/config.py",
-    "schemas/layers.py",
-    "schemas/night.py",
-    "schemas/optimization.py",
-    "schemas/plan.py",
-    "schemas/stage.py",
-    "schemas/transfer.py",
-    "pipeline/embedding",
-    "pipeline/models",
-    "pipeline/evaluation",
-    "pipeline/registry/bundle.py",
-    "pipeline/registry/weights.py",
-)
 RESTORE = (
     "restore the folder from a copy; an edited bundle is not loaded. `nightjar rollback` lets the champion before serve"
 )

@@ -15,11 +15,10 @@ from pipeline.data.store import Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.profiles import profiler
 from pipeline.profiles.profiler import PROFILING
-from pipeline.registry.bundle import PREDICTING
+from pipeline.registry.predicting import PREDICTING
 from pipeline.retrain import stage_days
 from pipeline.runtime import files, fingerprint, trusted
 from pipeline.runtime.progress import Event, Show
-from pipeline.training import fitting
 from schemas.config import TrainConfig
 from schemas.data import OF_NO_EFFECT
 from schemas.defaults import tree_of
@@ -143,6 +142,8 @@ def _encode(
     config: TrainConfig, inputs: Inputs, show: Show, vocab: Vocabulary, reused: Sequence[StoredPart], uri: str
 ) -> Store:
     """A store of all days at `uri`; those that are `reused` stay where they are."""
+    from pipeline.training import fitting  # torch comes with it, which finding the inputs is in no need of
+
     fitting.check_memory(config.table, config.cluster, config.plan, vocab.num_ids)  # before the longer pass, too
     show(Event("encode rows", 0, 1))
     files.remove(uri)

@@ -30,7 +30,6 @@ from pipeline.retrain.dataset import (
     best_possible_ne,
     differing,
     encoded_store,
-    find_inputs,
     identity_of,
     settings_of_cluster,
 )
@@ -39,10 +38,10 @@ from pipeline.retrain.page import Ended
 from pipeline.retrain.promotion import Decision, Opponent, Registered
 from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.retrain.trained import Prepared, Trained
-from pipeline.runtime import cluster, trusted
+from pipeline.runtime import trusted
 from pipeline.runtime.cluster import Cluster
 from pipeline.runtime.lease import Lease
-from pipeline.runtime.progress import Clock, Event, Show
+from pipeline.runtime.progress import Clock, Event
 from pipeline.training import affordable, fitting, results
 from pipeline.training.job import TrainingJob
 from schemas.config import TrainConfig
@@ -50,21 +49,8 @@ from schemas.redaction import redacted
 from schemas.register import Register
 
 
-def retrain(config: TrainConfig, show: Show, register: Register = Register.BEST) -> Summary:
-    """Train every stage of the plan, register the best one and, if the gate says so, make it champion.
-
-    All others may be registered too, or none at all, as for trials of settings, of which the registry need not know.
-
-    Raises Refusal for what the user must change, before any training starts or a run is recorded. The same config, log
-    and code again return the finished retrain, or take up an unfinished one.
-    """
-    with cluster.of_command(config.cluster) as nodes:
-        return _retrain(config, Clock.of(show), register, nodes)
-
-
-def _retrain(config: TrainConfig, clock: Clock, register: Register, nodes: Cluster) -> Summary:
-    inputs = find_inputs(config, clock)
-    nodes.begin()
+def carry_out(config: TrainConfig, inputs: Inputs, register: Register, nodes: Cluster, clock: Clock) -> Summary:
+    """The retrain of these inputs, as `opening.retrain` says; a Ray that it needs has begun to start."""
     with clock.unshown("open MLflow"):
         prepared = prepare(config, inputs, connect(config.mlflow, config.work_uri))
     config = prepared.config

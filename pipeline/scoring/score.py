@@ -16,7 +16,8 @@ from pipeline.data import quality, spread
 from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.spread import Shared
-from pipeline.registry.bundle import PREDICTING, Bundle
+from pipeline.registry.bundle import Bundle
+from pipeline.registry.predicting import PREDICTING
 from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
 from pipeline.training import memory

@@ -141,6 +141,7 @@ AROUND_A_RETRAIN = {
     "pipeline.retrain.leftovers",
     "pipeline.retrain.page",
     ON_NODES,
+    "pipeline.retrain.opening",
     "pipeline.retrain.promotion",
     RECORDING,
     "pipeline.retrain.run",
@@ -167,7 +168,7 @@ AROUND_A_SWEEP = {
         ("pipeline.data.passes", ENCODING, {RUNTIME, LOCATIONS}),
         ("pipeline.data.store", ENCODING, {RUNTIME}),
         ("pipeline.data.encoded_days", ENCODING, {RUNTIME, LOCATIONS}),
-        ("pipeline.retrain.run", TRAINING, AROUND_A_RETRAIN),
+        ("pipeline.retrain.opening", TRAINING, AROUND_A_RETRAIN),
         ("pipeline.training.on_ray.trainer", TRAINING, {RUNTIME, LOCATIONS}),
         ("pipeline.training.local", TRAINING, {RUNTIME, LOCATIONS}),
         (

@@ -17,7 +17,7 @@ from pipeline.data.store import Store
 from pipeline.registry.client import as_markdown
 from pipeline.registry.tracking import connect
 from pipeline.retrain.dataset import encoded_store, find_inputs
-from pipeline.retrain.run import retrain
+from pipeline.retrain.opening import retrain
 from pipeline.runtime import load
 from pipeline.runtime.progress import RATE, Event, Point, Show
 from pipeline.training import affordable, checkpoint, fitting, published, results
