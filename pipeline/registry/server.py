@@ -5,13 +5,14 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.registry import database
 from pipeline.registry.database import WHERE
 from pipeline.registry.tags import EXPERIMENT_KIND, PRIMARY_METRIC
+from pipeline.runtime import environment
 from schemas import redaction
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal, imported
@@ -199,19 +200,9 @@ def errors() -> tuple[type[Exception], ...]:
     )
 
 
-@contextmanager
-def impatience() -> Iterator[None]:
+def impatience() -> AbstractContextManager[None]:
     """Within, a server that does not answer is soon given up."""
-    before = {name: os.environ.get(name) for name in IMPATIENT}
-    os.environ.update(IMPATIENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    return environment.changed(IMPATIENT)
 
 
 def root_of(error: BaseException) -> BaseException:

@@ -4,10 +4,8 @@ Ray's own elastic policy would give the ranks every CPU there is, and leave none
 needs torch, which the controller's process is in no need of.
 """
 
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import ray
 from ray.actor import ActorHandle
@@ -28,7 +26,7 @@ from ray.train.v2._internal.execution.worker_group import WorkerGroupPollStatus,
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError
 
-from pipeline.runtime import load
+from pipeline.runtime import environment, load
 from pipeline.runtime.load import Load
 from pipeline.training.on_ray import allocation
 from pipeline.training.on_ray.allocation import Need
@@ -172,19 +170,5 @@ class ScaledTrainer(DataParallelTrainer):  # type: ignore[misc]
 
     def _initialize_and_run_controller(self, **arguments: object) -> object:
         own = {"scaling_policy": self.scaling, "failure_policy": self.failures}
-        with _environment({WATCHER: "0"} if self.is_on_own_cluster else {}):
+        with environment.changed({WATCHER: "0"} if self.is_on_own_cluster else {}):
             return super()._initialize_and_run_controller(**{**arguments, **own})
-
-
-@contextmanager
-def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
