@@ -96,12 +96,13 @@ def in_bulk(values: "pd.Series[Any]", field: FeatureField) -> pa.Array | None:
 
 
 def _hides_booleans(values: "pd.Series[Any]", read_as: pa.DataType) -> bool:
-    """Whether numpy's are among numbers, as one of which Arrow reads them."""
+    """Whether there are some among numbers, as one of which Arrow reads them: numpy's, and Python's among floats."""
     of_lists = pt.is_list(read_as)
     kind = read_as.value_type if of_lists else read_as
     if not pt.is_integer(kind) and not pt.is_floating(kind):
         return False
-    return np.bool_ in {*map(type, chain.from_iterable(values.dropna()) if of_lists else values)}
+    types = {*map(type, chain.from_iterable(values.dropna()) if of_lists else values)}
+    return not types.isdisjoint((bool, np.bool_))
 
 
 def _texts_in_bulk(array: pa.Array) -> pa.Array | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.data.rows import Rows
@@ -159,6 +159,8 @@ DTYPES = {
 @pytest.mark.filterwarnings("ignore")  # of pandas, which sorts the categories
 @settings(max_examples=300, deadline=None)
 @given(columns, st.sampled_from([*DTYPES]), st.sampled_from(OF_KINDS.fields))
+@example([0.0, True], "objects", OF_KINDS.fields[0])
+@example([[0.5], [True]], "objects", OF_KINDS.fields[1])
 def test_what_is_read_in_bulk_is_what_is_read_one_by_one(column, dtype, field):
     try:
         series = DTYPES[dtype](pd.Series(column, dtype=object))
