@@ -12,8 +12,8 @@ The walk of one click, a row of `logs/date=2026-11-19/part-3.parquet`:
    disk itself, by `data.windows`.
 4. `training.fitting` runs the stages of the plan, controls included: in this process, or in one worker group by
    `training.on_ray`. `training.stage` takes one from where it starts to its published result: each step of
-   `training.loop` gathers the batch's rows from `embedding.table`, has a model of `models` give logits, and updates just
-   those rows; `training.early_stop` looks on.
+   `training.loop` gathers the batch's rows from `embedding.table`, has a model of `models` give logits, and updates
+   just those rows; `training.early_stop` looks on.
 5. `evaluation.metrics` adds up the held-out day, `evaluation.lift` says what pretraining bought, and `evaluation.gate`
    whether the candidate may become champion; `report` draws what they found.
 6. `registry.bundle` is spec, vocabulary and weights as one folder; `registry.tracking` and `registry.versions` record

@@ -83,15 +83,7 @@ def carry_out(config: TrainConfig, inputs: Inputs, register: Register, nodes: Cl
                     plot(trained, run)
                 run.describe(UNREGISTERED)
             else:
-                others = {}
-                if register is Register.ALL:
-                    with clock.unshown("register the others"):
-                        others = _register_others(trained, run, host)
-                registered = _register(trained, run, clock, host)
-                with clock.unshown("draw the figures"):  # while it is tried
-                    plot(trained, run)
-                decision = _decide(registered, ended, run, clock, lease)
-                ended = replace(ended, others=others, decision=decision)
+                ended = _judge(ended, register, run, clock, host, lease)
             promotion.log_unregistered(run, trained.results, prepared.run_uri)
             summary = _summary(ended, run, register)
             with clock.unshown("write the page"):
@@ -181,6 +173,18 @@ def _trained(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None) 
     trained = train(prepared, run, clock, host)
     run.log_best(trained.best.name, trained.results[trained.best.name])
     return trained
+
+
+def _judge(ended: Ended, register: Register, run: Retrain, clock: Clock, host: Host, lease: Lease) -> Ended:
+    """Register the best stage, and the others where all are asked for, and let the gate decide."""
+    trained, others = ended.trained, {}
+    if register is Register.ALL:
+        with clock.unshown("register the others"):
+            others = _register_others(trained, run, host)
+    registered = _register(trained, run, clock, host)
+    with clock.unshown("draw the figures"):  # while it is tried
+        plot(trained, run)
+    return replace(ended, others=others, decision=_decide(registered, ended, run, clock, lease))
 
 
 def _register_others(trained: Trained, run: Retrain, host: Host) -> dict[str, str]:
