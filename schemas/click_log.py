@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from schemas.errors import Refusal
-from schemas.features import FeatureSpec
+from schemas.features import FeatureSpec, Objective
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -69,6 +69,8 @@ class TypeTest:
     is_right: Callable[[pa.DataType], bool]
     in_words: str
     cast_to: pa.DataType
+    otherwise: str = "or give it another kind in the feature spec"
+    """What else there is to do about a column of another type."""
 
 
 CATEGORY = TypeTest(_is_category, "string, integer or boolean", pa.string())
@@ -76,13 +78,23 @@ KEY = TypeTest(_is_key, "string, integer or boolean", pa.string())
 CATEGORY_LIST = TypeTest(_is_category_list, "list of string, integer or boolean", pa.list_(pa.string()))
 NUMBER = TypeTest(_is_number, "integer or floating point", pa.float64())
 WEIGHT = TypeTest(_is_quantity, "integer or floating point", pa.float64())
-LABEL = TypeTest(_is_label, "integer, floating point or boolean, of 0 and 1", pa.int8())
+LABEL = TypeTest(
+    _is_label,
+    "integer, floating point or boolean, of 0 and 1",
+    pa.int8(),
+    "of classes or numbers, set `objective` in the feature spec to multiclass or regression",
+)
+CLASS = TypeTest(_is_key, KEY.in_words, pa.string(), "of numbers, set `objective` in the feature spec to regression")
+TARGET = TypeTest(
+    _is_quantity, WEIGHT.in_words, pa.float64(), "of classes, set `objective` in the feature spec to multiclass"
+)
+OF_OBJECTIVE: dict[Objective, TypeTest] = {"binary": LABEL, "multiclass": CLASS, "regression": TARGET}
 OF_KIND = {"categorical": CATEGORY, "multi_valued": CATEGORY_LIST, "numeric": NUMBER}
 
 
 def expected_types(spec: FeatureSpec) -> list[tuple[str, TypeTest]]:
     """(column, test of its Arrow type) for each role that a column has, in the order of `spec.columns`."""
-    types = [(spec.label, LABEL)]
+    types = [(spec.label, OF_OBJECTIVE[spec.objective])]
     types += [(spec.weight, WEIGHT)] if spec.weight else []
     types += [(spec.group, CATEGORY)] if spec.group else []
     types += [(spec.row_key, KEY)] if spec.row_key else []
@@ -142,7 +154,7 @@ def _check_type(column: str, kind: pa.DataType, test: TypeTest, where: str) -> N
             found=f"column {column!r} of type {kind}",
             expected=test.in_words,
             where=where,
-            remedy=_remedy(column, kind, test.cast_to),
+            remedy=_remedy(column, kind, test),
         )
 
 
@@ -162,8 +174,9 @@ def _perhaps_renamed(column: str, candidates: Sequence[str]) -> str:
     return f"; perhaps it was renamed to {close[0]!r}" if close else ""
 
 
-def _remedy(column: str, kind: pa.DataType, wanted: pa.DataType) -> str:
+def _remedy(column: str, kind: pa.DataType, test: TypeTest) -> str:
     """The cast to write, or how nested values become columns that a role takes."""
+    wanted, is_label = test.cast_to, test in OF_OBJECTIVE.values()
     element = kind.value_type if is_list(kind) else kind
     if pt.is_struct(element):
         return _flattened(column, [field.name for field in element], is_list(kind))
@@ -176,7 +189,7 @@ def _remedy(column: str, kind: pa.DataType, wanted: pa.DataType) -> str:
     if is_list(wanted):
         one = pa.list_(element) if _is_category(element) else wanted
         return f"write each value as a list of one, of type {one}, or give it another kind in the feature spec"
-    if pt.is_timestamp(element) and wanted != LABEL.cast_to:
+    if pt.is_timestamp(element) and not is_label:
         return (
             "where the log is written, add a column of what may matter of it, as "
             f"pyarrow.compute.hour(table[{column!r}]) or day_of_week; name {column!r} under `ignored` if it stays"
@@ -185,9 +198,9 @@ def _remedy(column: str, kind: pa.DataType, wanted: pa.DataType) -> str:
         f"cast the column to {wanted} where the log is written: table[{column!r}].cast(pyarrow.{_call(wanted)}) or "
         f"CAST({column} AS {SQL[wanted]})"
     )
-    if wanted == LABEL.cast_to:
-        return f"{cast}; where it holds words, write 1 for a click: pyarrow.compute.equal(table[{column!r}], 'yes')"
-    return f"{cast}; or give it another kind in the feature spec"
+    if test is LABEL:
+        cast += f"; where it holds words, write 1 for a click: pyarrow.compute.equal(table[{column!r}], 'yes')"
+    return f"{cast}; {test.otherwise}"
 
 
 SQL = {pa.string(): "STRING", pa.float64(): "DOUBLE", pa.int8(): "TINYINT"}

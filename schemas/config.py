@@ -22,6 +22,7 @@ from schemas.errors import Refusal
 from schemas.features import FROZEN
 from schemas.locations import Location, StorageUri, absolute_tracking
 from schemas.night import NightConfig, RetentionConfig
+from schemas.objective import OF_GATE, OF_QUALITY, only_of_clicks
 from schemas.plan import check_order, controls_of, resolved
 from schemas.stage import StageConfig
 
@@ -148,6 +149,18 @@ class TrainConfig(BaseModel):
                     where="night.gate.slices",
                     remedy="correct the name, or leave it away",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _what_speaks_of_clicks_has_some(self) -> Self:
+        objective, gate, quality = self.data.features.objective, self.night.gate, self.night.quality
+        only_of_clicks(objective, "calibration", self.calibration, "none")
+        for stage in self.stages:
+            only_of_clicks(objective, f"stages.{stage.name}.negative_share", stage.negative_share, 1.0)
+        for section, name, keys in ((gate, "gate", OF_GATE), (quality, "quality", OF_QUALITY)):
+            for key in keys:
+                default = type(section).model_fields[key].default
+                only_of_clicks(objective, f"night.{name}.{key}", getattr(section, key), default)
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from schemas.click_log import OnUnknown
 from schemas.errors import Refusal
 from schemas.features import FROZEN, FeatureSpec, Share
 from schemas.locations import Location, StorageUri, absolute
+from schemas.objective import only_of_clicks
 
 OF_NO_EFFECT = {"unknown_columns"}
 """Keys of a DataConfig that change no row, and so no name of what is made of rows."""
@@ -110,6 +111,11 @@ class DataConfig(BaseModel):
                 where="validation_share",
                 remedy="choose one of them: set validation_share to 0, or leave split.validation_dates away",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _only_clicks_are_thinned_out(self) -> Self:
+        only_of_clicks(self.features.objective, "negative_share", self.negative_share, 1.0)
         return self
 
     @property

@@ -4,9 +4,16 @@ A *field* is a column, a *feature* is one id of it. A row of the log is one impr
 """
 
 from collections import Counter
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from schemas.errors import Refusal
 
@@ -91,6 +98,7 @@ class NumericField(BaseModel):
     )
 
 
+Objective = Literal["binary", "multiclass", "regression"]
 FeatureField = Annotated[CategoricalField | MultiValuedField | NumericField, Field(discriminator="kind")]
 WHY_NO_LABEL = {
     "weight": "rows without a click would weigh nothing, and every model would learn that all is clicked",
@@ -103,7 +111,12 @@ class FeatureSpec(BaseModel):
     """What a click log holds. A column that is neither named nor `ignored` is refused, so that none is forgotten."""
 
     model_config = FROZEN
-    label: str = Field(description="Column of 0 and 1; 1 is a click.")
+    label: str = Field(description="Column of what is to be predicted; see `objective`.")
+    objective: Objective = Field(
+        default="binary",
+        description="What the label is. binary: 0 or 1, where 1 is a click. multiclass: one of several classes, a "
+        "string, an integer or a boolean. regression: a finite number. None of them may be null.",
+    )
     partition: str = Field(default="date", description="Hive partition key of the days: `date` in `date=2026-11-19/`.")
     weight: str | None = Field(default=None, description="Column of non-negative row weights.")
     group: str | None = Field(
@@ -114,6 +127,12 @@ class FeatureSpec(BaseModel):
     )
     ignored: tuple[str, ...] = Field(default=(), description="Columns that are no features.")
     fields: tuple[FeatureField, ...] = Field(min_length=1, description="The columns that models read, one entry each.")
+
+    @model_serializer(mode="wrap")
+    def _as_before_where_it_is_of_clicks(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A spec that was written before there were other objectives says the same, and names go by its digest."""
+        written: dict[str, Any] = write(self)
+        return {key: one for key, one in written.items() if key != "objective" or one != "binary"}
 
     @model_validator(mode="after")
     def _the_other_roles_can_be_played_by_their_columns(self) -> Self:
@@ -152,6 +171,12 @@ class FeatureSpec(BaseModel):
         return self
 
     @property
+    def counted(self) -> tuple[FeatureField, ...]:
+        """The columns whose values are counted before a model is trained: the fields, and a label of classes."""
+        classes = [CategoricalField(name=self.label, kind="categorical")] if self.objective == "multiclass" else []
+        return (*self.fields, *classes)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Columns that Nightjar reads from the files: all but the partition, which the path holds."""
         named = [self.label, self.weight, self.group, self.row_key, *(field.name for field in self.fields)]
@@ -167,7 +192,9 @@ class FeatureSpec(BaseModel):
         """Columns whose values are told apart, few of them in many rows as a rule: a key of each row is none."""
         numbers = {field.name for field in self.fields if field.kind == "numeric"}
         named = [*self.feature_columns, *([self.group] if self.group else [])]
-        return tuple(dict.fromkeys(name for name in named if name not in {*numbers, self.label, self.weight}))
+        no_category = {*numbers, self.label, self.weight}
+        classes = [self.label] if self.objective == "multiclass" else []
+        return tuple(dict.fromkeys([*(name for name in named if name not in no_category), *classes]))
 
     @property
     def feature_columns(self) -> tuple[str, ...]:

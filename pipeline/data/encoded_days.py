@@ -26,6 +26,7 @@ ENCODING = (
     "schemas/days.py",
     "schemas/errors.py",
     "schemas/features.py",
+    "schemas/objective.py",
     "pipeline/data",
 )
 

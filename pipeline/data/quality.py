@@ -15,6 +15,10 @@ from schemas.features import FeatureSpec
 MAX_NUMBER = float(np.finfo(np.float32).max)
 WHOLE = "whole numbers below 2^53 (2^24 of 32 bits), as integers with nulls among them become when they are floats"
 AS_INTEGERS = "write the column as nullable integers: df[column].astype('Int64') in pandas, or as text"
+ANOTHER_OBJECTIVE = (
+    "correct the rows where the log is written, then write the file again; of classes or numbers, set `objective` in "
+    "the feature spec to multiclass or regression"
+)
 MAX_VALUES = 65_535  # of a multi-valued field in one row; the store keeps lengths in 16 bits
 
 
@@ -32,7 +36,7 @@ class Rule:
 
 def rules(spec: FeatureSpec) -> list[Rule]:
     """In the order in which they are refused. Nulls of fields break none: they are missing values."""
-    of_rows = [Rule(spec.label, "neither 0 nor 1", "0 or 1 in every row", _is_no_label, _example)]
+    of_rows = _of_label(spec)
     for field in spec.fields:
         if field.kind == "numeric":
             of_rows += _finite(field.name)
@@ -56,7 +60,10 @@ def check_features(table: pa.Table, spec: FeatureSpec, where: str) -> None:
 
 
 def check_rows(table: pa.Table, spec: FeatureSpec, where: str) -> None:
-    """Refuse labels outside {0, 1}, non-finite numbers, negative weights, null keys; other nulls are missing values."""
+    """Refuse labels that the objective has not, non-finite numbers, negative weights and null keys.
+
+    Other nulls are missing values.
+    """
     _check(table, rules(spec), where)
 
 
@@ -106,26 +113,34 @@ def _mask(rule: Rule, table: pa.Table) -> np.ndarray:
     return np.asarray(rule.is_broken(table.column(rule.column)))
 
 
-def _finite(column: str) -> list[Rule]:
-    expected = "finite numbers; null where the value is missing"
-    in_reach = (
-        f"numbers from -{MAX_NUMBER:.4g} to {MAX_NUMBER:.4g}, which 32 bits hold; null where the value is missing"
-    )
+def _finite(column: str, where_missing: str = "; null where the value is missing") -> list[Rule]:
+    expected = f"finite numbers{where_missing}"
+    in_reach = f"numbers from -{MAX_NUMBER:.4g} to {MAX_NUMBER:.4g}, which 32 bits hold{where_missing}"
     return [
         Rule(column, "not finite", expected, _is_not_finite, _example),
         Rule(column, "beyond 32-bit floats", in_reach, _is_too_large, _example),
     ]
 
 
+def _of_label(spec: FeatureSpec) -> list[Rule]:
+    """What is said of classes beyond it stands among the rules of `_readable`."""
+    if spec.objective == "binary":
+        return [Rule(spec.label, "neither 0 nor 1", "0 or 1 in every row", _is_no_label, _example, ANOTHER_OBJECTIVE)]
+    expected = "a class in every row" if spec.objective == "multiclass" else "a number in every row"
+    nulls = Rule(spec.label, "null", expected, _is_missing, lambda bad: f"{len(bad):,} nulls")
+    return [nulls] if spec.objective == "multiclass" else [nulls, *_finite(spec.label, "")]
+
+
 def _readable(spec: FeatureSpec) -> list[Rule]:
     """Of the columns whose values are told apart: those that are numbers in another role are so as numbers."""
     of_kind = {field.name: field.kind for field in spec.fields}
     keys = [name for name in (spec.group, spec.row_key) if name and of_kind.get(name) != "numeric"]
-    names = [*(name for name, kind in of_kind.items() if kind != "numeric"), *keys]
+    classes = [spec.label] if spec.objective == "multiclass" else []
+    names = [*(name for name, kind in of_kind.items() if kind != "numeric"), *keys, *classes]
     return [
         rule
         for name in dict.fromkeys(names)
-        if name not in (spec.label, spec.weight)
+        if name in classes or name not in (spec.label, spec.weight)
         for rule in (
             Rule(name, "not UTF-8", "text in UTF-8", _is_no_text, _bytes_example),
             Rule(name, "no whole number", WHOLE, _is_not_whole, _number_example, AS_INTEGERS),

@@ -76,3 +76,31 @@ def test_rows_without_a_fault_are_all_sound(rows, spec):
 def test_where_no_bad_row_may_be_the_first_is_refused(rows, spec):
     with pytest.raises(Refusal, match="7 \\(1 such rows\\)"):
         sound_rows(with_column(rows, "click", [7] + [0] * 7, pa.int8()), spec, "here", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("objective", "values", "kind", "found", "expected"),
+    [
+        ("multiclass", ["a", None, "b"], pa.string(), "1 nulls", "a class in every row"),
+        ("multiclass", [1.0, float("nan"), 2.0], pa.float64(), "1 nulls", "a class in every row"),
+        ("multiclass", [1.0, 1.5, 2.0], pa.float64(), "1.5 (1 such rows)", "whole numbers"),
+        ("multiclass", [b"a", b"\xff", b"b"], pa.binary(), "b'\\xff' (1 such rows)", "text in UTF-8"),
+        ("regression", [0.5, None, -2.0], pa.float32(), "1 nulls", "a number in every row"),
+        ("regression", [0.5, float("nan"), -2.0], pa.float32(), "1 nulls", "a number in every row"),
+        ("regression", [0.5, float("inf"), -2.0], pa.float64(), "inf (1 such rows)", "finite numbers"),
+        ("regression", [0.5, 1e300, -2.0], pa.float64(), "1e+300 (1 such rows)", "which 32 bits hold"),
+    ],
+)
+def test_a_label_that_its_objective_has_not_is_a_bad_row(spec, rows, objective, values, kind, found, expected):
+    other = spec.model_copy(update={"objective": objective})
+    changed = with_column(rows.slice(0, 3), "click", values, kind)
+    with pytest.raises(Refusal) as refusal:
+        check_rows(changed, other, "part-7.parquet")
+    assert (refusal.value.found, refusal.value.where) == (found, "part-7.parquet, column 'click'")
+    assert expected in refusal.value.expected
+    assert sound_rows(changed, other, "here", 0.5)["row"].to_pylist() == [rows["row"][i].as_py() for i in (0, 2)]
+
+
+def test_a_click_that_is_neither_0_nor_1_may_be_of_another_objective(rows, spec):
+    with pytest.raises(Refusal, match="set `objective` in the feature spec to multiclass or regression"):
+        check_rows(with_column(rows, "click", [7] + [0] * 7, pa.int8()), spec, "here")
