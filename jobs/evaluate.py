@@ -19,7 +19,8 @@ from schemas.redaction import redacted
 if TYPE_CHECKING:
     from pipeline.data.split import ResolvedSplit
     from pipeline.evaluation.intervals import Bounds
-    from pipeline.evaluation.metrics import Metrics, Sums
+    from pipeline.evaluation.metrics import Sums
+    from pipeline.evaluation.row_sums import Metrics
 
 # Metric -> form.
 BY_DAY = {"rows": ",", "auc": ".4f", "log_loss": ".5f", "ne": ".4f"}

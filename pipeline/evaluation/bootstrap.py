@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import Metrics, Sums, entropy
+from pipeline.evaluation.metrics import Sums, entropy
+from pipeline.evaluation.row_sums import Metrics
 from pipeline.evaluation.tally import Floats, auc_of
 
 MAX_GROUPS = 100_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.bootstrap import Comparison, Interval
 from pipeline.evaluation.intervals import Bounds
-from pipeline.evaluation.metrics import Metrics
+from pipeline.evaluation.row_sums import Metrics
 from schemas.night import GateConfig, setting
 
 MAX_GOLDEN_DIFFERENCE = 1e-6  # of p; what the same float32 weights can come to on another machine
@@ -81,19 +81,19 @@ class Verdict:
 def decide(evidence: Evidence, config: GateConfig) -> Verdict:
     """Judge every rule; without a champion those that compare with it pass, and the absolute bounds decide.
 
-    Figures that are undefined or NaN fail the rule that needs them.
+    Figures that are undefined or NaN fail the rule that needs them. Classes and numbers have no clicks, AUC or
+    calibration, and none of their rules.
     """
     candidate, champion = evidence.candidate, evidence.champion
     if champion is not None:
         assert champion.rows == candidate.rows, "candidate and champion were scored on different rows"
+    of_clicks = candidate.objective == "binary"
     reasons = (
         _enough_rows(candidate, config),
-        _enough_positives(candidate, config),
-        _both_classes(candidate),
+        *((_enough_positives(candidate, config),) if of_clicks else ()),
+        _varied_labels(candidate),
         _ne(evidence, config),
-        _auc(candidate, config),
-        _calibration(candidate, config),
-        _auc_error(candidate, config),
+        *((rule(candidate, config) for rule in (_auc, _calibration, _auc_error)) if of_clicks else ()),
         _champion(evidence, config),
         _slices(evidence, config),
         _golden(evidence.golden_difference, config),
@@ -110,6 +110,7 @@ def _enough_rows(candidate: Metrics, config: GateConfig) -> Reason:
 
 
 def _enough_positives(candidate: Metrics, config: GateConfig) -> Reason:
+    assert candidate.positives is not None, "clicks are counted"
     passed = candidate.positives >= config.min_positives
     least = f"{config.min_positives:,}"
     clicks = f"{candidate.positives:,.1f}".removesuffix(".0") + " held-out clicks"  # of weighted rows, a fraction
@@ -117,10 +118,17 @@ def _enough_positives(candidate: Metrics, config: GateConfig) -> Reason:
     return Reason("positives", passed, words, setting(config, "min_positives"))
 
 
-def _both_classes(candidate: Metrics) -> Reason:
+def _varied_labels(candidate: Metrics) -> Reason:
+    if candidate.objective == "multiclass" and candidate.ne is not None:
+        return Reason("classes", True, "the held-out rows are of several classes")
+    if candidate.objective == "regression" and candidate.ne is not None:
+        return Reason("classes", True, "the labels of the held-out rows differ")
+    if candidate.objective == "regression":
+        return Reason("classes", False, "the labels of the held-out rows are all equal, which no NE can be computed of")
     if candidate.base_rate is not None and 0 < candidate.base_rate < 1:
         return Reason("classes", True, f"{_percent(candidate.base_rate)} of the held-out rows are clicks")
-    return Reason("classes", False, "the held-out rows hold one class only, which no NE or AUC can be computed of")
+    figures = "NE or AUC" if candidate.objective == "binary" else "NE"
+    return Reason("classes", False, f"the held-out rows hold one class only, which no {figures} can be computed of")
 
 
 def _ne(evidence: Evidence, config: GateConfig) -> Reason:

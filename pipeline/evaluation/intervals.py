@@ -131,9 +131,9 @@ def decimals_of(bounds: Bounds) -> int:
     return min(max(2, 1 - int(np.floor(np.log10(half)))), 6) if half > 0 else 2
 
 
-def few_clicks(clicks: float, bounds: Mapping[str, Bounds]) -> str:
-    """`43 clicks tell AUC to +-0.09 and NE to +-0.05`; empty where there are many, or nothing can be told."""
-    if clicks >= FEW_CLICKS or not bounds:
+def few_clicks(clicks: float | None, bounds: Mapping[str, Bounds]) -> str:
+    """`43 clicks tell AUC to +-0.09 and NE to +-0.05`; empty where there are many, and where nothing can be told."""
+    if clicks is None or clicks >= FEW_CLICKS or not bounds:
         return ""
     told = [f"{name} to +-{_rounded(bounds[key])}" for key, name in (("auc", "AUC"), ("ne", "NE")) if key in bounds]
     return f"{clicks:,.0f} clicks tell {' and '.join(told)}"

@@ -1,20 +1,17 @@
-"""How well logits tell clicks from non-clicks: sums that batches and ranks can add, and the metrics read from them.
-
-`Sums.of` reads rows once and forgets them, `+` joins batches, days or ranks, `Sums.metrics` reads the total. Nothing is
-averaged over batches, so how the rows were split does not show in the result.
-"""
+"""How well logits tell clicks from non-clicks: their histograms, and the metrics read from them."""
 
 import dataclasses
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import log, log1p
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluation.row_sums import Metrics, RowSums, check_columns, refuse_rows
 from pipeline.evaluation.tally import Counts, Floats, Tallies, Tally, in_order, joined, starts_of_runs
+from schemas.features import Objective
 
 BIN_BITS = 14
 NUM_BINS = 1 << BIN_BITS
@@ -25,30 +22,9 @@ VALIDATION = "validation_"  # before a metric's name: over the validation rows, 
 MAX_RANKED = 1 << 21  # different logits, 24 bytes each
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """What is undefined is None, never 0: a ratio without clicks, a ranking of one class, anything of no rows."""
-
-    rows: int
-    positives: float  # sum of the labels, weighted where the rows are
-    auc: float | None = None  # P(a click outscores a non-click), ties count half
-    auc_error: float | None = None  # the exact AUC is within +- this: 0, or by bins b sum_b pos_b neg_b / (2 P N)
-    log_loss: float | None = None  # nats a row
-    ne: float | None = None  # log loss / entropy of base_rate (He et al. 2014); 1 is what predicting base_rate gets
-    calibration: float | None = None  # sum of p / sum of labels; above 1 promises too many clicks
-    ece: float | None = None  # mean |p - label| over 20 bins of equal rows (Nguyen and O'Connor 2015)
-    pr_auc: float | None = None  # average precision, one threshold a logit, or a bin
-    gauc: float | None = None  # each user's AUC, averaged by impressions, of users with both classes (Zhu et al. 2017)
-    base_rate: float | None = None  # mean label
-
-    def as_dict(self) -> dict[str, float]:
-        """Name -> value of what is defined, ready to log."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-
-
 @dataclass(frozen=True, eq=False)
-class Sums:
-    """Everything the metrics need of any number of scored rows, and one addition to merge.
+class Sums(RowSums):
+    """Of rows whose labels are 0 or 1.
 
     Up to MAX_RANKED different logits are counted each, and rank the rows exactly. Of more, histograms do, [NUM_BINS]
     over logits clamped to [-16, 16]; bins are 1/512 wide and a row's bin depends on its logit alone. Rows summed with
@@ -56,6 +32,7 @@ class Sums:
     score twice. 100 million rows are 2.4 GB, shared out over the ranks until they are gathered.
     """
 
+    objective: ClassVar[Objective] = "binary"
     rows: int
     log_loss: float  # sum of nats, exact from the logits
     positives: Counts
@@ -163,17 +140,6 @@ class Sums:
             ),
         )
 
-    def to_bytes(self) -> bytes:
-        """The arrays as a compressed npz file."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **self.to_arrays())
-        return buffer.getvalue()
-
-    @classmethod
-    def from_bytes(cls, npz: bytes) -> Self:
-        with np.load(io.BytesIO(npz)) as arrays:
-            return cls.from_arrays(dict(arrays))
-
     def metrics(self) -> Metrics:
         P, N = float(self.positives.sum()), float(self.negatives.sum())
         if P + N == 0:
@@ -258,20 +224,9 @@ def _at_or_above_each(ranking: Tally) -> tuple[Counts, Counts]:
 def _check(
     logits: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None, groups: NDArray[Any] | None
 ) -> None:
-    columns = {"logits": logits, "labels": labels, "weights": weights, "groups": groups}
-    shapes = {name: column.shape for name, column in columns.items() if column is not None}
-    if logits.ndim != 1 or len(set(shapes.values())) > 1:
-        raise ValueError(f"expected one-dimensional columns of one length, found {shapes}")
-    _refuse(~np.isfinite(logits), "logits", logits, expected="finite values")
-    _refuse((labels != 0) & (labels != 1), "labels", labels, expected="0 or 1")
-    if weights is not None:
-        _refuse(~(np.isfinite(weights) & (weights >= 0)), "weights", weights, expected="finite values of 0 or more")
+    if logits.ndim != 1:
+        raise ValueError(f"expected one-dimensional columns, found logits of shape {logits.shape}")
+    check_columns(logits, labels=labels, weights=weights, groups=groups)
+    refuse_rows((labels != 0) & (labels != 1), "labels", labels, expected="0 or 1")
     if groups is not None and groups.dtype.kind not in "iu":
         raise ValueError(f"groups: expected integers, such as hashes of the user, found {groups.dtype}")
-
-
-def _refuse(bad: NDArray[np.bool_], name: str, values: NDArray[Any], expected: str) -> None:
-    if bad.any():
-        first = int(np.argmax(bad))
-        count = f"{bad.sum():,} of {bad.size:,} rows are such"
-        raise ValueError(f"{name}: expected {expected}, found {values[first]} at row {first} ({count})")

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.bootstrap import Bootstrap, Comparison, compare
 from pipeline.evaluation.gate import Slice
-from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import Metrics
 from schemas.click_log import CATEGORY
 from schemas.errors import Refusal
 

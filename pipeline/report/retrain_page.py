@@ -6,7 +6,8 @@ from typing import Literal
 
 from pipeline.evaluation.gate import Evidence, Verdict
 from pipeline.evaluation.intervals import CONFIDENCE, few_clicks
-from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import Metrics
 from pipeline.report import charts, plots, sections
 from pipeline.report.markup import Markup, document, element, joined, section, table
 from pipeline.report.page import sentence

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, change_in_words
 from pipeline.evaluation.intervals import few_clicks, with_bounds
-from pipeline.evaluation.metrics import Metrics
+from pipeline.evaluation.row_sums import Metrics
 from pipeline.report import charts
 from pipeline.report.markup import Markup, element, section, table
 from pipeline.report.page import sentence

@@ -20,7 +20,8 @@ from pipeline.data.spread import Shared
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.gate import Evidence
 from pipeline.evaluation.intervals import intervals
-from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import Metrics
 from pipeline.evaluation.slices import Pair, slices
 from pipeline.registry.bundle import Bundle
 from pipeline.scoring.score import one_thread
