@@ -100,6 +100,7 @@ def _place(config_class: type[BaseModel], location: tuple[int | str, ...]) -> tu
     key: list[str] = []
     for part in location:
         if part in tags:  # it says which type of a union is meant, and is no key of the file
+            tags = set()
             continue
         tagged = [model for model in models if _has_tag(model, part)]
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]

@@ -10,9 +10,10 @@ from schemas.errors import Refusal
 from schemas.features import FROZEN, FeatureSpec, Share
 from schemas.locations import Location, StorageUri, absolute
 from schemas.objective import only_of_clicks
+from schemas.partitioning import BY_DAY, Partitioning, Timezone
 
-OF_NO_EFFECT = {"unknown_columns"}
-"""Keys of a DataConfig that change no row, and so no name of what is made of rows."""
+OF_NO_EFFECT = {"unknown_columns", "partitioning", "timezone"}
+"""Keys of a DataConfig that change no row, and so no name of what is made of rows: which they are says the manifest."""
 
 
 class DateSplit(BaseModel):
@@ -66,7 +67,15 @@ class DataConfig(BaseModel):
     """Where the click log lies and how its rows are divided."""
 
     model_config = FROZEN
-    logs_uri: StorageUri = Field(description="Folder of `date=YYYY-MM-DD/` partitions, any fsspec URI.")
+    logs_uri: StorageUri = Field(description="Folder of the log, any fsspec URI; it holds what `partitioning` says.")
+    partitioning: Partitioning = Field(
+        default=BY_DAY, description="How rows are divided into days: by folders, or by a column of times."
+    )
+    timezone: Timezone = Field(
+        default="UTC",
+        description="Where the log's days begin at midnight. Of folders it says what their writer went by: which hours "
+        "a day has, and when it has ended. Of a column of times it decides the day of a row.",
+    )
     features: Annotated[FeatureSpec, Location(absolute)] = Field(
         description="The columns; in YAML also the path of a file that holds them."
     )

@@ -26,7 +26,9 @@ ENCODING = (
     "schemas/days.py",
     "schemas/errors.py",
     "schemas/features.py",
+    "schemas/folder_path.py",
     "schemas/objective.py",
+    "schemas/partitioning.py",
     "pipeline/data",
 )
 

@@ -19,6 +19,7 @@ from schemas.sweep import SweepConfig
 # Every other key that holds text; a new one is either a location, or is added here.
 NO_LOCATIONS = {
     *("data.split.row_key", "cluster.address", "mlflow.experiment", "mlflow.registered_model"),
+    *("data.partitioning.path", "data.partitioning.column", "data.timezone"),
     *("stages.name", "stages.control_of", "stages.days.before", "night.gate.slices"),
 }
 CONFIGS = Path(__file__).parents[2] / "jobs" / "configs"

@@ -1,0 +1,108 @@
+"""Which partitioning would read what lies in a folder: by the names of its folders, or by a file's column of times."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from pipeline.runtime import files
+from schemas.folder_path import FolderPath, Level, day_of
+from schemas.partitioning import BY_DAY, DayFolders, PathFolders, TimeColumn
+
+SPELLINGS = (
+    *("YYYY-MM-DD", "YYYYMMDD", "YYYY_MM_DD", "YYYY-MM-DD-HH", "YYYY-MM-DDTHH", "YYYY-MM-DD_HH", "YYYYMMDDHH"),
+    *("YYYYMMDD-HH", "YYYYMMDDTHH", "YYYYMMDD_HH", "YYYY-MM", "YYYYMM", "YYYY"),
+)
+NEXT = {frozenset({"YYYY"}): "MM", frozenset({"YYYY", "MM"}): "DD", frozenset({"YYYY", "MM", "DD"}): "HH"}
+KEYS = {"MM": ("month", "mm", "m", ""), "DD": ("day", "dd", "d", ""), "HH": ("hour", "hr", "hh", "h", "")}
+YEARS = range(1990, 2100)  # of what is taken for a time
+TIMES = ("timestamp", "ts", "time", "event_time", "datetime", "date", "day", "dt", "created_at")  # the likeliest first
+SUFFIXES = (".parquet", ".parq", ".pq")
+MOST_FILES = 200  # that are listed in search of a Parquet file
+
+
+def found(fs: fsspec.AbstractFileSystem, root: str) -> DayFolders | PathFolders | TimeColumn | None:
+    """The partitioning that would read the log at `root`; None where none would, as of CSV, or of no folder.
+
+    Folders are told by their names, of which one a level is looked at. Else the first Parquet file's first column of
+    times or dates is taken, by its name the likeliest to be the row's own.
+    """
+    by_folders = _by_folders(fs, root)
+    if by_folders:
+        return BY_DAY if by_folders == "date=YYYY-MM-DD" else PathFolders(by="path", path=by_folders)
+    columns = time_columns(fs, root)
+    return TimeColumn(by="column", column=columns[0]) if columns else None
+
+
+def time_columns(fs: fsspec.AbstractFileSystem, root: str) -> list[str]:
+    """Columns of the first Parquet file below that can tell a row's day, the likeliest first."""
+    with suppress(pa.ArrowException, *files.errors()):
+        for path in _files(fs, root):
+            with fs.open(path, "rb") as stream:
+                schema = pq.read_schema(stream)
+            names = [field.name for field in schema if pt.is_timestamp(field.type) or pt.is_date(field.type)]
+            return sorted(names, key=lambda name: TIMES.index(name.lower()) if name.lower() in TIMES else len(TIMES))
+    return []
+
+
+def _by_folders(fs: fsspec.AbstractFileSystem, root: str) -> str | None:
+    """The path of folders that tell the day; None where they do not, or others lie below them."""
+    levels: list[Level] = []
+    told: dict[str, int] = {}
+    path = root
+    while step := _level(_folders(fs, path), told):
+        level, name, said = step
+        levels, told, path = [*levels, level], told | said, f"{path}/{name}"
+    if _folders(fs, path):
+        return None
+    with suppress(ValueError):
+        return str(FolderPath.of("/".join(map(str, levels))))
+    return None
+
+
+def _level(names: Sequence[str], told: dict[str, int]) -> tuple[Level, str, dict[str, int]] | None:
+    """How the first of these folders that spells a time does so, its name, and what it says."""
+    following = NEXT.get(frozenset(told))
+    spellings = [following] if following else SPELLINGS if not told else []
+    for name in names:
+        key, has_key, _ = name.rpartition("=")
+        for spelling in spellings:
+            if key.lower() not in KEYS.get(spelling, (key.lower(),)):
+                continue
+            level = Level(key + has_key, spelling)
+            said = level.read(name)
+            if said and _is_time(told | said):
+                return level, name, said
+    return None
+
+
+def _is_time(parts: dict[str, int]) -> bool:
+    parts = {"MM": 1, "DD": 1, "HH": 0, **parts}
+    return parts["YYYY"] in YEARS and parts["HH"] < 24 and day_of(parts) is not None
+
+
+def _folders(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
+    with suppress(*files.errors()):
+        infos: list[dict[str, Any]] = fs.ls(path, detail=True)
+        names = sorted(_name(info["name"]) for info in infos if info["type"] == "directory")
+        return [name for name in names if name[:1] not in ("_", ".")]
+    return []
+
+
+def _files(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[str]:
+    """Parquet files below, by their names, those that lie deepest last."""
+    waiting, listed = [root], 0
+    while waiting and listed < MOST_FILES:
+        infos = sorted(fs.ls(waiting.pop(0), detail=True), key=lambda info: str(info["name"]))
+        infos = [info for info in infos if _name(info["name"])[:1] not in ("_", ".")]
+        listed += len(infos)
+        yield from (info["name"] for info in infos if info["type"] == "file" and info["name"].endswith(SUFFIXES))
+        waiting += [info["name"] for info in infos if info["type"] == "directory"]
+
+
+def _name(path: str) -> str:
+    return str(path).rstrip("/").rsplit("/", 1)[-1]
