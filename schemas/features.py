@@ -172,9 +172,15 @@ class FeatureSpec(BaseModel):
 
     @property
     def counted(self) -> tuple[FeatureField, ...]:
-        """The columns whose values are counted before a model is trained: the fields, and a label of classes."""
-        classes = [CategoricalField(name=self.label, kind="categorical")] if self.objective == "multiclass" else []
-        return (*self.fields, *classes)
+        """The columns whose values are counted before a model is trained: the fields, and a label that is no click."""
+        match self.objective:
+            case "binary":
+                return self.fields
+            case "multiclass":
+                return (*self.fields, CategoricalField(name=self.label, kind="categorical"))
+            case "regression":
+                scaled = NumericField(name=self.label, kind="numeric", encoder=ScaleEncoder(type="scale"))
+                return (*self.fields, scaled)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipeline.data import columns
 from pipeline.data.hashing import Hashed, Words, hash64
 from pipeline.data.rows import Rows, ranges
+from pipeline.data.target import class_numbers
 from pipeline.data.value_counts import log_bucket
 from pipeline.data.vocabulary import FieldIds, Vocabulary
 from schemas.features import CategoricalField, FeatureField, HashEncoder, MultiValuedField, NumericField
@@ -34,6 +35,7 @@ class Encoder:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.spec = vocabulary.spec
+        self.target = vocabulary.target
         self.num_ids = vocabulary.num_ids
         self._fields = vocabulary.fields
         self._lookups = _lookups(vocabulary)
@@ -57,11 +59,19 @@ class Encoder:
             list_fields=tuple(lengths) or None,
             weights=np.stack([*weights.values()], axis=1) if weights else None,
             weighted_fields=tuple(weights) or None,
-            labels=_floats(table, spec.label) if spec.label in names else np.zeros(table.num_rows, np.float32),
+            labels=self._labels(table) if spec.label in names else np.zeros(table.num_rows, np.float32),
             row_weights=_floats(table, spec.weight) if spec.weight and spec.weight in names else None,
             groups=hashed(spec.group).of_rows().view(np.int64) if spec.group and spec.group in names else None,
             num_fields=len(spec.fields),
         )
+
+    def _labels(self, table: pa.Table) -> np.ndarray:
+        """[R]. Classes that training has not seen are bad rows, and were left out before."""
+        if self.spec.objective != "multiclass":
+            return _floats(table, self.spec.label)
+        labels = class_numbers(table.column(self.spec.label), self.target.classes)
+        assert (labels >= 0).all(), "a class that the vocabulary has not"
+        return labels
 
     def _encode_column(
         self, column: pa.ChunkedArray, field: MultiValuedField | NumericField, ids: FieldIds

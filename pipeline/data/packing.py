@@ -5,10 +5,13 @@ import pyarrow as pa
 
 from pipeline.data.rows import Rows, Stretches
 
+CLICK = pa.uint8()
 
-def to_table(rows: Rows) -> pa.Table:
-    """Pack: the inverse of `to_rows`."""
-    columns = {"ids": _packed(rows.ids, len(rows), rows.of_ids), "label": pa.array(rows.labels.astype(np.uint8))}
+
+def to_table(rows: Rows, label_type: pa.DataType = CLICK) -> pa.Table:
+    """Pack, labels as that type: the inverse of `to_rows`."""
+    labels = pa.array(rows.labels.astype(label_type.to_pandas_dtype()))
+    columns = {"ids": _packed(rows.ids, len(rows), rows.of_ids), "label": labels}
     for name, values, fields in (
         ("lengths", rows.lengths, rows.list_fields),
         ("weights", rows.weights, rows.weighted_fields),

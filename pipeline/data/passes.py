@@ -20,6 +20,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.spread import Work, map_parts
 from pipeline.data.store import SplitName, StoredPart
+from pipeline.data.target import Target
 from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.runtime import memory
@@ -57,7 +58,7 @@ def count_values(
     spec = data.features
 
     def count(part: Part) -> pa.Table:
-        counts = ValueCounts(spec.fields)
+        counts = ValueCounts(spec.counted)
         for table, where in read_part(part, spec.columns, spec.category_columns):
             sound = quality.sound_rows(table, spec, where, data.max_bad_share)
             is_learned = split.is_learned(sound, part.day)
@@ -102,11 +103,11 @@ def encode_rows(
     The split's validation days become the validation split, or of the training rows `validation_share`; of the rest,
     `negative_share` of those without a click are kept.
     """
-    encoder = Encoder(vocab)
+    encoder, target = Encoder(vocab), vocab.target
 
     def encode(part: Part) -> pa.Table:
         of_split = encode_part(part, encoder, data, split, seed)
-        written = [_write(part, name, rows, store_uri) for name, rows in of_split.items() if len(rows)]
+        written = [_write(part, name, rows, target, store_uri) for name, rows in of_split.items() if len(rows)]
         return pa.Table.from_pylist([asdict(stored) for stored in written], schema=WRITTEN_SCHEMA)
 
     written = map_parts(manifest.parts(data.rows_per_part), encode, WRITTEN_SCHEMA)
@@ -119,7 +120,7 @@ def encode_part(
     """The rows of each split, shuffled; what is drawn depends on the seed and the part's place alone."""
     encoded, masks = [], []
     for table, where in read_part(part, encoder.spec.columns, encoder.spec.category_columns):
-        sound = quality.sound_rows(table, encoder.spec, where, data.max_bad_share)
+        sound = quality.sound_rows(table, encoder.spec, where, data.max_bad_share, encoder.target.classes)
         encoded.append(encoder.encode(sound))
         masks.append(split.is_held_out(sound, part.day))
     rows, is_test = Rows.concatenate(encoded), np.concatenate(masks)
@@ -139,5 +140,7 @@ def _shuffled(rows: NDArray[np.int64], place: Sequence[int]) -> NDArray[np.int64
     return rows[np.random.default_rng(place).permutation(len(rows))]
 
 
-def _write(part: Part, split: SplitName, rows: Rows, store_uri: str) -> StoredPart:
-    return store.write_part(store_uri, StoredPart(split, part.day, part.index, len(rows), int(rows.labels.sum())), rows)
+def _write(part: Part, split: SplitName, rows: Rows, target: Target, store_uri: str) -> StoredPart:
+    num_positives = int(rows.labels.sum()) if target.objective == "binary" else 0
+    stored = StoredPart(split, part.day, part.index, len(rows), num_positives)
+    return store.write_part(store_uri, stored, rows, target.label_type)

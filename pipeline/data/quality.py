@@ -1,5 +1,6 @@
 """Refuse rows whose values break the contract, or leave them out, as they stream by."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -7,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.data import columns
+from pipeline.data import columns, target
 from schemas.click_log import is_list, is_text
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
+logger = logging.getLogger(__name__)
+Classes = tuple[str, ...]
+"""That are known of the label; none before training has found them, and of a label that is no class."""
 MAX_NUMBER = float(np.finfo(np.float32).max)
 WHOLE = "whole numbers below 2^53 (2^24 of 32 bits), as integers with nulls among them become when they are floats"
 AS_INTEGERS = "write the column as nullable integers: df[column].astype('Int64') in pandas, or as text"
@@ -34,7 +38,7 @@ class Rule:
     remedy: str = "correct the rows where the log is written, then write the file again"
 
 
-def rules(spec: FeatureSpec) -> list[Rule]:
+def rules(spec: FeatureSpec, classes: Classes = ()) -> list[Rule]:
     """In the order in which they are refused. Nulls of fields break none: they are missing values."""
     of_rows = _of_label(spec)
     for field in spec.fields:
@@ -51,7 +55,7 @@ def rules(spec: FeatureSpec) -> list[Rule]:
         )
     if spec.row_key:
         of_rows.append(Rule(spec.row_key, "null", "a key in every row", _is_missing, lambda bad: f"{len(bad)} nulls"))
-    return of_rows + _readable(spec)
+    return of_rows + _readable(spec) + ([_of_classes(spec, classes)] if classes else [])
 
 
 def check_features(table: pa.Table, spec: FeatureSpec, where: str) -> None:
@@ -73,17 +77,32 @@ def bad_rows(table: pa.Table, spec: FeatureSpec) -> dict[str, np.ndarray]:
     return {reason: mask for reason, mask in masks.items() if mask.any()}
 
 
-def sound_rows(table: pa.Table, spec: FeatureSpec, where: str, max_bad_share: float) -> pa.Table:
+def sound_rows(table: pa.Table, spec: FeatureSpec, where: str, max_bad_share: float, classes: Classes = ()) -> pa.Table:
     """The rows that break no rule; with a `max_bad_share` of 0, all of them or a Refusal.
 
     Whether the share is within its bound only the whole day can tell: `profile.profile_days` counts the bad rows, keeps
-    them in quarantine and refuses the day.
+    them in quarantine and refuses the day. Where `classes` are known, a row of another one is bad. Of these the share
+    is that of the `table`, and beyond its bound they are refused here: a profile knows no model's classes.
     """
     if max_bad_share == 0:
-        check_rows(table, spec, where)
+        _check(table, rules(spec, classes), where)
         return table
     bad = bad_rows(table, spec)
-    return table.filter(pa.array(~np.logical_or.reduce(list(bad.values())))) if bad else table
+    table = table.filter(pa.array(~np.logical_or.reduce(list(bad.values())))) if bad else table
+    return _of_known_classes(table, spec, where, max_bad_share, classes) if classes else table
+
+
+def _of_known_classes(
+    table: pa.Table, spec: FeatureSpec, where: str, max_bad_share: float, classes: Classes
+) -> pa.Table:
+    rule = _of_classes(spec, classes)
+    is_strange = _mask(rule, table)
+    if is_strange.sum() > max_bad_share * len(table):
+        _check(table, [rule], where)
+    if is_strange.any():
+        found = rule.describe(table.column(spec.label).filter(pa.array(is_strange)))
+        logger.warning("%s: left out: class %s, which is %s", where, found, rule.broken_by)
+    return table.filter(pa.array(~is_strange))
 
 
 def check_classes(rows: int, positives: int, what: str, where: str) -> None:
@@ -92,6 +111,17 @@ def check_classes(rows: int, positives: int, what: str, where: str) -> None:
         raise Refusal(
             found=f"{rows:,} {what} rows, {positives:,} of them clicks",
             expected="both clicks and rows without a click",
+            where=where,
+            remedy="choose other dates or a larger share; check that late labels have arrived",
+        )
+
+
+def check_labels(rows: int, labels: Sequence[str], what: str, where: str) -> None:
+    """The same of labels that are no clicks; `labels` are different ones, at most as many as there are."""
+    if len(labels) < 2:
+        raise Refusal(
+            found=f"{rows:,} {what} rows" + f", all of them with the label {labels[0]}" * bool(labels),
+            expected="rows of different labels",
             where=where,
             remedy="choose other dates or a larger share; check that late labels have arrived",
         )
@@ -129,6 +159,18 @@ def _of_label(spec: FeatureSpec) -> list[Rule]:
     expected = "a class in every row" if spec.objective == "multiclass" else "a number in every row"
     nulls = Rule(spec.label, "null", expected, _is_missing, lambda bad: f"{len(bad):,} nulls")
     return [nulls] if spec.objective == "multiclass" else [nulls, *_finite(spec.label, "")]
+
+
+def _of_classes(spec: FeatureSpec, classes: Classes) -> Rule:
+    return Rule(
+        spec.label,
+        "none that the training rows have",
+        f"one of the {len(classes):,} classes of the training rows: {target.in_words(classes)}",
+        lambda column: target.class_numbers(column, classes) < 0,
+        _example,
+        "train anew on days that have the class (night.start: cold, or no init_from), or allow for a share of such "
+        "rows by data.max_bad_share, which are then left out",
+    )
 
 
 def _readable(spec: FeatureSpec) -> list[Rule]:

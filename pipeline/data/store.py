@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 
 from pipeline.data import footer, vocabulary_check
 from pipeline.data.negatives import Thinning
-from pipeline.data.packing import to_table
+from pipeline.data.packing import CLICK, to_table
 from pipeline.data.rows import Rows
+from pipeline.data.target import CLICKS, Target
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.runtime import files, trusted
 from pipeline.runtime.trusted import Damaged
@@ -45,6 +46,7 @@ class StoredPart:
     index: int
     num_rows: int
     num_positives: int
+    """Clicks; 0 where labels are none."""
     home_uri: str | None = None
     """The store that it lies in, where that is an earlier one."""
     footer_sha256: str = ""
@@ -66,6 +68,8 @@ class Store:
     parts: tuple[StoredPart, ...]
     negative_share: float = 1.0
     """Of the training rows without a click that the parts hold, those that are read."""
+    target: Target = CLICKS
+    """What the rows' labels mean."""
 
     def uri_of(self, part: StoredPart) -> str:
         return f"{part.home_uri or self.uri}/{part.path}"
@@ -100,11 +104,11 @@ class Store:
         return sum(part.num_positives for part in self.of_split(split))
 
 
-def write_part(store_uri: str, part: StoredPart, rows: Rows) -> StoredPart:
+def write_part(store_uri: str, part: StoredPart, rows: Rows, label_type: pa.DataType = CLICK) -> StoredPart:
     """The part as it is to be listed."""
     buffer = io.BytesIO()
     pq.write_table(
-        to_table(rows),
+        to_table(rows, label_type),
         buffer,
         row_group_size=ROW_GROUP_ROWS,
         compression="lz4",  # half as large again as zstd makes it, and read at twice the rate
@@ -157,7 +161,13 @@ def without_groups(part: pq.ParquetFile) -> list[str]:
     return [name for name in part.schema_arrow.names if name != "group"]
 
 
-def complete(store_uri: str, num_ids: int, parts: list[StoredPart], vocabulary_fingerprint: str = "") -> Store:
+def complete(
+    store_uri: str,
+    num_ids: int,
+    parts: list[StoredPart],
+    vocabulary_fingerprint: str = "",
+    target: Target = CLICKS,
+) -> Store:
     """List the parts, then mark the store as whole.
 
     Raises Failure where a part that another node has written for it is not to be seen from here.
@@ -166,10 +176,11 @@ def complete(store_uri: str, num_ids: int, parts: list[StoredPart], vocabulary_f
         "num_ids": num_ids,
         "vocabulary": vocabulary_fingerprint,
         "parts": [asdict(part) for part in parts],
+        **target.to_json(),
     }
     trusted.write(f"{store_uri}/parts.json", listed)
     trusted.mark_complete(store_uri, {part.path: part.size_bytes or None for part in parts if not part.home_uri})
-    return Store(store_uri, num_ids, tuple(parts))
+    return Store(store_uri, num_ids, tuple(parts), target=target)
 
 
 def listed(store_uri: str) -> Store | None:
@@ -200,7 +211,8 @@ def _read_listing(store_uri: str) -> tuple[Store, str]:
     def parse(content: bytes) -> tuple[Store, str]:
         found = trusted.unsealed(content)
         parts = tuple(map(stored_part, found["parts"]))
-        return Store(store_uri, int(found["num_ids"]), parts), str(found.get("vocabulary", ""))
+        own = Store(store_uri, int(found["num_ids"]), parts, target=Target.from_json(found))
+        return own, str(found.get("vocabulary", ""))
 
     return trusted.read(f"{store_uri}/parts.json", parse)
 

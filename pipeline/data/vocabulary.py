@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.data import target
+from pipeline.data.target import CLICKS, Target
 from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts
 from schemas.features import (
     FeatureField,
@@ -51,6 +53,13 @@ class Vocabulary:
     fields: tuple[FieldIds, ...]
     num_reserved: int
     values: pa.Table
+    target: Target = CLICKS
+    """What its models' outputs are of: learned with the values, and left as it is by growing."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of the label, as text and sorted; none where it is a click or a number."""
+        return self.target.classes
 
     @property
     def num_ids(self) -> int:
@@ -95,19 +104,21 @@ class Vocabulary:
 
     def layout_json(self) -> str:
         """All but the values, which are a Parquet file of their own."""
-        return json.dumps({"num_reserved": self.num_reserved, "fields": [asdict(field) for field in self.fields]})
+        fields = [asdict(field) for field in self.fields]
+        return json.dumps({"num_reserved": self.num_reserved, "fields": fields, **self.target.to_json()})
 
     @staticmethod
     def from_parts(spec: FeatureSpec, layout_json: str, values: pa.Table) -> "Vocabulary":
         """The inverse of `layout_json` and `values`."""
         layout = json.loads(layout_json)
         fields = tuple(FieldIds(**{**field, "edges": tuple(field["edges"])}) for field in layout["fields"])
-        return Vocabulary(spec, fields, layout["num_reserved"], values.cast(COUNTS_SCHEMA))
+        target = Target.from_json(layout)
+        return Vocabulary(spec, fields, layout["num_reserved"], values.cast(COUNTS_SCHEMA), target)
 
 
 def without_rare(counts: pa.Table, spec: FeatureSpec) -> pa.Table:
     """All but the values that occur too seldom to be learned."""
-    return _at_least(counts, {field.name: _min_count(field) or 1 for field in spec.fields})
+    return _at_least(counts, {field.name: _min_count(field) or 1 for field in spec.counted})
 
 
 def _learned(counts: pa.Table, spec: FeatureSpec) -> pa.Table:
@@ -132,19 +143,23 @@ def _at_least(counts: pa.Table, least_of: dict[str, int]) -> pa.Table:
 
 
 def build(spec: FeatureSpec, counts: pa.Table) -> Vocabulary:
-    """The first vocabulary: out-of-vocabulary and missing ids of each field, fixed blocks, then values by count."""
+    """The first vocabulary: out-of-vocabulary and missing ids of each field, fixed blocks, then values by count.
+
+    Raises Refusal for labels of fewer than two classes, or of too many.
+    """
     next_id = 2 * len(spec.fields)
     fields = []
     for position, field in enumerate(spec.fields):
         ids = _fit(field, FieldIds(field.name, 2 * position, 2 * position + 1, next_id), counts)
         fields.append(ids)
         next_id += block_size(field, ids)
-    return Vocabulary(spec, tuple(fields), next_id, COUNTS_SCHEMA.empty_table()).grow(counts)
+    first = Vocabulary(spec, tuple(fields), next_id, COUNTS_SCHEMA.empty_table(), _target(spec, counts))
+    return first.grow(counts)
 
 
 def count(table: pa.Table, spec: FeatureSpec) -> pa.Table:
     """How often each value of each field occurs: columns field, value (as text), count. Nulls are not counted."""
-    counts = ValueCounts(spec.fields)
+    counts = ValueCounts(spec.counted)
     counts.add(table)
     return merge(counts.total())
 
@@ -153,6 +168,18 @@ def merge(counts: pa.Table) -> pa.Table:
     """Add up the counts of the same field and value."""
     summed = counts.group_by(["field", "value"]).aggregate([("count", "sum")])
     return summed.rename_columns(["field", "value", "count"]).cast(COUNTS_SCHEMA)
+
+
+def _target(spec: FeatureSpec, counts: pa.Table) -> Target:
+    of_label = counts.filter(pc.equal(counts["field"], spec.label))
+    match spec.objective:
+        case "binary":
+            return CLICKS
+        case "multiclass":
+            return target.of_classes(pc.unique(of_label["value"]).to_pylist(), spec)
+        case "regression":
+            ids = _fit(spec.counted[-1], FieldIds(spec.label, 0, 0, 0), of_label)
+            return target.of_numbers(ids.shift, ids.scale, spec)
 
 
 def _fit(field: FeatureField, ids: FieldIds, counts: pa.Table) -> FieldIds:

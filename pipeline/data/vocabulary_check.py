@@ -11,7 +11,9 @@ from schemas.features import FeatureField
 
 
 def check(vocabulary: Vocabulary) -> None:
-    """Raise ValueError for ids that overlap, numbers that `build` finds in no log, or values of no field."""
+    """Raise ValueError for ids that overlap, numbers that `build` finds in no log, values of no field, other labels."""
+    if vocabulary.target.objective != vocabulary.spec.objective:
+        raise ValueError(f"labels of {vocabulary.target.objective}, not of {vocabulary.spec.objective}")
     _check_names((ids.name for ids in vocabulary.fields), vocabulary)
     next_id = 2 * len(vocabulary.fields)
     for position, (field, ids) in enumerate(zip(vocabulary.spec.fields, vocabulary.fields, strict=True)):

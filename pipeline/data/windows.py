@@ -57,6 +57,16 @@ def outcomes(store: Store, split: SplitName) -> Iterator[Outcomes]:
                 yield Outcomes(found["label"].astype(np.float64), found.get("row_weight"), found.get("group"))
 
 
+def different_labels(store: Store, split: SplitName) -> list[float]:
+    """Two of those that a split's rows have, or the only one."""
+    found: set[float] = set()
+    for one in outcomes(store, split):
+        found.update(np.unique(one.labels)[:2].tolist())
+        if len(found) > 1:
+            break
+    return sorted(found)[:2]
+
+
 def rewindowed(windows: Iterable[Rows], window_rows: int) -> Iterator[Rows]:
     """The same rows in windows of `window_rows`, but for a last, shorter one. One within another is a view."""
     waiting: list[Rows] = []

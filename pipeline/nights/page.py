@@ -148,7 +148,7 @@ def _progress(nights: Sequence[Night]) -> tuple[ProgressiveNight, ...]:
 def _data(looks: Looks, trailing_days: int) -> DataProfile:
     """What the page tells of the new day's data, or of that of the held-out days together."""
     new, trailing = looks.new, looks.trailing[-trailing_days:]
-    rows = sum(one.rows for one in trailing)
+    rows, clicks = sum(one.rows for one in trailing), sum(one.positives or 0 for one in trailing)
 
     def of_field(name: str, kind: Kind) -> tuple[str, ...]:
         return tuple(f"{one.what}: {one.against}" for one in looks.breaches if (one.field, one.kind) == (name, kind))
@@ -158,7 +158,7 @@ def _data(looks: Looks, trailing_days: int) -> DataProfile:
         label_rate=new.label_rate,
         bad_rows=new.bad_rows,
         trailing_rows=rows / len(trailing) if trailing else None,
-        trailing_label_rate=sum(one.positives for one in trailing) / rows if rows else None,
+        trailing_label_rate=None if new.positives is None or not rows else clicks / rows,
         num_days=new.num_days,
         columns=tuple(
             ColumnProfile(

@@ -121,9 +121,9 @@ def _base_rate(night: NightRun, looks: Looks, trained: Trained | None) -> float 
     Their profiles count rows; where rows carry weights, it is that of the rows learned tonight.
     """
     days = [day for day in looks.days_before if day.day in night.tonight.days.window]
-    rows, clicks = (sum(getattr(day, name) for day in days) for name in ("rows", "positives"))
-    if night.config.data.features.weight is None and rows:
-        return float(clicks / rows)
+    spec, rows = night.config.data.features, sum(day.rows for day in days)
+    if spec.objective == "binary" and spec.weight is None and rows:
+        return sum(day.positives or 0 for day in days) / rows
     return trained.base_rate if trained else None
 
 

@@ -52,7 +52,7 @@ def breaches(new: DayProfile, before: Sequence[DayProfile], config: QualityConfi
     `before` are those before it, oldest first, of as many days each. It is held against the last `trailing_days` of
     them; what is usual of a field is what these were in their turn, against those before them, as far as there are any.
     Without trailing days a day is judged by itself alone. One of one class is always broken: nothing can be judged on
-    it. Against no rows before, a rate has no bound.
+    it. Against no rows before, a rate has no bound. Labels that are no clicks have the bounds of a field.
     """
     days = [*before, new]
     shifts = [_shifts(day, days[max(0, n - config.trailing_days) : n]) for n, day in enumerate(days)]
@@ -103,22 +103,33 @@ Words = tuple[Kind, str, str, str, str]
 def _of_rows(profile: DayProfile, before: Sequence[DayProfile], config: QualityConfig) -> Iterator[Words]:
     if profile.rows < config.min_rows:
         yield "broken", "rows", f"{profile.rows:,}", f"at least {config.min_rows:,}", setting(config, "min_rows")
-    rows_before = sum(other.rows for other in before)
-    positives_before = sum(other.positives for other in before)
     if before and config.rows_ratio:
         yield from _of_number_of_rows(profile.rows, before, config)
-    if profile.positives in (0, profile.rows):
-        found = f"{profile.positives:,} clicks in {profile.rows:,} rows"
+    if profile.positives is not None:
+        yield from _of_clicks(profile, profile.positives, before, config)
+    elif profile.label and profile.fields[profile.label].num_distinct < 2:
+        found = f"{profile.fields[profile.label].num_distinct} in {profile.rows:,} rows"
+        yield "broken", "different labels", found, "two or more", ""
+
+
+def _of_clicks(
+    profile: DayProfile, positives: int, before: Sequence[DayProfile], config: QualityConfig
+) -> Iterator[Words]:
+    rows_before = sum(other.rows for other in before)
+    positives_before = sum(other.positives or 0 for other in before)
+    if positives in (0, profile.rows):
+        found = f"{positives:,} clicks in {profile.rows:,} rows"
         yield "broken", "label rate", found, "both clicks and rows without a click", ""
         return
-    if before and config.rows_ratio and profile.positives < config.rows_ratio[0] * positives_before / len(before):
+    if before and config.rows_ratio and positives < config.rows_ratio[0] * positives_before / len(before):
         mean = positives_before / len(before)
-        found = f"{profile.positives:,}, {profile.positives / mean:.3g} times the {mean:,.0f} of {_whose(before)}"
+        found = f"{positives:,}, {positives / mean:.3g} times the {mean:,.0f} of {_whose(before)}"
         yield "broken", "clicks", found, f"at least {config.rows_ratio[0]:g} times", setting(config, "rows_ratio")
     if before and config.label_rate_ratio and positives_before:
         rate = positives_before / rows_before
-        ratio = profile.label_rate / rate
-        found = f"{profile.label_rate:.4g}, {ratio:.3g} times the {rate:.4g} of {_whose(before)}"
+        label_rate = positives / profile.rows
+        ratio = label_rate / rate
+        found = f"{label_rate:.4g}, {ratio:.3g} times the {rate:.4g} of {_whose(before)}"
         yield from _outside(ratio, config, "label_rate_ratio", "label rate", found)
 
 

@@ -30,7 +30,7 @@ def pooled(days: Sequence[DayProfile]) -> DayProfile:
             "num_days": sum(day.num_days for day in days),
             "log_fingerprint": fingerprint.digest(*(day.log_fingerprint for day in days)),
             "rows": sum(day.rows for day in days),
-            "positives": sum(day.positives for day in days),
+            "positives": None if last.positives is None else sum(day.positives or 0 for day in days),
             "bad_rows": sum(day.bad_rows for day in days),
             "bad_by_reason": dict(reasons),
             "fields": {name: _together([(day.rows, day.fields[name]) for day in days]) for name in last.fields},

@@ -54,20 +54,24 @@ class DayProfile(BaseModel):
     spec_fingerprint: str  # and of the code that counted by it
     vocabulary_fingerprint: str | None = None  # which vocabulary unseen shares are against
     rows: int
-    positives: int
+    positives: int | None  # clicks; None where the label is none
     bad_rows: int
     bad_by_reason: dict[str, int]  # a row that breaks several rules counts for each
     fields: dict[str, FieldProfile]
     unknown_columns: tuple[str, ...] = ()  # of the day's files, those that the spec does not know
     first_day: date | None = None  # of a pool of days, whose last one is `day`
     num_days: int = 1
+    label: str | None = None  # the column of one that is no click: it is among the fields
 
     @property
     def when(self) -> str:
         return f"{self.first_day} to {self.day}" if self.first_day else str(self.day)
 
     @property
-    def label_rate(self) -> float:
+    def label_rate(self) -> float | None:
+        """The share of clicks."""
+        if self.positives is None:
+            return None
         return self.positives / self.rows if self.rows else 0.0
 
     @property
@@ -83,7 +87,7 @@ def summarize(
     numbers = dict(zip(of_rows["value"].to_pylist(), of_rows["count"].to_pylist(), strict=True))
     reasons = sorted(what for what in numbers if what.startswith(BAD_BECAUSE))
     fields = {}
-    for field in spec.fields:
+    for field in spec.counted:
         of_field, others = (tallies.filter(pc.equal(tallies["field"], field.name + what)) for what in ("", OTHERS))
         fields[field.name] = _field_profile(of_field, others, field, numbers[ROWS])
     return DayProfile(
@@ -91,7 +95,8 @@ def summarize(
         log_fingerprint=log_fingerprint,
         spec_fingerprint=spec_fingerprint,
         rows=numbers[ROWS],
-        positives=numbers[POSITIVES],
+        positives=numbers.get(POSITIVES),
+        label=None if spec.objective == "binary" else spec.label,
         bad_rows=numbers[BAD],
         bad_by_reason={reason.removeprefix(BAD_BECAUSE): numbers[reason] for reason in reasons},
         fields=fields,

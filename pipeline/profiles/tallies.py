@@ -60,11 +60,13 @@ class DayTallies:
 
 def tally(sound: pa.Table, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> pa.Table:
     """Tallies of some rows of a day: the sound ones, and `quality.bad_rows` of all. Cost: that of counting values."""
-    num_positives = pc.sum(pc.equal(columns.numbers(sound.column(spec.label)).cast(pa.float64()), 1)).as_py() or 0
     num_bad = int(np.logical_or.reduce(list(bad.values())).sum()) if bad else 0
-    of_rows = {ROWS: len(sound), POSITIVES: num_positives, BAD: num_bad}
+    of_rows = {ROWS: len(sound), BAD: num_bad}
+    if spec.objective == "binary":
+        clicks = pc.equal(columns.numbers(sound.column(spec.label)).cast(pa.float64()), 1)
+        of_rows[POSITIVES] = pc.sum(clicks).as_py() or 0
     of_rows |= {BAD_BECAUSE + reason: int(mask.sum()) for reason, mask in bad.items()}
-    missing = {field.name: _num_missing(sound.column(field.name), field) for field in spec.fields}
+    missing = {field.name: _num_missing(sound.column(field.name), field) for field in spec.counted}
     notes = [{"value": what, "count": number} for what, number in of_rows.items()]
     notes += [{"field": name, "count": number} for name, number in missing.items()]
     counts, buckets = ValueCounts(_by_value(spec)), ValueCounts(_log_buckets(spec))
@@ -78,7 +80,7 @@ def tally(sound: pa.Table, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> 
 
 def condensed(tallies: pa.Table, spec: FeatureSpec) -> pa.Table:
     """Of each field that is no number the most frequent values, and how many others there were; all else as it is."""
-    names = [field.name for field in spec.fields if field.kind != "numeric"]
+    names = [field.name for field in spec.counted if field.kind != "numeric"]
     in_buckets = [field.name + IN_BUCKETS for field in _log_buckets(spec)]
     is_value = pc.and_(pc.is_in(tallies["field"], pa.array(names, pa.string())), pc.is_valid(tallies["value"]))
     is_left_out = pc.or_(is_value, pc.is_in(tallies["field"], pa.array(in_buckets, pa.string())))
@@ -103,7 +105,7 @@ def most_frequent(counts: pa.Table) -> pa.Table:
 
 def counted_values(tallies: pa.Table, spec: FeatureSpec) -> pa.Table:
     """The counts that a vocabulary is built of or grown by: what `vocabulary.count` makes of the same rows."""
-    own = {field.name: field.name for field in spec.fields if field.encoder.type not in ("hash", "log_bucket")}
+    own = {field.name: field.name for field in spec.counted if field.encoder.type not in ("hash", "log_bucket")}
     own |= {field.name + IN_BUCKETS: field.name for field in _log_buckets(spec)}
     place = pc.index_in(tallies["field"], pa.array(list(own), pa.string()))
     names = pa.array(list(own.values()), pa.string()).take(place.combine_chunks())
@@ -123,7 +125,7 @@ def _by_value(spec: FeatureSpec) -> list[FeatureField]:
         encoder = QuantileBucketEncoder(type="quantile_bucket") if is_number else VocabularyEncoder()
         return derived(field, encoder=encoder)
 
-    return list(map(by_value, spec.fields))
+    return list(map(by_value, spec.counted))
 
 
 def _num_missing(column: pa.ChunkedArray, field: FeatureField) -> int:

@@ -55,7 +55,7 @@ def _data(page: Page) -> Iterator[Markup]:
     bad_share = f"{share(profile.bad_rows / profile.rows)} of the rows" if profile.rows else ""
     tiles = [
         tile("Rows", f"{profile.rows:,}", before),
-        tile("Label rate", share(profile.label_rate), rate_before),
+        *([] if profile.label_rate is None else [tile("Label rate", share(profile.label_rate), rate_before)]),
         tile("Bad rows", f"{profile.bad_rows:,}", bad_share),
     ]
     parts = [element("dl", *tiles, class_="tiles")]

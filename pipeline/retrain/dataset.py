@@ -11,8 +11,9 @@ from pipeline.data.encoded_days import EncodedDays
 from pipeline.data.log_listing import in_words
 from pipeline.data.logs import Manifest
 from pipeline.data.split import ResolvedSplit
-from pipeline.data.store import Store, StoredPart
+from pipeline.data.store import SplitName, Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.data.windows import different_labels
 from pipeline.profiles import profiler
 from pipeline.profiles.profiler import PROFILING
 from pipeline.registry.predicting import PREDICTING
@@ -151,7 +152,7 @@ def _encode(
     old = {part.day for part in reused}
     manifest = inputs.manifest.of_days([day for day in inputs.manifest.days if day not in old])
     parts = passes.encode_rows(manifest, vocab, config.data, inputs.split, config.seed, uri)
-    encoded = store.complete(uri, vocab.num_ids, [*reused, *parts], vocab.fingerprint)
+    encoded = store.complete(uri, vocab.num_ids, [*reused, *parts], vocab.fingerprint, vocab.target)
     of_validation = encoded.num_rows("validation")
     validated = f", {of_validation:,} to validate" if of_validation else ""
     note = f"{encoded.num_rows('train'):,} to train{validated}, {encoded.num_rows('test'):,} held out"
@@ -166,15 +167,21 @@ def _check_classes(encoded: Store, config: TrainConfig, test_days: Sequence[date
         for stage in config.plan
     }
     for whose, part in {"": encoded, **of_stages}.items():
-        quality.check_classes(
-            part.num_rows("train"), part.num_positives("train"), "training", f"{data.logs_uri}{whose}"
-        )
+        _check_split(part, "train", "training", f"{data.logs_uri}{whose}")
     held_out = f"{data.logs_uri}, {', '.join(map(str, test_days[:3]))}{' ...' if len(test_days) > 3 else ''}"
     if data.has_validation:
-        num_rows, num_positives = encoded.num_rows("validation"), encoded.num_positives("validation")
-        quality.check_classes(num_rows, num_positives, "validation", data.logs_uri)
+        _check_split(encoded, "validation", "validation", data.logs_uri)
     if test_days:
-        quality.check_classes(encoded.num_rows("test"), encoded.num_positives("test"), "held-out", held_out)
+        _check_split(encoded, "test", "held-out", held_out)
+
+
+def _check_split(encoded: Store, split_name: SplitName, what: str, where: str) -> None:
+    num_rows = encoded.num_rows(split_name)
+    if encoded.target.objective == "binary":
+        quality.check_classes(num_rows, encoded.num_positives(split_name), what, where)
+    else:
+        labels = map(encoded.target.name, different_labels(encoded, split_name))
+        quality.check_labels(num_rows, [*labels], what, where)
 
 
 def best_possible_ne(logs_uri: str, inputs: Inputs) -> float | None:

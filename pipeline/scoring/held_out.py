@@ -54,7 +54,7 @@ def scored_rows(
     """
     wanted = list(dict.fromkeys([*data.features.columns, *bundle.spec.columns, *columns]))
     for table, where in read_part(part, wanted):
-        sound = quality.sound_rows(table, data.features, where, data.max_bad_share)
+        sound = quality.sound_rows(table, data.features, where, data.max_bad_share, bundle.vocabulary.classes)
         held_out = sound.filter(pa.array(split.is_held_out(sound, part.day)))
         rows = bundle.encoder.encode(held_out)
         logits = bundle.logits(rows)
