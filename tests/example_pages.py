@@ -6,7 +6,8 @@ import numpy as np
 
 from pipeline.evaluation.bootstrap import Comparison, Interval
 from pipeline.evaluation.gate import Evidence, Slice, decide
-from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import Metrics
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage
 from pipeline.report.sweep_page import Key, Neighbour, SweepPage, Trial
 from pipeline.report.trials import Axis

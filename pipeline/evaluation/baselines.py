@@ -1,5 +1,6 @@
 """What needs no model: the click rate of the training days, told for each held-out row, and that of each group.
 
+Of classes it is their shares, and of numbers their mean.
 A model that does no better than these has learned nothing that counting would not have told.
 """
 
@@ -10,31 +11,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.evaluation.intervals import against_rate
+from pipeline.evaluation.intervals import against
 from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import Constant, RowSums
 from pipeline.evaluation.tally import Floats, Tally
+from schemas.features import Objective
 
 BASE_RATE = "base rate"
+CONSTANTS: dict[Objective, str] = {"binary": BASE_RATE, "multiclass": "class shares", "regression": "mean"}
+"""What each objective's constant of the training days is called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The base rate of the training days on the held-out rows, and a model against it."""
+    """The constant of the training days on the held-out rows, and a model against it."""
 
-    rate: float
+    constant: Constant
     ne: float
     change: Interval
-    """NE, model minus base rate, in pairs on the same rows."""
+    """NE, model minus constant, in pairs on the same rows."""
 
     @classmethod
-    def of(cls, sums: Sums, rate: float | None, confidence: float) -> "Baseline | None":
-        """None where the rate is not known, where it is 0 or 1, and where the rows tell nothing."""
-        change = None if rate is None else against_rate(sums, rate, confidence)
-        ne = None if rate is None or change is None else constant(sums, rate).metrics().ne
-        return None if rate is None or change is None or ne is None else cls(rate, ne, change)
+    def of(cls, sums: RowSums, constant: Constant | None, confidence: float) -> "Baseline | None":
+        """None where it is not known, where its loss has no end (a rate of 0 or 1), and where rows tell nothing."""
+        change = None if constant is None else against(sums, constant, confidence)
+        own = sums.metrics().ne
+        if constant is None or change is None or own is None:
+            return None
+        ne = of_rate(sums, constant).metrics().ne if isinstance(sums, Sums) and isinstance(constant, float) else None
+        return cls(constant, own - change.estimate if ne is None else ne, change)
 
 
-def constant(sums: Sums, rate: float) -> Sums:
+def of_rate(sums: Sums, rate: float) -> Sums:
     """What the rate, between 0 and 1, comes to as the probability of each of the rows."""
     logit, weights = log(rate / (1 - rate)), np.array([sums.negatives.sum(), sums.positives.sum()])
     found = Sums.of(np.full(2, logit), np.array([0, 1]), weights)

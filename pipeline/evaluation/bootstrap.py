@@ -5,18 +5,18 @@ many draws is what other held-out rows would have shown (Efron 1979). Drawn in p
 cancels, so a difference far smaller than either model's own error can be clear.
 """
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import Sums, entropy
-from pipeline.evaluation.row_sums import Metrics
-from pipeline.evaluation.tally import Floats, auc_of
+from pipeline.evaluation.objectives import sums_of
+from pipeline.evaluation.redrawn import Figures, redrawn_by
+from schemas.features import Objective
 
 MAX_GROUPS = 100_000
-MAX_RANKS = 1 << 14  # counting by them stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,53 +54,16 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Model minus base, so that a better model is below 0 in log loss and NE and above 0 in AUC.
+    """Model minus base, so that a better model is below 0 in losses and NE and above 0 in AUC and accuracy.
 
-    None, all three, where the rows hold one class only.
+    None where the objective has no such figure; all of them where the rows hold one class only, or equal numbers.
     """
 
-    log_loss: Interval | None  # nats a row
-    ne: Interval | None
-    auc: Interval | None
-
-
-class _Figures(NamedTuple):
-    """None, both: of one class."""
-
-    log_loss: float
-    ne: float | None
-    auc: float | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Scores:
-    """One model's n rows in G groups, ranked once for all draws."""
-
-    ranks: NDArray[np.int64]  # [n] of its logit, among num_ranks of its label; those of the positives come second
-    num_ranks: int
-    nats: Floats  # [G] log loss of each group, weighted where the rows are
-
-    @classmethod
-    def of(cls, logits: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None, group_rows: int) -> Self:
-        logits, positive = logits.astype(np.float64), labels.astype(np.int64)
-        different, ranks = np.unique(logits, return_inverse=True)
-        num_ranks = min(MAX_RANKS, len(different))
-        nats = np.logaddexp(0.0, np.where(positive == 1, -logits, logits))
-        if weights is not None:
-            nats *= weights
-        ranks = ranks * num_ranks // len(different)
-        return cls(ranks + num_ranks * positive, num_ranks, np.add.reduceat(nats, np.arange(0, len(nats), group_rows)))
-
-    def figures(self, times_G: NDArray[np.int64], weights: NDArray[Any]) -> _Figures:
-        """Of the draw that takes group g `times_G[g]` times: the weights of its rows are `weights` [n]."""
-        counts = np.bincount(self.ranks, weights, 2 * self.num_ranks)
-        negatives, positives = counts[: self.num_ranks], counts[self.num_ranks :]
-        P, rows = float(positives.sum()), float(counts.sum())
-        log_loss = float((times_G * self.nats).sum()) / max(
-            rows, 1e-300
-        )  # not @, whose threads cost more than they save
-        auc = auc_of(positives, negatives)
-        return _Figures(log_loss, None if auc is None else log_loss / entropy(P / rows), auc)
+    log_loss: Interval | None = None  # nats a row
+    ne: Interval | None = None
+    auc: Interval | None = None
+    accuracy: Interval | None = None
+    rmse: Interval | None = None  # in the label's unit
 
 
 def compare(
@@ -109,47 +72,50 @@ def compare(
     labels: NDArray[Any],
     weights: NDArray[Any] | None = None,
     draws: Bootstrap = Bootstrap(),
+    objective: Objective = "binary",
 ) -> Comparison:
-    """Percentile intervals of the model's metrics minus the base's, from a paired Poisson bootstrap; all arrays [n].
+    """Percentile intervals of the model's metrics minus the base's, from a paired Poisson bootstrap.
 
-    Each replicate takes each row Poisson(1) times, which for many rows is drawing n with replacement (Hanley and
-    MacGibbon 2006; Chamandy et al. 2012), and divides its log loss by its own entropy for NE. Its AUC is exact up to
-    MAX_RANKS different logits; of more, it ties those that are next to each other. Weights count as repeated rows in
-    the metrics, but a row is still drawn or left as one.
+    All arrays [n]; logits of classes [n, C]. Each replicate takes each row Poisson(1) times, which for many rows is
+    drawing n with replacement (Hanley and MacGibbon 2006; Chamandy et al. 2012), and divides its loss for NE by that of
+    its own best constant. Its AUC is exact up to MAX_RANKS different logits; of more, it ties those that are next to
+    each other. Weights count as repeated rows in the metrics, but a row is still drawn or left as one.
 
     More than MAX_GROUPS rows are drawn in groups of as many consecutive ones. The store's rows are shuffled within
     their day, so a group is itself a random sample and the spread of sums over groups is that of sums over rows;
     rows that come in an order, such as by user or by day, make the intervals wider, not falsely narrow.
 
-    A replicate without both classes says nothing of NE and AUC and is left out of theirs, which matters below some ten
-    clicks. Costs O(n num_replicates) time and some 100 bytes a row.
-    Raises ValueError for what `Sums.of` refuses, such as lengths that differ.
+    A replicate in which a figure is undefined, as NE and AUC are of one class, is left out of that figure's, which
+    matters below some ten clicks. Costs O(n num_replicates) time and some 100 bytes a row.
+    Raises ValueError for what the objective's sums refuse, such as lengths that differ.
     """
-    observed = [Sums.of(z, labels, weights).metrics() for z in (logits, base_logits)]
+    observed = [sums_of(objective).of(z, labels, weights).metrics() for z in (logits, base_logits)]
     if observed[0].ne is None:
-        return Comparison(None, None, None)
+        return Comparison()
     num_rows = len(labels)
     group_rows = -(-num_rows // MAX_GROUPS)
-    model, base = (_Scores.of(z, labels, weights, group_rows) for z in (logits, base_logits))
+    model, base = (redrawn_by(objective, z, labels, weights, group_rows) for z in (logits, base_logits))
     random = np.random.default_rng(draws.seed)
     replicates = []
     for _ in range(draws.num_replicates):
-        times_G = random.poisson(1.0, len(model.nats))
+        times_G = random.poisson(1.0, -(-num_rows // group_rows))
         times = np.repeat(times_G, group_rows)[:num_rows]
         drawn = times.astype(np.float64) if weights is None else times * weights
         replicates.append((model.figures(times_G, drawn), base.figures(times_G, drawn)))
-
-    def interval(name: str) -> Interval | None:
-        estimate = _difference(name, *observed)
-        differences = [d for pair in replicates if (d := _difference(name, *pair)) is not None]
-        if estimate is None or not differences:
-            return None
-        low, high = np.quantile(differences, [(1 - draws.confidence) / 2, (1 + draws.confidence) / 2])
-        return Interval(estimate, float(low), float(high))
-
-    return Comparison(log_loss=interval("log_loss"), ne=interval("ne"), auc=interval("auc"))
+    own, its = (one.as_dict() for one in observed)
+    found = {
+        field.name: _interval(field.name, own[field.name] - its[field.name], replicates, draws.confidence)
+        for field in fields(Comparison)
+        if field.name in own
+    }
+    return Comparison(**found)
 
 
-def _difference(name: str, model: Metrics | _Figures, base: Metrics | _Figures) -> float | None:
-    ours, theirs = getattr(model, name), getattr(base, name)
-    return None if ours is None else float(ours - theirs)
+def _interval(
+    name: str, estimate: float, replicates: Sequence[tuple[Figures, Figures]], confidence: float
+) -> Interval | None:
+    differences = [model[name] - base[name] for model, base in replicates if name in model]
+    if not differences:
+        return None
+    low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate, float(low), float(high))

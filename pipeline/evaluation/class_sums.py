@@ -1,13 +1,13 @@
 """How well logits tell classes apart: who was taken for whom, and the nats that it cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.row_sums import Estimate, Metrics, RowSums, check_columns, refuse_rows
+from pipeline.evaluation.row_sums import Constant, Estimate, Metrics, RowSums, check_columns, refuse_rows
 from pipeline.evaluation.tally import Counts, Floats
 from schemas.features import Objective
 
@@ -109,9 +109,10 @@ class ClassSums(RowSums):
             "accuracy": (metrics.accuracy, float((metrics.accuracy * (1 - metrics.accuracy) * spread) ** 0.5)),
         }
 
-    def against(self, shares: Sequence[float]) -> Estimate | None:
+    def against(self, shares: Constant) -> Estimate | None:
         """NE minus that of telling these shares, one a class, for every row. None: it is undefined, or has no end."""
-        told = np.asarray(shares, np.float64)
+        assert isinstance(shares, tuple)
+        told = np.asarray(shares)
         if entropy_of(self.mass) == 0 or (told[self.mass > 0] <= 0).any():
             return None
         return self._ne_less(-np.log(np.where(told > 0, told, 1.0)))

@@ -4,13 +4,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.evaluation.baselines import Baseline
+from pipeline.evaluation.baselines import CONSTANTS, Baseline
 from pipeline.evaluation.bootstrap import Comparison, Interval
 from pipeline.evaluation.intervals import Bounds
 from pipeline.evaluation.row_sums import Metrics
+from schemas.features import Objective
 from schemas.night import GateConfig, setting
 
 MAX_GOLDEN_DIFFERENCE = 1e-6  # of p; what the same float32 weights can come to on another machine
+VARIED: dict[Objective, str] = {
+    "binary": "both classes",
+    "multiclass": "several classes",
+    "regression": "different numbers",
+}
 NO_CHAMPION = "there is no champion yet"
 
 
@@ -132,19 +138,30 @@ def _varied_labels(candidate: Metrics) -> Reason:
 
 
 def _ne(evidence: Evidence, config: GateConfig) -> Reason:
-    """Not clearly worse than the base rate of the training days, and below the bound, where there is one."""
+    """Not clearly worse than the constant of the training days, and below the bound, where there is one."""
     ne, bound, baseline = evidence.candidate.ne, config.max_ne, evidence.baseline
     if ne is None or not math.isfinite(ne):
         return Reason("ne", False, f"NE is {'undefined' if ne is None else ne}", setting(config, "max_ne"))
     if bound is not None and ne >= bound:
         return Reason("ne", False, f"NE {figure(ne, ne - bound)} is not below {bound:g}", setting(config, "max_ne"))
+    objective = evidence.candidate.objective
     if baseline is None:
-        return Reason("ne", True, f"NE {figure(ne)}; no base rate to hold it against", setting(config, "max_ne"))
+        words = f"NE {figure(ne)}; no {CONSTANTS[objective]} to hold it against"
+        return Reason("ne", True, words, setting(config, "max_ne"))
     change = baseline.change
     relation = "below" if change.estimate < 0 else "equal to" if change.estimate == 0 else "above"
-    whose = f"the {figure(baseline.ne, change.estimate)} of the training days' base rate of {_percent(baseline.rate)}"
+    whose = (
+        f"the {figure(baseline.ne, change.estimate)} of the training days' {_constant_in_words(baseline, objective)}"
+    )
     words = f"NE {figure(ne, change.estimate)} is {'' if change.low <= 0 else 'clearly '}{relation} {whose}"
     return Reason("ne", change.low <= 0, f"{words}: {change_in_words(change)}", setting(config, "confidence"))
+
+
+def _constant_in_words(baseline: Baseline, objective: Objective) -> str:
+    constant, name = baseline.constant, CONSTANTS[objective]
+    if isinstance(constant, tuple):
+        return name
+    return f"{name} of {_percent(constant) if objective == 'binary' else format(constant, '.4g')}"
 
 
 def _auc(candidate: Metrics, config: GateConfig) -> Reason:
@@ -207,7 +224,7 @@ def _slices(evidence: Evidence, config: GateConfig) -> Reason:
         return Reason("slices", True, f"{_count(len(slices), 'slice')}; {NO_CHAMPION}", setting(config, "slice_margin"))
     judged = [(part.change, part) for part in slices if part.change and part.rows >= config.slice_min_rows]
     if not judged:
-        words = f"of {_count(len(slices), 'slice')} none has {least} rows of both classes"
+        words = f"of {_count(len(slices), 'slice')} none has {least} rows of {VARIED[evidence.candidate.objective]}"
         return Reason("slices", True, words, smallest)
     key = setting(config, "slice_margin")
     judged.sort(key=lambda pair: pair[0].estimate, reverse=True)

@@ -13,11 +13,22 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.class_sums import ClassSums
 from pipeline.evaluation.metrics import Sums, entropy
+from pipeline.evaluation.number_sums import NumberSums
+from pipeline.evaluation.row_sums import Constant, RowSums
 from pipeline.evaluation.tally import Counts, Floats, values_of
 
 Bounds = tuple[float, float]
 CONFIDENCE = 0.95
+TOLD = (
+    ("ne", "NE", ".4f"),
+    ("auc", "AUC", ".4f"),
+    ("calibration", "calibration", ".3f"),
+    ("accuracy", "accuracy", ".4f"),
+    ("rmse", "RMSE", ".5g"),
+    ("mae", "MAE", ".5g"),
+)
 FEW_CLICKS = 1_000  # below them a figure's third decimal is chance, which is said in a sentence
 
 
@@ -75,15 +86,24 @@ class _Rows(NamedTuple):
         return float(variance**0.5)
 
 
-def intervals(sums: Sums, confidence: float = CONFIDENCE) -> dict[str, Bounds]:
-    """Metric -> the bounds that hold it with that confidence: of log loss, NE, calibration and AUC.
+def intervals(sums: RowSums, confidence: float = CONFIDENCE) -> dict[str, Bounds]:
+    """Metric -> the bounds that hold it with that confidence: of clicks log loss, NE, calibration and AUC.
 
-    Empty with fewer than two rows of a class, of which nothing can be told.
+    Of classes log loss, NE and accuracy, of numbers NE, RMSE and MAE.
+    Empty with fewer than two rows of clicks or of others, of one class and of equal numbers: nothing can be told.
     """
+    if isinstance(sums, Sums):
+        return _of_clicks(sums, confidence)
+    assert isinstance(sums, ClassSums | NumberSums)
+    z = _z(confidence)
+    return {name: _around(value, z * error) for name, (value, error) in sums.estimates().items()}
+
+
+def _of_clicks(sums: Sums, confidence: float) -> dict[str, Bounds]:
     rows = _rows_of(sums)
     if rows is None:
         return {}
-    z, rate = NormalDist().inv_cdf((1 + confidence) / 2), rows.base_rate
+    z, rate = _z(confidence), rows.base_rate
     nats = rows.nats_of_clicks, rows.nats_of_others
     log_loss, mean_p = rows.mean(*nats), rows.mean(rows.p, rows.p)
     calibration = mean_p / rate
@@ -95,6 +115,22 @@ def intervals(sums: Sums, confidence: float = CONFIDENCE) -> dict[str, Bounds]:
     }
 
 
+def against(sums: RowSums, constant: Constant, confidence: float = CONFIDENCE) -> Interval | None:
+    """NE of the model minus that of telling the constant of every row, in pairs on the same rows.
+
+    None where NE is undefined, and where the constant's loss has no end.
+    """
+    if isinstance(sums, Sums):
+        assert isinstance(constant, float), "of clicks it is a rate"
+        return against_rate(sums, constant, confidence)
+    assert isinstance(sums, ClassSums | NumberSums)
+    found = sums.against(constant)
+    if found is None:
+        return None
+    estimate, reach = found[0], _z(confidence) * found[1]
+    return Interval(estimate, estimate - reach, estimate + reach)
+
+
 def against_rate(sums: Sums, rate: float, confidence: float = CONFIDENCE) -> Interval | None:
     """NE of the model minus that of predicting `rate` for every row, in pairs on the same rows.
 
@@ -103,7 +139,7 @@ def against_rate(sums: Sums, rate: float, confidence: float = CONFIDENCE) -> Int
     rows = _rows_of(sums)
     if rows is None or not 0 < rate < 1:
         return None
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = _z(confidence)
     differences = rows.nats_of_clicks + log(rate), rows.nats_of_others + log(1 - rate)
     mean = rows.mean(*differences)
     reach = z * rows.error(*_influence_on_ne(mean, rows.base_rate, *differences))
@@ -120,9 +156,8 @@ def with_bounds(value: float, bounds: Bounds | None, form: str = ".4f") -> str:
 
 
 def in_words(figures: Mapping[str, float], bounds: Mapping[str, Bounds]) -> str:
-    """NE, AUC and calibration with their intervals, as far as they are defined."""
-    forms = (("ne", "NE", ".4f"), ("auc", "AUC", ".4f"), ("calibration", "calibration", ".3f"))
-    told = [(name, with_bounds(figures[key], bounds.get(key), form)) for key, name, form in forms if key in figures]
+    """NE and what else an objective is told by, with their intervals, as far as they are defined."""
+    told = [(name, with_bounds(figures[key], bounds.get(key), form)) for key, name, form in TOLD if key in figures]
     return ", ".join(f"{name} {value}" for name, value in told)
 
 
@@ -181,6 +216,10 @@ def _auc(rows: _Rows, z: float, confidence: float) -> Bounds:
     odds = log(auc / (1 - auc))
     low, high = (float(1 / (1 + np.exp(-bound))) for bound in (odds - reach, odds + reach))
     return low, high
+
+
+def _z(confidence: float) -> float:
+    return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def _around(value: float, reach: float) -> Bounds:

@@ -1,7 +1,7 @@
 """What pretraining bought: a stage against its net from random rows, at equal time and at equal rows of the net."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from pipeline.evaluation.bootstrap import Comparison, Interval
 
@@ -28,7 +28,7 @@ class Control:
     def in_words(self) -> str:
         change, ne = self.change, self.ne
         if change is None or ne is None:
-            return f"{self.name} cannot be compared, since the held-out rows hold one class only"
+            return f"{self.name} cannot be compared, since the held-out rows hold one class only, or one number"
         figures = f"{change.estimate:+.1%}, {change.low:+.1%} to {change.high:+.1%}"
         unclear = "" if change.is_clear else ", which is not clear"
         return f"{self.name} {ne:.4f} in {in_seconds(self.seconds)} ({figures}{unclear})"
@@ -36,10 +36,10 @@ class Control:
     def metrics(self, prefix: str) -> dict[str, float]:
         """Name -> value of what is defined, ready to log."""
         found = {f"{prefix}_seconds": self.seconds}
-        for name in ("log_loss", "ne", "auc"):
-            own = getattr(self.comparison, name)
+        for field in fields(self.comparison):
+            own = getattr(self.comparison, field.name)
             if own is not None:
-                found |= {f"{prefix}_{name}{end}": one for end, one in _ends(own)}
+                found |= {f"{prefix}_{field.name}{end}": one for end, one in _ends(own)}
         return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.row_sums import Estimate, Metrics, RowSums, check_columns, refuse_rows
+from pipeline.evaluation.row_sums import Constant, Estimate, Metrics, RowSums, check_columns, refuse_rows
 from pipeline.evaluation.tally import Floats
 from schemas.features import Objective
 
@@ -116,8 +116,9 @@ class NumberSums(RowSums):
             "mae": (metrics.mae, float(max(0.0, of_mae) ** 0.5) / self.weight),
         }
 
-    def against(self, mean: float) -> Estimate | None:
+    def against(self, mean: Constant) -> Estimate | None:
         """NE minus that of telling this mean for every row. None: NE is undefined."""
+        assert isinstance(mean, float)
         if self.spread == 0:
             return None
         gap = self.mean - mean  # (label - mean)^2 = d^2 + 2 gap d + gap^2

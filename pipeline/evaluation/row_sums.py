@@ -18,6 +18,8 @@ from schemas.features import Objective
 
 Estimate = tuple[float, float]
 """A figure and its standard error."""
+Constant = float | tuple[float, ...]
+"""What may be told of every row without a model: a rate of clicks, the share of each class, or a number."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.bootstrap import Bootstrap, Comparison, compare
 from pipeline.evaluation.gate import Slice
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.objectives import sums_of
 from pipeline.evaluation.row_sums import Metrics
 from schemas.click_log import CATEGORY
 from schemas.errors import Refusal
+from schemas.features import Objective
 
 MAX_SLICES = 50  # a column; the largest
 MISSING = "missing"  # the slice of the rows whose value is null
@@ -23,31 +24,32 @@ MISSING = "missing"  # the slice of the rows whose value is null
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """Candidate and champion, where there is one, on the same n rows; all arrays [n]."""
+    """Candidate and champion, where there is one, on the same n rows; all arrays [n], logits of classes [n, C]."""
 
     logits: NDArray[Any]
     champion_logits: NDArray[Any] | None
     labels: NDArray[Any]
     weights: NDArray[Any] | None = None
+    objective: Objective = "binary"
 
     def take(self, rows: NDArray[np.int64]) -> "Pair":
         """The scores of these row numbers alone."""
         champion_logits = None if self.champion_logits is None else self.champion_logits[rows]
         weights = None if self.weights is None else self.weights[rows]
-        return Pair(self.logits[rows], champion_logits, self.labels[rows], weights)
+        return Pair(self.logits[rows], champion_logits, self.labels[rows], weights, self.objective)
 
     def metrics(self) -> tuple[Metrics, Metrics | None]:
         """What the candidate's rows add up to, and the champion's."""
-        champion = None
+        kind, champion = sums_of(self.objective), None
         if self.champion_logits is not None:
-            champion = Sums.of(self.champion_logits, self.labels, self.weights).metrics()
-        return Sums.of(self.logits, self.labels, self.weights).metrics(), champion
+            champion = kind.of(self.champion_logits, self.labels, self.weights).metrics()
+        return kind.of(self.logits, self.labels, self.weights).metrics(), champion
 
     def change(self, draws: Bootstrap) -> Comparison | None:
         """The candidate's metrics minus the champion's; None without a champion."""
         if self.champion_logits is None:
             return None
-        return compare(self.logits, self.champion_logits, self.labels, self.weights, draws)
+        return compare(self.logits, self.champion_logits, self.labels, self.weights, draws, self.objective)
 
 
 def slices(columns: pa.Table, pair: Pair, min_rows: int, draws: Bootstrap) -> tuple[Slice, ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.evaluation.baselines import BASE_RATE
+from pipeline.evaluation.baselines import CONSTANTS
 from pipeline.nights.plan import Tonight
 from pipeline.profiles.bounds import Breach, Kind, summed_up
 from pipeline.profiles.profile import DayProfile
@@ -56,7 +56,11 @@ class NightProgress:
         the days that the champion knows only the new ones.
         """
         baseline = self.decision.evidence.baseline if self.decision else None
-        found = {BASE_RATE: {"rate": baseline.rate, "ne": baseline.ne}} if baseline else {}
+        found: dict[str, dict[str, float]] = {}
+        if self.decision and baseline:
+            objective = self.decision.evidence.candidate.objective
+            rate = {"rate": baseline.constant} if isinstance(baseline.constant, float) else {}
+            found[CONSTANTS[objective]] = {**rate, "ne": baseline.ne}
         if self.trained and self.tonight.start == "cold":
-            found |= {name: one for name, one in self.trained.baselines.items() if name != BASE_RATE}
+            found |= {name: one for name, one in self.trained.baselines.items() if name not in CONSTANTS.values()}
         return found

@@ -10,6 +10,7 @@ from pipeline.evaluation import gate
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.gate import Evidence, Reason
 from pipeline.evaluation.intervals import intervals
+from pipeline.evaluation.row_sums import Constant
 from pipeline.nights.plan import Tonight
 from pipeline.nights.progress import Looks
 from pipeline.profiles import bounds, profiler
@@ -82,7 +83,7 @@ def validate_progressively(night: NightRun) -> Opponent:
         if opponent.held_out is not None and opponent.version is not None:
             metrics = opponent.held_out.sums.metrics()
             night.run.log_final("progressive", metrics.as_dict())
-            note(f"NE {metrics.ne:.4f} of {opponent.version.uri}" if metrics.ne else "one class only")
+            note(f"NE {metrics.ne:.4f} of {opponent.version.uri}" if metrics.ne is not None else "NE is undefined")
         else:
             note(opponent.why_not or "there is none yet")
     return opponent
@@ -101,40 +102,41 @@ def train_tonight(night: NightRun) -> Trained | None:
 
 def decide(night: NightRun, looks: Looks, opponent: Opponent, trained: Trained | None) -> Decision:
     with night.clock.step("decide") as note:
-        rate = _base_rate(night, looks, trained)
+        constant = _constant(night, looks, trained)
         if trained is not None:
             with night.clock.unshown("register"):
                 registered = promotion.register(candidate_of(trained), night.run, night.tonight.days.key, night.host)
             with night.clock.unshown("draw the figures"):  # while it is tried
                 plot(trained, night.run)
-            decision = promotion.decide(registered, opponent, night.tonight.config, night.tracking, rate)
+            decision = promotion.decide(registered, opponent, night.tonight.config, night.tracking, constant)
             promotion.log_unregistered(night.run, trained.results, trained.prepared.run_uri)
         else:
-            decision = _champion_goes_on(night, opponent, rate)
+            decision = _champion_goes_on(night, opponent, constant)
         note(decision.verdict.reason)
     return decision
 
 
-def _base_rate(night: NightRun, looks: Looks, trained: Trained | None) -> float | None:
+def _constant(night: NightRun, looks: Looks, trained: Trained | None) -> Constant | None:
     """Of the window's days, which a warm start has not all learned tonight, as far as they were looked at.
 
-    Their profiles count rows; where rows carry weights, it is that of the rows learned tonight.
+    Their profiles count clicks and rows; where rows carry weights, or are of another objective, it is that of the rows
+    learned tonight.
     """
     days = [day for day in looks.days_before if day.day in night.tonight.days.window]
     spec, rows = night.config.data.features, sum(day.rows for day in days)
     if spec.objective == "binary" and spec.weight is None and rows:
         return sum(day.positives or 0 for day in days) / rows
-    return trained.base_rate if trained else None
+    return trained.constant if trained else None
 
 
-def _champion_goes_on(night: NightRun, opponent: Opponent, base_rate: float | None) -> Decision:
+def _champion_goes_on(night: NightRun, opponent: Opponent, constant: Constant | None) -> Decision:
     """The champion itself as the candidate: fit to learn the new days, where the config lets it, if fit at all."""
     assert opponent.version
     assert opponent.bundle
     if opponent.held_out is None:
         raise Failure(opponent.why_not)
     sums, confidence = opponent.held_out.sums, night.config.night.gate.confidence
-    baseline = Baseline.of(sums, base_rate, confidence)
+    baseline = Baseline.of(sums, constant, confidence)
     evidence = Evidence(sums.metrics(), bounds=intervals(sums, confidence), baseline=baseline)
     ne = evidence.candidate.ne
     words = f"{night.tonight.why}; it has NE {'undefined' if ne is None else format(ne, '.4f')} on the new rows"
@@ -185,7 +187,7 @@ def _refresh(night: NightRun, decision: Decision, note: Callable[[str], None]) -
     candidate = Candidate(prepared.config, prepared.inputs, trained.store, stage, prepared.run_uri)
     registered = promotion.register(candidate, night.run, night.tonight.days.keys[1], night.host)
     sums, before = registered.held_out.sums, decision.evidence.baseline
-    baseline = Baseline.of(sums, before.rate if before else None, config.night.gate.confidence)
+    baseline = Baseline.of(sums, before.constant if before else None, config.night.gate.confidence)
     evidence = Evidence(sums.metrics(), baseline=baseline, golden_difference=registered.tried())
     verdict = gate.decide(evidence, config.night.gate)
     words = f"{decision.version.uri} after it has learned {days[-1]}; before that, {decision.verdict.reason}"

@@ -20,6 +20,7 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation import gate
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.gate import Evidence, Reason, Verdict
+from pipeline.evaluation.row_sums import Constant
 from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import FORMAT_VERSION, Bundle, Contents, Origin, write_parts
 from pipeline.registry.golden import Host, Trial
@@ -113,14 +114,14 @@ def decide(
     opponent: Opponent,
     config: TrainConfig,
     tracking: Tracking,
-    base_rate: float | None = None,
+    constant: Constant | None = None,
 ) -> Decision:
     """Judge a registered candidate against the opponent, and tag it with the verdict. `champion` stays where it is.
 
-    `base_rate`: of the training days, None where nothing is known of it.
+    `constant`: of the training days, None where nothing is known of it.
     """
     found = gather(registered.held_out, opponent.held_out, config.night.gate, config.seed)
-    baseline = Baseline.of(registered.held_out.sums, base_rate, config.night.gate.confidence)
+    baseline = Baseline.of(registered.held_out.sums, constant, config.night.gate.confidence)
     found = replace(found, baseline=baseline, golden_difference=registered.tried())
     verdict = gate.decide(found, config.night.gate)
     if opponent.why_not:

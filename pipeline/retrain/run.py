@@ -149,7 +149,7 @@ def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: R
         figures,
         words,
         intervals={name: intervals(one) for name, one in (sums | base.sums).items()},
-        base_rate=base.rate,
+        constant=base.constant,
         baselines={name: one.metrics().as_dict() for name, one in base.sums.items()},
     )
 
@@ -211,9 +211,9 @@ def _register(trained: Trained, run: Retrain, clock: Clock, host: Host) -> Regis
 def _decide(registered: Registered, ended: Ended, run: Retrain, clock: Clock, lease: Lease) -> Decision:
     """Let the best stage serve where it is fit and no worse than the opponent."""
     assert ended.opponent
-    config, base_rate = ended.trained.prepared.config, ended.trained.base_rate
+    config, constant = ended.trained.prepared.config, ended.trained.constant
     with clock.step("gate") as note:
-        decision = promotion.decide(registered, ended.opponent, config, run.tracking, base_rate)
+        decision = promotion.decide(registered, ended.opponent, config, run.tracking, constant)
         if decision.verdict.promote:
             lease.check()
             versions.promote(run.tracking, decision.version)

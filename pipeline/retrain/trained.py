@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pipeline.data.store import Store
 from pipeline.evaluation.intervals import Bounds
+from pipeline.evaluation.row_sums import Constant
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from pipeline.retrain import disk, warm_start
@@ -48,8 +49,8 @@ class Trained:
     seen_before: tuple[str, ...] = ()
     intervals: dict[str, dict[str, Bounds]] = field(default_factory=dict)
     """Stage or baseline -> metric -> what the held-out rows tell it by."""
-    base_rate: float | None = None
-    """Of the rows trained on, before negatives are left away."""
+    constant: Constant | None = None
+    """Of the rows trained on, before negatives are left away: what needs no model."""
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scored_rows import NAMES, OBJECTIVES
 from sklearn import metrics as sklearn_metrics
 
 from pipeline.evaluation import bootstrap
@@ -175,3 +176,41 @@ def test_what_cannot_be_compared_is_refused(changed: dict[str, object], message:
 def test_no_draws_and_no_such_confidence_are_refused(settings: dict[str, int], message: str):
     with pytest.raises(ValueError, match=message):
         Bootstrap(**settings)
+
+
+@pytest.mark.parametrize(("kind", "rows_of"), OBJECTIVES, ids=NAMES)
+@pytest.mark.parametrize("is_weighted", [False, True], ids=["counted", "weighted"])
+def test_every_replicate_of_classes_and_of_numbers_is_what_its_rows_add_up_to(kind, rows_of, is_weighted: bool):
+    # With 2 replicates the bounds of confidence 1 - 1e-9 are the smaller and the greater of their differences.
+    logits, labels = rows_of(400, seed=3)
+    base_logits = logits + np.random.default_rng(1).normal(0, 1, logits.shape)
+    weights = np.random.default_rng(4).random(400) if is_weighted else None
+    names = [
+        name for name in ("log_loss", "ne", "accuracy", "rmse") if getattr(kind.of(logits, labels).metrics(), name)
+    ]
+    random, expected = np.random.default_rng(5), {name: [] for name in names}
+    for _ in range(2):
+        drawn = random.poisson(1.0, 400) * (1.0 if weights is None else weights)
+        own, its = (kind.of(z, labels, drawn).metrics() for z in (logits, base_logits))
+        for name in names:
+            expected[name].append(getattr(own, name) - getattr(its, name))
+    found = compare(logits, base_logits, labels, weights, Bootstrap(2, seed=5, confidence=1 - 1e-9), kind.objective)
+    assert found.auc is None
+    for name in names:
+        interval = getattr(found, name)
+        assert [interval.low, interval.high] == pytest.approx(sorted(expected[name]), abs=1e-9), name
+        own, its = (kind.of(z, labels, weights).metrics() for z in (logits, base_logits))
+        assert interval.estimate == getattr(own, name) - getattr(its, name)
+
+
+@pytest.mark.parametrize(("kind", "rows_of"), OBJECTIVES, ids=NAMES)
+def test_a_better_model_of_classes_or_numbers_is_clearly_below_in_ne(kind, rows_of):
+    logits, labels = rows_of(5_000, seed=6)
+    worse, _ = rows_of(5_000, seed=6, skill=0.5)
+    assert compare(logits, worse, labels, objective=kind.objective).ne.high < 0
+
+
+@pytest.mark.parametrize(("kind", "rows_of"), OBJECTIVES, ids=NAMES)
+def test_rows_of_one_class_or_of_equal_numbers_have_no_comparison(kind, rows_of):
+    logits, _ = rows_of(50, seed=7)
+    assert compare(logits, logits + 0.1, np.ones(50), objective=kind.objective) == Comparison()

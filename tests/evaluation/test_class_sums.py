@@ -110,7 +110,7 @@ def test_the_shares_of_the_classes_have_an_ne_of_1():
 def test_rows_of_one_class_have_a_loss_and_no_ne():
     sums = ClassSums.of(np.zeros((4, 2)), np.ones(4))
     assert (sums.metrics().log_loss, sums.metrics().ne) == (pytest.approx(math.log(2)), None)
-    assert (sums.estimates(), sums.against([0.5, 0.5])) == ({}, None)
+    assert (sums.estimates(), sums.against((0.5, 0.5))) == ({}, None)
 
 
 def test_no_rows_have_no_figures():

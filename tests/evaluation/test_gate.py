@@ -8,7 +8,8 @@ import yaml
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.bootstrap import Comparison, Interval, compare
 from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, decide
-from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import Metrics
 from schemas.night import GateConfig
 
 GOOD = Metrics(rows=50_000, positives=1_200.0, auc=0.75, auc_error=0.0002, ne=0.8123, calibration=1.02, base_rate=0.024)
@@ -302,3 +303,41 @@ def test_a_reason_stands_in_place_of_its_rules_own_and_decides_with_the_others()
     )
     assert worse.judging(Reason("champion", True, "it goes on")).reason == "it goes on"
     assert verdict.judging(Reason("moon", False, "it is not full")).failed_rules == ("moon",)
+
+
+OF_CLASSES = Metrics(rows=50_000, ne=0.61, log_loss=1.2, accuracy=0.7, macro_f1=0.6, objective="multiclass")
+OF_NUMBERS = Metrics(rows=50_000, ne=0.61, rmse=12.5, mae=9.0, objective="regression")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "constant", "words"),
+    [
+        (OF_CLASSES, (0.25, 0.75), "class shares"),
+        (OF_NUMBERS, 152.1335, "mean of 152.1"),
+    ],
+    ids=["classes", "numbers"],
+)
+def test_classes_and_numbers_are_judged_by_ne_and_by_nothing_that_speaks_of_clicks(candidate, constant, words):
+    champion = replace(candidate, ne=0.6137)
+    baseline = Baseline(constant, 1.01, Interval(-0.4, -0.41, -0.39))
+    verdict = decide(evidence(candidate=candidate, champion=champion, baseline=baseline, slices=()), CONFIG)
+    assert verdict.promote
+    assert [reason.rule for reason in verdict.reasons] == ["rows", "classes", "ne", "champion", "slices", "golden"]
+    told = f"NE 0.6100 is below the 1.0100 of the training days' {words}: -0.4000 (-0.4100 to -0.3900)"
+    assert words_of(verdict, "ne") == told
+    worse = replace(baseline, change=Interval(0.02, 0.01, 0.03))
+    assert failed(decide(evidence(candidate=candidate, champion=champion, baseline=worse, slices=()), CONFIG)) == ["ne"]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        (replace(OF_CLASSES, ne=None), "the held-out rows hold one class only, which no NE can be computed of"),
+        (replace(OF_NUMBERS, ne=None), "the labels of the held-out rows are all equal, which no NE can be computed of"),
+    ],
+    ids=["one class", "equal numbers"],
+)
+def test_held_out_rows_of_one_class_or_of_equal_numbers_promote_nothing(candidate: Metrics, words: str):
+    verdict = decide(Evidence(candidate), CONFIG)
+    assert failed(verdict) == ["classes", "ne"]
+    assert words_of(verdict, "classes") == words

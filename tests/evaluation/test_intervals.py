@@ -3,9 +3,11 @@ import time
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scored_rows import NAMES, OBJECTIVES
 
 from pipeline.evaluation.bootstrap import Bootstrap, compare
-from pipeline.evaluation.intervals import against_rate, few_clicks, intervals, with_bounds
+from pipeline.evaluation.class_sums import ClassSums
+from pipeline.evaluation.intervals import against, against_rate, few_clicks, intervals, with_bounds
 from pipeline.evaluation.metrics import NUM_BINS, Sums
 
 Column = NDArray[np.float64]
@@ -147,3 +149,40 @@ def test_intervals_of_100_000_rows_take_milliseconds():
     began = time.perf_counter()
     intervals(sums)
     assert time.perf_counter() - began < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "rows_of"), OBJECTIVES, ids=NAMES)
+@pytest.mark.parametrize("is_weighted", [False, True], ids=["counted", "weighted"])
+def test_each_interval_of_classes_and_of_numbers_is_the_bootstraps(kind, rows_of, is_weighted: bool):
+    logits, labels = rows_of(4_000, seed=1)
+    weights = np.random.default_rng(2).choice([0.5, 1.0, 4.0], 4_000) if is_weighted else None
+    random, redrawn = np.random.default_rng(7), []
+    for _ in range(400):
+        rows = random.integers(0, 4_000, 4_000)
+        redrawn.append(kind.of(logits[rows], labels[rows], None if weights is None else weights[rows]).metrics())
+    found = intervals(kind.of(logits, labels, weights))
+    assert found
+    for name, bounds in found.items():
+        low, high = np.quantile([getattr(one, name) for one in redrawn], [0.025, 0.975])
+        assert bounds[1] - bounds[0] == pytest.approx(high - low, rel=0.15), name
+        assert sum(bounds) / 2 == pytest.approx((low + high) / 2, abs=0.2 * (high - low)), name
+
+
+@pytest.mark.parametrize(("kind", "rows_of"), OBJECTIVES, ids=NAMES)
+def test_ne_less_that_of_a_constant_is_told_in_pairs(kind, rows_of):
+    logits, labels = rows_of(2_000, seed=3)
+    weights = np.random.default_rng(2).choice([0.5, 1.0, 4.0], 2_000)
+    constant = (0.6, 0.3, 0.1) if kind is ClassSums else 7.0
+    told = np.broadcast_to(np.log(constant) if kind is ClassSums else constant, logits.shape)
+    found = against(kind.of(logits, labels, weights), constant)
+    draws = Bootstrap(200, confidence=0.95)
+    paired = compare(logits, told, labels, weights, draws, kind.objective).ne
+    assert found.estimate == pytest.approx(paired.estimate)
+    assert found.high - found.low == pytest.approx(paired.high - paired.low, rel=0.2)
+
+
+def test_nothing_is_held_against_shares_that_a_class_of_the_rows_has_none_of():
+    sums = ClassSums.of(np.zeros((3, 3)), np.array([0, 1, 1]))
+    assert against(sums, (0.5, 0.0, 0.5)) is None
+    assert against(sums, (0.5, 0.5, 0.0)).estimate == pytest.approx((np.log(3) - np.log(2)) / 0.636514, rel=1e-5)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
 from pipeline.evaluation import metrics as metrics_module
-from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import Metrics
 
 Column = NDArray[np.float64]
 

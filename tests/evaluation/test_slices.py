@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
+from scored_rows import NAMES, OBJECTIVES
 
 from pipeline.evaluation import slices as module
 from pipeline.evaluation.bootstrap import Bootstrap, compare
@@ -112,3 +113,15 @@ def test_a_column_whose_values_are_no_categories_is_refused(column: pa.Array):
     assert refused.value.where == "night.gate.slices"
     assert "'price'" in refused.value.found
     assert str(column.type) in refused.value.found
+
+
+@pytest.mark.parametrize(("kind", "rows_of"), OBJECTIVES, ids=NAMES)
+def test_a_slice_of_classes_or_numbers_is_what_its_rows_alone_come_to(kind, rows_of):
+    logits, labels = rows_of(N, seed=1)
+    champion = logits + np.random.default_rng(2).normal(0, 1, logits.shape)
+    pair = Pair(logits, champion, labels, WEIGHTS, kind.objective)
+    (part, *_) = slices(pa.table({"site": SITES}), pair, 1, DRAWS)
+    rows = [i for i, site in enumerate(SITES) if site == part.value]
+    assert part.candidate == kind.of(logits[rows], labels[rows], WEIGHTS[rows]).metrics()
+    own = compare(logits[rows], champion[rows], labels[rows], WEIGHTS[rows], DRAWS, kind.objective)
+    assert part.change == own.ne

@@ -11,7 +11,8 @@ from html_reader import Reader
 
 from pipeline.evaluation.bootstrap import Comparison, Interval
 from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, decide
-from pipeline.evaluation.metrics import Metrics, Sums
+from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import Metrics
 from pipeline.report.html import ColumnProfile, DataProfile, Growth, Night, Page, render, two_sentences
 from pipeline.runtime.progress import Phase
 from schemas.night import GateConfig

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.evaluation.bootstrap import Comparison, Interval
 from pipeline.evaluation.gate import Evidence, decide
-from pipeline.evaluation.metrics import Metrics
+from pipeline.evaluation.row_sums import Metrics
 from pipeline.report.page import Page, sentence, two_sentences
 from schemas.night import GateConfig
 
