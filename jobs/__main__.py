@@ -19,6 +19,7 @@ from jobs import (
     doctor,
     errors,
     evaluate,
+    explain,
     generate,
     nightly,
     plan,
@@ -77,6 +78,7 @@ app.command("prune")(prune.prune)
 app.command("rebuild")(rebuild.rebuild)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
+app.command("explain")(explain.explain)
 app.command("score")(score.score)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)

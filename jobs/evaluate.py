@@ -3,21 +3,19 @@
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from jobs.console import fits, result_console
+from jobs.held_out import Dates, HeldOut
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
-from jobs.places import load_config
 from jobs.tables import print_table
 from schemas.redaction import redacted
 
 if TYPE_CHECKING:
-    from pipeline.data.split import ResolvedSplit
     from pipeline.evaluation.intervals import Bounds
     from pipeline.evaluation.metrics import Sums
     from pipeline.evaluation.row_sums import Metrics
@@ -45,10 +43,7 @@ class Judged(NamedTuple):
 def evaluate(
     config: ConfigPath,
     model: ModelUri,
-    dates: Annotated[
-        list[datetime.datetime] | None,
-        typer.Option("--dates", formats=["%Y-%m-%d"], help="Days to judge on, once each; none: the config's held-out."),
-    ] = None,
+    dates: Dates = None,
     set_: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,32 +54,20 @@ def evaluate(
 
     Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-30`
     """
-    loaded = load_config(config, set_)
-    from pipeline.data import logs, split
+    asked = HeldOut.find(config, set_, model, dates)
     from pipeline.evaluation.metrics import Sums
-    from pipeline.registry import model_uri
     from pipeline.retrain import on_nodes
     from pipeline.runtime import cluster
     from pipeline.scoring import held_out
 
-    data = loaded.data
-    days = logs.days_of(data.logs_uri, data.features)
-    wanted = sorted({when.date() for when in dates or ()})
-    split.require(wanted, days, data.logs_uri)
-    judged = split.to_judge(wanted, data) if wanted else split.resolve(days, data)
-    tracking = model_uri.where_registered(model, loaded.mlflow, loaded.work_uri)
-    bundle = model_uri.load_bundle(tracking, model)
-    own = data.features  # which may have learned of columns that an older model does not know
-    known, on_unknown = {*own.columns, *own.ignored}, data.unknown_columns
-    manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec, unknown_columns=on_unknown, known=known)
-    with cluster.of_command(loaded.cluster, [on_nodes.log(manifest)]):
-        by_day = held_out.evaluate_days(bundle, manifest, data, judged)
-    learned = held_out.learned_days(bundle, judged)
+    with cluster.of_command(asked.config.cluster, [on_nodes.log(asked.manifest)]):
+        by_day = held_out.evaluate_days(asked.bundle, asked.manifest, asked.config.data, asked.split)
+    learned = asked.learned
     total = Judged.of(sum(by_day.values(), Sums.zero()))
     judged_days = {day: Judged.of(sums) for day, sums in by_day.items()}
     print_figures(redacted(model), judged_days, total, learned, result_console(stderr=as_json))
-    if learned:
-        result_console(stderr=True, soft_wrap=True).print(f"learned: {warning(learned, judged)}", highlight=False)
+    if asked.warning:
+        result_console(stderr=True, soft_wrap=True).print(f"learned: {asked.warning}", highlight=False)
     if as_json:
         print(in_json(model, judged_days, total, learned))
 
@@ -155,14 +138,3 @@ def table_of(
         ]
         table.add_row(str(day), *cells, LEARNED if day in learned else "")
     return table
-
-
-def warning(learned: "Sequence[datetime.date]", judged: "ResolvedSplit") -> str:
-    """What the figures of learned days are worth."""
-    days = ", ".join(map(str, learned))
-    if judged.by_key:
-        return (
-            f"{days}: the model has learned rows of these days and was not trained under this random split, so that "
-            "some of the rows it is judged by may be among them: the figures look better than those of new rows would"
-        )
-    return f"{days}: the model was trained on these days: their figures look better than those of new days would"

@@ -102,6 +102,16 @@ class MLflowConfig(BaseModel):
         return name
 
 
+class ExplainConfig(BaseModel):
+    """On how many rows, and how surely, it is told what each field is worth to the best stage."""
+
+    model_config = FROZEN
+    rows: PositiveInt = Field(default=10_000, description="Held-out rows that are drawn, about; fewer: all of them.")
+    repeats: PositiveInt = Field(
+        default=5, description="Shuffles of each field, of which the lowest and the highest are told."
+    )
+
+
 class TrainConfig(BaseModel):
     """Everything one retrain depends on but the rows themselves."""
 
@@ -125,6 +135,11 @@ class TrainConfig(BaseModel):
     checkpoint: CheckpointConfig = CheckpointConfig()
     cluster: ClusterConfig = ClusterConfig()
     mlflow: MLflowConfig = MLflowConfig()
+    explain: ExplainConfig | None = Field(
+        default=ExplainConfig(),
+        description="After the verdict of a retrain or a night, what each field is worth to its best stage: how much "
+        "NE rises where the field is shuffled, or missing. none: `nightjar explain` alone tells.",
+    )
     night: NightConfig = NightConfig()
     retention: RetentionConfig = RetentionConfig()
 

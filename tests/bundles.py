@@ -10,10 +10,12 @@ from click_logs import SPEC
 from numpy.typing import NDArray
 
 from pipeline.data import vocabulary
+from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.calibration import Platt
 from pipeline.registry.bundle import Bundle, Origin
 from pipeline.retrain.promotion import write_bundle
 from pipeline.training import checkpoint, initialize, published
+from pipeline.training.checkpoint import StageState
 from schemas.config import TrainConfig
 
 STAGES = [
@@ -36,20 +38,22 @@ def write_random_bundle(folder: Path, rows: pa.Table, seed: int = 0) -> Bundle:
     state.table.accumulators.uniform_(generator=generator)
     state.progress.results = {"ne": 0.9}
     stage_folder.mkdir(parents=True)
-    checkpoint.save(state, stage_folder)
     (stage_folder / published.CALIBRATION).write_text(Platt(slope=0.7, intercept=-1.3).model_dump_json())
-    write_bundle(
-        folder / "bundle",
-        config,
-        stage,
-        vocab,
-        stage_folder,
-        Origin(
-            identity="0123456789abcdef",
-            training_days=[date(2026, 11, 1)],
-            results=checkpoint.read_progress(stage_folder).results,
-        ),
+    return bundle_of(config, state, vocab, folder)
+
+
+def bundle_of(config: TrainConfig, state: StageState, vocab: Vocabulary, folder: Path) -> Bundle:
+    """The bundle of a stage of the config in that state, as folder/bundle; beside it lies the stage's, folder/stage."""
+    stage_folder = folder / "stage"
+    stage_folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(state, stage_folder)
+    (stage,) = (one for one in config.stages if one.name == state.progress.stage)
+    origin = Origin(
+        identity="0123456789abcdef",
+        training_days=[date(2026, 11, 1)],
+        results=checkpoint.read_progress(stage_folder).results,
     )
+    write_bundle(folder / "bundle", config, stage, vocab, stage_folder, origin)
     return Bundle.load(folder / "bundle")
 
 

@@ -117,11 +117,12 @@ def _are_spread(parts: Sequence[Part]) -> bool:
     own = cluster.current()
     if not own.has_workers or len(parts) == 1:
         return False
-    is_worth_processes = _num_cpus() > THREADS_WORTH and sum(part.num_rows for part in parts) > SPREAD_ROWS
+    is_worth_processes = num_cpus() > THREADS_WORTH and sum(part.num_rows for part in parts) > SPREAD_ROWS
     return own.is_given or is_worth_processes
 
 
-def _num_cpus() -> int:
+def num_cpus() -> int:
+    """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -130,7 +131,7 @@ def _by_threads(parts: Sequence[Part], task: _Task) -> Iterator[pa.Table]:
 
     Whoever stops taking them waits for the parts at work, and the others are left.
     """
-    num_threads = min(len(parts), _num_cpus(), MOST_THREADS)
+    num_threads = min(len(parts), num_cpus(), MOST_THREADS)
     pool = ThreadPoolExecutor(num_threads, "part")
     begun: deque[Future[list[pa.Table]]] = deque()
     try:

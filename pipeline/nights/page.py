@@ -1,6 +1,5 @@
 """The morning's page of a night, made of what it has found out, and where it stands in MLflow."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -13,6 +12,7 @@ from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Move, Night
 from pipeline.profiles.bounds import Kind
 from pipeline.profiles.psi import field_psi
+from pipeline.registry import metric_names
 from pipeline.registry.tags import OUTCOME, SERVES, START, UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain
 from pipeline.report import html
@@ -38,7 +38,8 @@ def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainCo
     run.log_final("total/seconds", {name.replace(" ", "_"): seconds for name, seconds in night.seconds.items()})
     data = _data(progress.looks, config.night.quality.trailing_days)
     run.log_final("today", _figures(data))
-    run.log_final("unseen", {_speakable(one.name): one.unseen for one in data.columns if one.unseen is not None})
+    names = metric_names.of_columns(one.name for one in data.columns)
+    run.log_final("unseen", {names[one.name]: one.unseen for one in data.columns if one.unseen is not None})
     run.log_final("vocabulary", {"num_ids": float(night.num_ids)} if night.num_ids else {})
 
 
@@ -180,11 +181,6 @@ def _data(looks: Looks, trailing_days: int) -> DataProfile:
 def _figures(data: DataProfile) -> dict[str, float]:
     found = {"rows": float(data.rows), "label_rate": data.label_rate, "bad_rows": float(data.bad_rows)}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _speakable(column: str) -> str:
-    """As MLflow lets a metric be called: a log may call its columns anything."""
-    return re.sub(r"[^\w.-]", "_", column)
 
 
 def _growth(before: Vocabulary | None, after: Vocabulary | None) -> tuple[Growth, ...]:

@@ -43,6 +43,7 @@ TRAINING = (
 IN_NO_KEY: dict[str, Any] = {
     "work_uri": True,
     "mlflow": True,
+    "explain": True,
     "retention": True,
     "data": OF_NO_EFFECT,
     "checkpoint": {"every_seconds"},

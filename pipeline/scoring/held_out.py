@@ -44,22 +44,32 @@ class Scored:
     logits: NDArray[np.float32]
 
 
-def scored_rows(
+def held_out_tables(
     part: Part, bundle: Bundle, data: DataConfig, split: ResolvedSplit, columns: Sequence[str] = ()
-) -> Iterator[Scored]:
-    """The sound held-out rows of a part, a row group at a time, with these `columns` of the log beside those it needs.
+) -> Iterator[tuple[pa.Table, str]]:
+    """The sound held-out rows of a part, a row group at a time, and its place to name in an error.
 
-    Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
-    Raises Failure for rows of which the model makes no finite number.
+    They have these `columns` of the log beside those of the config and of the bundle. Raises Refusal for rows that
+    break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
     """
     wanted = list(dict.fromkeys([*data.features.columns, *bundle.spec.columns, *columns]))
     for table, where in read_part(part, wanted):
         sound = quality.sound_rows(table, data.features, where, data.max_bad_share, bundle.vocabulary.classes)
-        held_out = sound.filter(pa.array(split.is_held_out(sound, part.day)))
-        rows = bundle.encoder.encode(held_out)
+        yield sound.filter(pa.array(split.is_held_out(sound, part.day))), where
+
+
+def scored_rows(
+    part: Part, bundle: Bundle, data: DataConfig, split: ResolvedSplit, columns: Sequence[str] = ()
+) -> Iterator[Scored]:
+    """`held_out_tables`, scored.
+
+    Raises Failure for rows of which the model makes no finite number.
+    """
+    for table, where in held_out_tables(part, bundle, data, split, columns):
+        rows = bundle.encoder.encode(table)
         logits = bundle.logits(rows)
         require_finite(logits, where)
-        yield Scored(held_out, rows, logits)
+        yield Scored(table, rows, logits)
 
 
 def learned_days(bundle: Bundle, split: ResolvedSplit) -> tuple[date, ...]:
@@ -81,7 +91,7 @@ def evaluate(bundle: Bundle, manifest: Manifest, data: DataConfig, split: Resolv
 def evaluate_days(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> dict[date, Sums]:
     """Of each held-out day what the bundle makes of its rows; read and checked by its own spec, not the config's.
 
-    Raises Refusal as `scored_rows` does.
+    Raises Refusal as `held_out_tables` does.
     """
     shared = Shared(bundle)
     own = derived(data, features=bundle.spec)
@@ -147,7 +157,7 @@ def score_held_out(
 ) -> HeldOut:
     """Score the held-out rows of the manifest; `columns` of the log are kept beside the logits.
 
-    Raises Refusal as `scored_rows` does.
+    Raises Refusal as `held_out_tables` does.
     """
     shared = Shared(bundle)
     types = _types(data, columns)

@@ -152,7 +152,8 @@ def test_whatever_a_model_is_called_every_verb_refuses_what_is_none(session):
     for model in ("", "http://host/model", "models:/", "models:/a'b@champion", "runs:/", "file://host/x", "x" * 5000):
         evaluated = session.refused("evaluate", "--config", config, "--model", model)
         scored = session.refused("score", "--config", config, "--model", model, "--date", str(FIRST), "--out", "out")
-        assert evaluated == scored
+        explained = session.refused("explain", "--config", config, "--model", model)
+        assert evaluated == scored == explained
         assert set(scored) == {"found", "expected", "where", "remedy"}
     assert "no bundle.json" in session.refused("evaluate", "--config", config, "--model", "a%b#c")["found"]
     message = session.train_refused('stages.fm.init_from="models:/a\'b@champion"')

@@ -132,6 +132,27 @@ def test_rows_held_out_at_random_were_not_learned_by_a_model_of_the_same_split_a
     assert "was not trained under this random split" in other.stderr
 
 
+def test_what_each_column_is_worth_is_printed_and_logged_in_the_models_run(folder, trained):
+    model = ("--config", "train.yaml", "--model", "models:/ctr@champion", "--repeats", "3", "--json")
+    done = nightjar("explain", *model, cwd=folder)
+    told = last_object(done)
+    assert (told["dates"], told["learned_dates"], told["rows"]) == (["2026-11-03"], [], 1000)
+    assert told["ne"] == pytest.approx(trained["stages"][trained["best_stage"]]["ne"], rel=1e-6)
+    first, *others = told["fields"]
+    assert first == "age", "the one column that clicks depend on"
+    assert told["fields"]["age"]["shuffled"] > 3 * max(abs(told["fields"][name]["shuffled"]) for name in others)
+    assert "NE" in done.stderr
+    assert "\u2588" in done.stderr, "a bar"
+    client = MlflowClient(f"sqlite:///{folder}/.nightjar/mlflow.db")
+    run_id = client.get_model_version("ctr", "1").run_id
+    metrics = client.get_run(run_id).data.metrics
+    for name, one in told["fields"].items():
+        assert metrics[f"explain/{name}"] == one["shuffled"]
+        assert metrics[f"explain_missing/{name}"] == one["missing"]
+    assert "plots/explain.png" in {artifact.path for artifact in client.list_artifacts(run_id, "plots")}
+    assert f"logged in MLflow's run {run_id}" in done.stderr
+
+
 def test_scores_have_a_row_key_a_probability_and_the_model_of_each_row(folder, trained):
     model = "models:/ctr@champion"
     arguments = ("--config", "train.yaml", "--model", model, "--date", "2026-11-03", "--out", "scores")
@@ -178,12 +199,13 @@ def test_a_finished_retrain_says_under_which_cluster_it_was_trained_and_a_job_na
     assert trained["differs"] == []
 
 
-@pytest.mark.parametrize("verb", ["train", "status", "plan", "evaluate", "score", "rollback", "sweep"])
+@pytest.mark.parametrize("verb", ["train", "status", "plan", "evaluate", "explain", "score", "rollback", "sweep"])
 def test_from_another_directory_as_cron_has_it_a_verb_finds_the_same_places(folder, trained, tmp_path, verb):
     (folder / "sweep.yaml").write_text("{stage: nowhere, space: {table.dimension: {choice: [4]}}}")
     champion, out = ("--model", "models:/ctr@champion"), ("--out", "there")
     arguments = {
         "evaluate": champion,
+        "explain": champion,
         "score": (*champion, *out, "--date", "2026-11-03"),
         "sweep": ("--sweep", f"{folder}/sweep.yaml", *out),
     }
@@ -193,6 +215,7 @@ def test_from_another_directory_as_cron_has_it_a_verb_finds_the_same_places(fold
         "status": "models:/ctr/1 is champion",
         "plan": "champion      models:/ctr/1",
         "evaluate": "models:/ctr@champion on",
+        "explain": "models:/ctr@champion: NE",
         "score": "1,000 rows of 2026-11-03 scored with models:/ctr/1",
         "rollback": "ctr without a previous champion",
         "sweep": "stage 'nowhere'",

@@ -1,0 +1,76 @@
+"""What a model is to be judged on, as it was asked for: found and checked before any row is read."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.places import load_config
+
+if TYPE_CHECKING:
+    from pipeline.data.logs import Manifest
+    from pipeline.data.split import ResolvedSplit
+    from pipeline.registry.bundle import Bundle
+    from pipeline.registry.tracking import Tracking
+    from schemas.config import TrainConfig
+
+Dates = Annotated[
+    list[datetime.datetime] | None,
+    typer.Option("--dates", formats=["%Y-%m-%d"], help="Days to judge on, once each; none: the config's held-out."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """A model, and the held-out rows that it is judged by."""
+
+    config: "TrainConfig"
+    tracking: "Tracking"
+    bundle: "Bundle"
+    manifest: "Manifest"
+    split: "ResolvedSplit"
+
+    @classmethod
+    def find(
+        cls, config: Path, overrides: Sequence[str] | None, model: str, dates: Sequence[datetime.datetime] | None
+    ) -> "HeldOut":
+        """Raises Refusal for days that the log does not have, and for a model that is not there."""
+        loaded = load_config(config, overrides)
+        from pipeline.data import logs, split
+        from pipeline.registry import model_uri
+
+        data = loaded.data
+        days = logs.days_of(data.logs_uri, data.features)
+        wanted = sorted({when.date() for when in dates or ()})
+        split.require(wanted, days, data.logs_uri)
+        judged = split.to_judge(wanted, data) if wanted else split.resolve(days, data)
+        tracking = model_uri.where_registered(model, loaded.mlflow, loaded.work_uri)
+        bundle = model_uri.load_bundle(tracking, model)
+        own = data.features  # which may have learned of columns that an older model does not know
+        known, on_unknown = {*own.columns, *own.ignored}, data.unknown_columns
+        manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec, unknown_columns=on_unknown, known=known)
+        return cls(loaded, tracking, bundle, manifest, judged)
+
+    @property
+    def learned(self) -> tuple[datetime.date, ...]:
+        """The days that the model has learned rows of."""
+        from pipeline.scoring import held_out
+
+        return held_out.learned_days(self.bundle, self.split)
+
+    @property
+    def warning(self) -> str:
+        """What figures of the learned days are worth; empty where there are none."""
+        days = ", ".join(map(str, self.learned))
+        if not days:
+            return ""
+        if self.split.by_key:
+            return (
+                f"{days}: the model has learned rows of these days and was not trained under this random split, so "
+                "that some of the rows it is judged by may be among them: the figures look better than those of new "
+                "rows would"
+            )
+        return f"{days}: the model was trained on these days: their figures look better than those of new days would"

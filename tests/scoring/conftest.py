@@ -1,0 +1,1 @@
+from random_bundles import bundle_folder, config, random_log, state  # noqa: F401 (fixtures)
