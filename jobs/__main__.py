@@ -20,6 +20,7 @@ from jobs import (
     errors,
     evaluate,
     explain,
+    export,
     generate,
     nightly,
     plan,
@@ -81,6 +82,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.command("score")(score.score)
 app.command("serve")(serve.serve)
+app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 app.command("ui")(ui.ui)
 app.command("submit", context_settings={"allow_interspersed_args": False})(submit.submit)

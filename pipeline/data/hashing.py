@@ -13,6 +13,14 @@ from pipeline.data import columns
 HASHED_AT_ONCE = 16_384  # values, whose states then fit the processor's cache
 FEW_VALUES = 4_000  # of as many words, which pandas has hashed before numpy has gone through the rounds
 KEY = b"0123456789123456"  # pandas' own
+NOTHING_UP_MY_SLEEVE = b"somepseudorandomlygeneratedbytes"
+FIRST_STATE = tuple(
+    int.from_bytes(NOTHING_UP_MY_SLEEVE[8 * v : 8 * v + 8], "big") ^ int.from_bytes(KEY[8 * (v % 2) :][:8], "little")
+    for v in range(4)
+)
+"""The four words before a text is taken in."""
+FINALIZER = (30, 0xBF58476D1CE4E5B9, 27, 0x94D049BB133111EB, 31)
+"""Of splitmix64: shifts, and factors between them."""
 Words = NDArray[np.uint64]
 
 
@@ -94,9 +102,7 @@ class _Lanes:
     """Four words of state for each of some texts, changed in place."""
 
     def __init__(self, num_lanes: int) -> None:
-        low, high = (int.from_bytes(half, "little") for half in (KEY[:8], KEY[8:]))
-        words = (word ^ key for word, key in zip(_NOTHING_UP_MY_SLEEVE, (low, high, low, high), strict=True))
-        self.v0, self.v1, self.v2, self.v3 = (np.full(num_lanes, word, np.uint64) for word in words)
+        self.v0, self.v1, self.v2, self.v3 = (np.full(num_lanes, word, np.uint64) for word in FIRST_STATE)
         self._shifted = np.empty(num_lanes, np.uint64)
 
     def take_in(self, word: Words) -> None:
@@ -133,16 +139,12 @@ class _Lanes:
         np.bitwise_or(word, self._shifted, out=word)
 
 
-_NOTHING_UP_MY_SLEEVE = [
-    int.from_bytes(b"somepseudorandomlygeneratedbytes"[start : start + 8], "big") for start in range(0, 32, 8)
-]
-
-
 def _redistributed(hashes: Words) -> Words:
     """By the finalizer of splitmix64, as pandas does with every hash."""
-    hashes ^= hashes >> np.uint64(30)
-    hashes *= np.uint64(0xBF58476D1CE4E5B9)
-    hashes ^= hashes >> np.uint64(27)
-    hashes *= np.uint64(0x94D049BB133111EB)
-    hashes ^= hashes >> np.uint64(31)
+    first, factor, second, other_factor, third = map(np.uint64, FINALIZER)
+    hashes ^= hashes >> first
+    hashes *= factor
+    hashes ^= hashes >> second
+    hashes *= other_factor
+    hashes ^= hashes >> third
     return hashes

@@ -1,0 +1,68 @@
+"""`nightjar export`: a model as files for runtimes and tools that know nothing of Nightjar."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from jobs.options import ModelUri
+from jobs.places import typed
+from schemas.config import MLflowConfig
+from schemas.locations import absolute
+from schemas.redaction import redacted
+
+
+class To(StrEnum):
+    """What it becomes."""
+
+    onnx = "onnx"
+    embeddings = "embeddings"
+
+
+def export(
+    model: ModelUri,
+    to: Annotated[To, typer.Option("--to", help="onnx: a graph that scores raw rows; embeddings: Parquet.")],
+    out: Annotated[
+        str, typer.Option(help="Folder or URI for onnx, file or URI for embeddings; nothing lies there yet.")
+    ],
+    integers: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of categories that is sent as int64 and not as text; may be given several times."),
+    ] = None,
+    work: Annotated[str, typer.Option(help="Work folder of the runs, `work_uri` of their config.")] = ".nightjar",
+) -> None:
+    """Write a model as one file that ONNX Runtime runs from any language, or its embeddings as Parquet.
+
+    The graph takes the log's columns as they are, unseen and missing values included. It is held against the model
+    before it is put in place.
+
+    Example: `nightjar export --model models:/ctr@champion --to onnx --out served`
+    """
+    from pipeline.export import extra, place
+
+    out_uri, place_of_work = absolute(out), absolute(work)
+    if to is To.onnx:
+        extra.require_installed()
+    place.require_empty(out_uri, "folder" if to is To.onnx else "file")
+    from pipeline.registry import model_uri
+
+    tracking = model_uri.where_registered(model, MLflowConfig(), place_of_work)
+    version = model_uri.pinned(tracking, model)
+    bundle = model_uri.load_bundle(tracking, version)
+    if to is To.embeddings:
+        from pipeline.export import embeddings
+
+        num_rows = embeddings.export(bundle, out_uri)
+        print(f"{num_rows:,} rows of {redacted(version)}, in {typed(redacted(out_uri))}")
+        return
+    from pipeline.export import onnx_file
+
+    card = onnx_file.export(bundle, redacted(version), out_uri, integers or [])
+    size = sum(card.files.values()) / 1e6
+    print(f"{redacted(version)}, {size:,.1f} MB, in {typed(redacted(out_uri))}")
+    checked = card.checked
+    print(
+        f"held against the model by ONNX Runtime {checked.onnxruntime}: {checked.largest_difference:.1g} apart in p at "
+        f"most on {checked.rows:,} rows, {checked.allowed:g} allowed"
+    )
+    print(f"how to call it, and an example: {typed(redacted(out_uri) + '/' + onnx_file.CARD)}")

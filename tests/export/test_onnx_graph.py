@@ -1,0 +1,128 @@
+"""A graph says of any rows what the bundle says that it was made of."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from exported import ALL_FIELDS, HASH, bundle_of, largest_difference, rows_of, session_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.evaluation.calibration import Isotonic, Platt
+from pipeline.export import probes
+from pipeline.export.check import Session, check
+from pipeline.export.inputs import feeds
+from pipeline.models import MODELS
+from pipeline.models.mlp import ACTIVATIONS
+from pipeline.registry.bundle import Bundle
+from schemas.errors import Failure
+
+MAX_DIFFERENCE = 1e-6
+NET = {"hidden": [8, 5], "dropout": 0.5}
+INTEGERS = ("hour", "user", "segments")
+LEARNED = [field for field in ALL_FIELDS if field.get("encoder", {}).get("type") != "hash"]
+STEPS = Isotonic(knots_x=(-1.0, -0.2, 0.1, 2.0), knots_y=(-2.0, -2.0, 0.5, 0.9))
+
+
+def fields_named(*names: str) -> list[dict]:
+    return [field for field in ALL_FIELDS if field["name"] in names]
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_over_every_kind_of_field_says_what_the_bundle_says(tmp_path, model, members):
+    own = {} if model == "fm" else {"mlp": {**NET, "batch_norm": True}, "members": members}
+    bundle = bundle_of({"model": model, **own}, LEARNED)
+    for rows in (rows_of(200, seed=0), rows_of(200, seed=1), rows_of(1, seed=2)):
+        assert largest_difference(bundle, rows, tmp_path) <= MAX_DIFFERENCE
+
+
+def test_all_kinds_of_fields_may_stand_beside_one_another(tmp_path):
+    bundle = bundle_of({"model": "deepfm", "mlp": {**NET, "batch_norm": True}, "members": 2})
+    session = session_of(bundle, tmp_path)
+    assert check(session, bundle, ()).largest_difference <= MAX_DIFFERENCE
+    for rows in (rows_of(200, seed=1), rows_of(1, seed=2)):
+        assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("members", [1, 2])
+def test_every_activation_is_the_bundles_own(tmp_path, activation, members):
+    bundle = bundle_of({"model": "fnn", "members": members, "mlp": {**NET, "activation": activation}}, LEARNED)
+    assert largest_difference(bundle, rows_of(100, seed=1), tmp_path) <= MAX_DIFFERENCE
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [Platt(slope=0.7, intercept=-1.3), STEPS, Isotonic(knots_x=(0.3,), knots_y=(-0.4,))],
+    ids=["platt", "isotonic", "of one knot"],
+)
+def test_a_calibration_is_applied_between_its_knots_and_beyond_them(tmp_path, calibration):
+    bundle = bundle_of({"model": "fm"}, LEARNED, calibration=calibration)
+    assert largest_difference(bundle, rows_of(300, seed=1), tmp_path) <= MAX_DIFFERENCE
+
+
+@pytest.mark.parametrize("field", ALL_FIELDS, ids=lambda field: field["name"])
+def test_a_model_of_a_single_field_is_read_as_well(tmp_path, field):
+    bundle = bundle_of({"model": "deepfm", "mlp": NET}, [field])
+    assert largest_difference(bundle, rows_of(200, seed=1), tmp_path) <= MAX_DIFFERENCE
+
+
+def test_categories_that_are_integers_may_be_sent_as_such(tmp_path):
+    bundle = bundle_of({"model": "fm"}, fields_named("site", *INTEGERS))
+    for rows in (rows_of(200, seed=1), probes.rows(bundle.vocabulary, INTEGERS)):
+        assert largest_difference(bundle, rows, tmp_path, INTEGERS) <= MAX_DIFFERENCE
+    assert feeds(rows_of(9, 1), bundle.spec, INTEGERS)["user"].dtype == np.int64
+
+
+@pytest.fixture(scope="module")
+def bucketed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Session]:
+    bundle = bundle_of({"model": "fm"}, fields_named("price", "balance"))
+    return bundle, session_of(bundle, tmp_path_factory.mktemp("graph"))
+
+
+numbers = st.one_of(st.none(), st.floats(width=64), st.integers(-(10**6), 10**6).map(float))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(values=st.lists(numbers, min_size=1, max_size=50))
+def test_any_number_falls_into_the_bucket_of_the_encoder(bucketed, values):
+    bundle, session = bucketed
+    rows = pa.table({name: pa.array(values, pa.float64()) for name in ("price", "balance")})
+    assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+
+
+def test_numbers_on_the_edges_of_log_buckets_are_not_moved_by_another_logarithm(tmp_path):
+    # where ln(x)^2 is as near to an integer as a float can be, on both sides of it
+    at = np.exp(np.sqrt(np.arange(1, 60)))
+    near = np.concatenate([at, np.nextafter(at, 0), np.nextafter(at, np.inf)])
+    values = np.concatenate([near, -near, [0.0, -0.0, 1.0, 2.0, -2.0, 2.0000000000000004]])
+    rows = pa.table({"balance": values})
+    bundle = bundle_of({"model": "fm"}, fields_named("balance"), rows)
+    assert largest_difference(bundle, rows, tmp_path) <= MAX_DIFFERENCE
+
+
+def test_lists_may_all_be_empty_and_any_place_beyond_a_lists_length_is_left_aside(tmp_path):
+    bundle = bundle_of({"model": "fm"}, fields_named("tags", "words"))
+    lists = pa.array([[], None, [None]], pa.list_(pa.string()))
+    rows = pa.table({"tags": lists, "words": lists})
+    session = session_of(bundle, tmp_path)
+    assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+    rows = rows.slice(0, 2)
+    assert feeds(rows, bundle.spec, ())["tags"].shape == (2, 0)
+    assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+
+
+def test_an_empty_text_is_a_value_and_not_a_missing_one(tmp_path):
+    rows = pa.table({"site": ["", None, "", "b"]})
+    bundle = bundle_of({"model": "fm"}, fields_named("site"), rows)
+    found = session_of(bundle, tmp_path).probabilities(rows)
+    assert found[0] == found[2] != found[1]
+    assert np.abs(found - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+
+
+def test_a_graph_of_another_model_is_told_from_the_bundles(tmp_path):
+    field = [{"name": "site", "kind": "categorical", "encoder": HASH}]
+    session = session_of(bundle_of({"model": "fm"}, field), tmp_path)
+    other = bundle_of({"model": "fm"}, field, calibration=Platt(slope=1.0, intercept=1e-5))
+    with pytest.raises(Failure, match="apart from the model's, 1e-06 allowed: nothing was written"):
+        check(session, other, ())
