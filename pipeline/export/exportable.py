@@ -16,6 +16,13 @@ BYTES_A_VALUE = 14  # beside its text: the id, and what protobuf says of both
 def require_exportable(vocabulary: Vocabulary, integers: Collection[str]) -> None:
     """Raise Refusal where columns have names or values that the graph could not tell from its own, or not take."""
     spec = vocabulary.spec
+    if spec.objective != "binary":
+        raise Refusal(
+            found=f"a model of the objective {spec.objective}",
+            expected="a model of clicks",
+            where="the model's features",
+            remedy="serve it with `nightjar serve`",
+        )
     categories = [field.name for field in spec.fields if field.kind != "numeric"]
     if unknown := [name for name in integers if name not in categories]:
         raise Refusal(

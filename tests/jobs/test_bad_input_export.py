@@ -28,7 +28,7 @@ def left(folder: Path) -> set[str]:
     ("options", "found", "where"),
     [
         (["--model", "no-model", "--out", "out"], "no bundle.json", "no-model"),
-        (["--model", "models:/none@champion", "--out", "out"], "no work folder", "work_uri"),
+        (["--model", "models:/none@champion", "--out", "out"], "no runs and no models", "work_uri"),
         (["--model", MODEL, "--out", "train.yaml"], "a file", "--out"),
         (["--model", MODEL, "--out", MODEL], "a folder that holds something", "--out"),
         (["--model", MODEL, "--out", "train.yaml/out"], "a file", "--out"),
