@@ -22,6 +22,7 @@ from jobs import (
     explain,
     export,
     generate,
+    imports,
     nightly,
     plan,
     prune,
@@ -69,6 +70,7 @@ def nightjar(
 
 
 app.command("generate")(generate.generate)
+app.add_typer(imports.app, name="import")
 app.command("train")(train.train)
 app.command("nightly")(nightly.nightly)
 app.command("backfill")(backfill.backfill)

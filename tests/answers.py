@@ -15,6 +15,7 @@ PAGE = TESTS / "README.md"
 # Folders of tests, in the order in which a user meets what they are about, and what stands over their lines.
 TITLES = {
     "schemas": "Configs, feature specs and overrides",
+    "intake": "Imports",
     "data": "The log",
     "profiles": "A day against the days before it",
     "jobs": "The command and what it stands on",
@@ -60,6 +61,7 @@ NAMES = {
     "ones own": "one's own",
     "the champions": "the champion's",
     "csv": "CSV",
+    "latin 1": "Latin-1",
     "iceberg": "Iceberg",
     "parquet": "Parquet",
     "mlflow": "MLflow",
@@ -70,6 +72,7 @@ NAMES = {
     "uri": "URI",
     "uris": "URIs",
     "utf 8": "UTF-8",
+    "utf 16": "UTF-16",
     "int64": "Int64",
     "s3": "S3",
     "32 bit": "32-bit",

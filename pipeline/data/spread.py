@@ -121,6 +121,11 @@ def _are_spread(parts: Sequence[Part]) -> bool:
     return own.is_given or is_worth_processes
 
 
+def num_threads() -> int:
+    """That work on parts at a time, where it is not spread."""
+    return min(num_cpus(), MOST_THREADS)
+
+
 def num_cpus() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -131,13 +136,13 @@ def _by_threads(parts: Sequence[Part], task: _Task) -> Iterator[pa.Table]:
 
     Whoever stops taking them waits for the parts at work, and the others are left.
     """
-    num_threads = min(len(parts), num_cpus(), MOST_THREADS)
-    pool = ThreadPoolExecutor(num_threads, "part")
+    threads = min(len(parts), num_threads())
+    pool = ThreadPoolExecutor(threads, "part")
     begun: deque[Future[list[pa.Table]]] = deque()
     try:
         for part in parts:
             begun.append(pool.submit(lambda part: [*task([part])], part))
-            if len(begun) > 2 * num_threads:
+            if len(begun) > 2 * threads:
                 yield from begun.popleft().result()
         while begun:
             yield from begun.popleft().result()

@@ -9,13 +9,13 @@ name has no `=`: Spark would take it for a partition, and read it in spite of th
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import fsspec
 
-from pipeline.runtime import files, trusted
+from pipeline.runtime import files, replacing, trusted
 from pipeline.runtime.files import SUCCESS
 from schemas.errors import Refusal
 from schemas.scores import DayScores
@@ -100,14 +100,7 @@ class DayFolder:
         sizes = {name: size for name, size in _sizes(self.waiting_uri).items() if name in self._part_names}
         success = self.scores.model_copy(update={"sizes": sizes})
         files.mark_complete(self.waiting_uri, success.model_dump_json(indent=1).encode())
-        fs, root = fsspec.core.url_to_fs(self.out_uri)
-        fs.invalidate_cache()
-        waiting, place = f"{root}/{self._prefix}{self.key}", f"{root}/date={self.day}"
-        if "file" in fs.protocol:
-            _keep_only(fs, waiting, {*self._part_names, SUCCESS})
-            _move(fs, waiting, place, aside=f"{root}/{self._prefix}old")
-        else:
-            _copy(fs, waiting, place, self._part_names)
+        replacing.replace(self.waiting_uri, self.uri, f"{self.out_uri}/{self._prefix}old", self._part_names)
         self.clear()
 
     def clear(self) -> None:
@@ -117,38 +110,6 @@ class DayFolder:
 
     def _attempts(self) -> list[str]:
         return [name for name in _names(self.out_uri) if name.startswith(self._prefix)]
-
-
-def _keep_only(fs: fsspec.AbstractFileSystem, folder: str, names: Collection[str]) -> None:
-    """A worker that was killed leaves half a file, under a temporary name."""
-    for path in fs.ls(folder, detail=False):
-        if path.rsplit("/", 1)[-1] not in names:
-            fs.rm_file(path)
-
-
-def _move(fs: fsspec.AbstractFileSystem, waiting: str, place: str, aside: str) -> None:
-    """A reader finds the old day whole, for a moment no day, then the new one whole.
-
-    A crash in that moment leaves the new one waiting, and the next call puts it into its place.
-    """
-    if fs.exists(aside):
-        fs.rm(aside, recursive=True)
-    if fs.exists(place):
-        fs.mv(place, aside)
-    fs.mv(waiting, place)
-
-
-def _copy(fs: fsspec.AbstractFileSystem, waiting: str, place: str, part_names: Sequence[str]) -> None:
-    """Object stores move nothing at once: `_SUCCESS` goes first and comes last, and no old part meets a new one.
-
-    A crash in between leaves a day without `_SUCCESS`; the new one still waits whole, and the next call copies it.
-    """
-    if fs.exists(f"{place}/{SUCCESS}"):
-        fs.rm_file(f"{place}/{SUCCESS}")
-    if fs.exists(place):
-        fs.rm(place, recursive=True)
-    fs.copy([f"{waiting}/{name}" for name in part_names], [f"{place}/{name}" for name in part_names])
-    fs.cp_file(f"{waiting}/{SUCCESS}", f"{place}/{SUCCESS}")
 
 
 def _read_success(folder_uri: str) -> DayScores | None:

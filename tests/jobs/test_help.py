@@ -9,7 +9,17 @@ from command import nightjar
 from jobs.__main__ import app
 
 VERBS = [command.name for command in app.registered_commands]
-VERBS += ["bench", "bench step", "bench feed", "bench job", "bench run"]
+VERBS += [
+    "import",
+    "import criteo",
+    "import avazu",
+    "import csv",
+    "bench",
+    "bench step",
+    "bench feed",
+    "bench job",
+    "bench run",
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)

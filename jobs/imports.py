@@ -1,0 +1,215 @@
+"""`nightjar import`: files of other formats become days of a log."""
+
+import datetime
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from jobs.console import ProgressView, tell
+from jobs.places import program, typed
+from pipeline.runtime import files
+from schemas.errors import Refusal
+from schemas.locations import absolute
+
+if TYPE_CHECKING:
+    from pipeline.intake.delimited import ColumnKind
+    from pipeline.intake.importing import Import, Outcome
+    from pipeline.intake.sources import Source
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+
+
+@app.callback()
+def import_() -> None:
+    """Make a log, Parquet by day, of files of other formats.
+
+    Files are read in a stream, `.gz`, `.bz2` and `.zst` as well. A day is there whole or not at all; the same import
+    again changes nothing, and a killed one goes on.
+
+    Example: `nightjar import criteo train.txt --rows-per-day 6500000 --first-day 2014-05-14 --out logs`
+    """
+
+
+Places = Annotated[list[str], typer.Argument(metavar="SRC...", help="Files, or a folder of files. Any fsspec URI.")]
+Out = Annotated[str, typer.Option(help="Folder or URI of the log, which gets `date=YYYY-MM-DD/` partitions.")]
+RowsPerDay = Annotated[
+    int | None, typer.Option(min=1, help="Rows of a day, of a file whose order is that of time.", show_default=False)
+]
+FirstDay = Annotated[
+    datetime.datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="The day of the first row, or of `day_0`.", show_default=False),
+]
+MaxBadShare = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Share of lines that may break the format, which go to `quarantine/` in the log."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace days that the log has of other rows.")]
+
+
+@app.command()
+def criteo(
+    src: Places,
+    out: Out,
+    rows_per_day: RowsPerDay = None,
+    first_day: FirstDay = None,
+    max_bad_share: MaxBadShare = 0.0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Criteo's click logs: tab-separated, a label, 13 numbers and 26 hex ids a line.
+
+    Of `day_0`, `day_1`, ... each is a day; of another file, in the order of time, so many --rows-per-day are.
+
+    Example: `nightjar import criteo train.txt --rows-per-day 6500000 --first-day 2014-05-14 --out logs`
+    """
+    sources = _sources(src, out)
+    from pipeline.intake.criteo import Criteo
+    from pipeline.intake.days import by_files
+    from pipeline.intake.importing import Import
+
+    by_line = by_files(sources, _date(first_day), rows_per_day)
+    _run(Import(Criteo(), sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
+
+
+@app.command("csv")
+def csv_(
+    src: Places,
+    out: Out,
+    timestamp: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that says the day: ISO 8601, or seconds or milliseconds since 1970.", show_default=False
+        ),
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="Where days begin at midnight, of times that are instants.")] = "UTC",
+    label: Annotated[
+        str | None,
+        typer.Option(help="Column of clicks, made 0 and 1: of yes and no, true and false, too.", show_default=False),
+    ] = None,
+    first_day: FirstDay = None,
+    delimiter: Annotated[str, typer.Option(help="What parts the values; `tab` for tabs.")] = ",",
+    quote: Annotated[
+        str, typer.Option(help="What values are quoted by; `none` where quotes are parts of values.")
+    ] = '"',
+    null: Annotated[
+        list[str] | None, typer.Option(help="Text of a missing value; may be given several times.", show_default=False)
+    ] = None,
+    encoding: Annotated[Literal["utf-8", "latin-1", "cp1252"], typer.Option(help="Of the files.")] = "utf-8",
+    columns: Annotated[
+        str, typer.Option(help="Names, as id,time,user, of files without a line of names.", show_default=False)
+    ] = "",
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="COLUMN=text|integer|number",
+            help="What a column holds, where its first rows tell it wrongly.",
+            show_default=False,
+        ),
+    ] = None,
+    max_bad_share: MaxBadShare = 0.0,
+    overwrite: Overwrite = False,
+) -> None:
+    """CSV and the like: a line of names, then rows, which go to the day of a column of times.
+
+    Without --timestamp each file is a day, which its name says, as `clicks-2026-11-19.csv` does, or --first-day.
+
+    Example: `nightjar import csv clicks.csv --timestamp time --timezone Europe/Berlin --label clicked --out logs`
+    """
+    sources = _sources(src, out)
+    from pipeline.intake import columns as columns_of_files
+    from pipeline.intake.days import by_files
+    from pipeline.intake.delimited import NULLS, Dialect
+    from pipeline.intake.importing import Import
+
+    dialect = Dialect(
+        _mark("--delimiter", {"tab": "\t"}.get(delimiter, delimiter)),
+        None if quote == "none" else _mark("--quote", quote),
+        tuple(null) if null else NULLS,
+        encoding,
+        tuple(columns.split(",")) if columns else (),
+    )
+    form = columns_of_files.look(sources[0], dialect, _kinds(types or ()), label, timestamp, timezone)
+    by_line = () if timestamp else tuple(by_files(sources, _date(first_day), None))
+    _run(Import(form, sources, absolute(out), by_line, max_bad_share, overwrite))
+
+
+@app.command()
+def avazu(src: Places, out: Out, max_bad_share: MaxBadShare = 0.0, overwrite: Overwrite = False) -> None:
+    """Avazu's log of mobile ads: CSV, of which `hour`, YYMMDDHH, becomes the day and a column of hours.
+
+    Example: `nightjar import avazu train.gz --out logs`
+    """
+    sources = _sources(src, out)
+    from pipeline.intake.avazu import Avazu
+    from pipeline.intake.importing import Import
+
+    _run(Import(Avazu(), sources, absolute(out), (), max_bad_share, overwrite))
+
+
+def _sources(src: Sequence[str], out: str) -> "tuple[Source, ...]":
+    files.require_usable(absolute(out), "--out")
+    from pipeline.intake import sources
+
+    return tuple(sources.find([absolute(place) for place in src]))
+
+
+def _run(job: "Import") -> None:
+    from pipeline.intake import importing
+
+    with ProgressView() as view:
+        outcome = importing.run(job, view)
+    days = list(outcome.rows)
+    told = "is there already" if outcome.was_there else "imported"
+    first_to_last = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
+    tell(f"{sum(outcome.rows.values()):,} rows of {first_to_last} {told}, in {typed(job.logs_uri)}")
+    if outcome.num_bad:
+        tell(f"{outcome.num_bad:,} lines left out, with the reason of each in {typed(importing.quarantine_uri(job))}")
+
+    _tell_what_next(job, outcome)
+
+
+def _tell_what_next(job: "Import", outcome: "Outcome") -> None:
+    """Write a config beside the log, or here where that is remote; nothing that is there is replaced."""
+    spec = job.form.spec
+    if spec is None:
+        return
+    from pipeline.intake import first_config
+
+    folder, _, name = job.logs_uri.rpartition("/")
+    folder, logs = (absolute("."), job.logs_uri) if files.is_remote(job.logs_uri) else (folder, name)
+    config, stay = first_config.write(job.form.name, spec, folder, logs, outcome.rows)
+    for uri in stay:
+        tell(f"{typed(uri)} is there already and stays as it is")
+    tell("Next, train on it:")
+    tell(f"  {program()} train --config {typed(config)}")
+
+
+def _date(day: datetime.datetime | None) -> datetime.date | None:
+    return day and day.date()
+
+
+def _mark(option: str, value: str) -> str:
+    if len(value) == 1 and value.isascii() and value not in "\r\n":
+        return value
+    raise Refusal(
+        found=repr(value), expected="one character of ASCII", where=option, remedy="name the one that the files have"
+    )
+
+
+def _kinds(types: Sequence[str]) -> "dict[str, ColumnKind]":
+    from pipeline.intake.delimited import TYPES
+
+    found: dict[str, ColumnKind] = {}
+    for said in types:
+        name, _, named = said.rpartition("=")
+        kind = next((kind for kind in TYPES if kind == named), None)
+        if not name or kind is None:
+            raise Refusal(
+                found=repr(said),
+                expected=f"a column and what it holds: COLUMN={', COLUMN='.join(TYPES)}",
+                where="--type",
+                remedy="as --type zip=text",
+            )
+        found[name] = kind
+    return found

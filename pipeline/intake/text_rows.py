@@ -1,0 +1,175 @@
+"""A block of delimited text becomes a table by pyarrow's CSV reader; rows that it cannot take are told apart, with why.
+
+Most blocks hold none, and are read at once into the types that are wanted. In one that does, every cell is looked at.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from pipeline.data.columns import is_utf8
+from pipeline.intake.blocks import Block, Marks, row_ends
+
+INTEGER = r"^-?\d{1,19}$"
+NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+SHOWN_CHARACTERS = 40  # of a value, in a reason
+Mask = NDArray[np.bool_]
+Reason = Callable[[int], str]
+"""Of the row of a table, why it is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a line holds values: the columns and their types in the order of the line, what parts them, what is null."""
+
+    types: Mapping[str, pa.DataType]
+    marks: Marks
+    nulls: Sequence[str] = ("",)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that is left out, by its place among the rows of its block."""
+
+    ordinal: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextRows:
+    """The rows of a block that could be read, the place of each in it, and those that could not."""
+
+    table: pa.Table
+    ordinals: NDArray[np.int64]
+    bad: tuple[BadRow, ...] = ()
+
+    def without(self, is_bad: Mask, reason: Reason) -> "TextRows":
+        """Leave out some rows of the table."""
+        if not is_bad.any():
+            return self
+        bad = [BadRow(int(self.ordinals[row]), reason(int(row))) for row in np.flatnonzero(is_bad)]
+        return TextRows(self.table.filter(pa.array(~is_bad)), self.ordinals[~is_bad], (*self.bad, *bad))
+
+    def having(self, table: pa.Table) -> "TextRows":
+        """The same rows, with other columns."""
+        return TextRows(table, self.ordinals, self.bad)
+
+
+def read(block: Block, layout: Layout) -> TextRows:
+    """The block's rows by the layout's types. Blank lines are no rows."""
+    if b"\0" not in block.data:
+        try:
+            table, malformed = _parsed(block.data, layout, layout.types)
+        except pa.ArrowInvalid:  # a value that is not of its column's type, or not UTF-8
+            pass
+        else:
+            rows = _with_places(table, malformed)
+            return rows if not _may_have_blanks(block.data) else _without_blanks(rows, block, layout.marks)
+    in_bytes = dict.fromkeys(layout.types, pa.binary())
+    rows = _without_blanks(_with_places(*_parsed(block.data, layout, in_bytes)), block, layout.marks)
+    return _converted(rows, layout)
+
+
+def _parsed(data: bytes, layout: Layout, types: Mapping[str, pa.DataType]) -> tuple[pa.Table, list[BadRow]]:
+    malformed: list[BadRow] = []
+
+    def leave_out(row: pyarrow.csv.InvalidRow) -> str:
+        wanted = f"{row.expected_columns} are expected"
+        malformed.append(BadRow(row.number - 1, f"{row.actual_columns} columns, where {wanted}"))
+        return "skip"
+
+    quote = layout.marks.quote
+    table = pyarrow.csv.read_csv(
+        pa.BufferReader(data),
+        # Rows are numbered only on one thread; one block, lest a long row lies in two.
+        pyarrow.csv.ReadOptions(column_names=list(types), block_size=len(data) + 1, use_threads=False),
+        pyarrow.csv.ParseOptions(
+            delimiter=layout.marks.delimiter,
+            quote_char=quote or False,
+            newlines_in_values=quote is not None,
+            ignore_empty_lines=False,  # they count as rows, by which lines are found
+            invalid_row_handler=leave_out,
+        ),
+        pyarrow.csv.ConvertOptions(column_types=types, null_values=list(layout.nulls), strings_can_be_null=True),
+    )
+    return table, malformed
+
+
+def _with_places(table: pa.Table, malformed: Sequence[BadRow]) -> TextRows:
+    ordinals = np.arange(len(table) + len(malformed))
+    return TextRows(table, np.delete(ordinals, [bad.ordinal for bad in malformed]), tuple(malformed))
+
+
+def _may_have_blanks(data: bytes) -> bool:
+    return data.startswith((b"\n", b"\r")) or b"\n\n" in data or b"\n\r\n" in data
+
+
+def _without_blanks(rows: TextRows, block: Block, marks: Marks) -> TextRows:
+    blank = [ordinal for ordinal, (_, text) in enumerate(lines_of(block, marks)) if not text.strip(b"\r\n")]
+    is_blank = np.isin(rows.ordinals, blank)
+    bad = tuple(one for one in rows.bad if one.ordinal not in set(blank))
+    return TextRows(rows.table.filter(pa.array(~is_blank)), rows.ordinals[~is_blank], bad)
+
+
+def lines_of(block: Block, marks: Marks) -> Iterator[tuple[int, bytes]]:
+    """Each row of the block as it stands there, and the number of the line that it begins in."""
+    start, line = 0, block.first_line
+    for end in row_ends(block.data, marks):
+        yield line, block.data[start:end]
+        line += block.data.count(b"\n", start, end)
+        start = end
+
+
+def _converted(rows: TextRows, layout: Layout) -> TextRows:
+    """From bytes to the layout's types, without the rows that have a value that cannot be."""
+    for name, kind in layout.types.items():
+        in_bytes = rows.table.column(name)
+        rows = rows.without(~is_utf8(in_bytes), _says(f"{name} is not UTF-8"))
+        in_bytes = rows.table.column(name)
+        has_nul = pc.match_substring(in_bytes, "\0").fill_null(False).to_numpy()
+        rows = rows.without(has_nul, _says(f"{name} has a NUL byte"))
+        text = rows.table.column(name).cast(pa.string())
+        if not pa.types.is_string(kind):
+            text = pc.utf8_trim_whitespace(text)
+            is_bad, wanted = _is_none(text, kind)
+            rows = rows.having(rows.table.set_column(rows.table.column_names.index(name), name, text))
+            rows = rows.without(is_bad, _value_reason(text, name, wanted))
+            text = rows.table.column(name)
+        rows = rows.having(rows.table.set_column(rows.table.column_names.index(name), name, text.cast(kind)))
+    return rows
+
+
+def _is_none(text: pa.ChunkedArray, kind: pa.DataType) -> tuple[Mask, str]:
+    """Which values are no numbers of this type, and what is wanted of them."""
+    if not pa.types.is_integer(kind):
+        return _matches_not(text, NUMBER), "a number"
+    is_bad = _matches_not(text, INTEGER)
+    most = 2 ** (kind.bit_width - 1)
+    digits = len(str(most))
+    for row in np.flatnonzero(pc.greater_equal(pc.utf8_length(text), digits).fill_null(False).to_numpy() & ~is_bad):
+        is_bad[row] = not -most <= int(text[int(row)].as_py()) < most
+    return is_bad, "a whole number"
+
+
+def _matches_not(text: pa.ChunkedArray, pattern: str) -> Mask:
+    return np.array(pc.invert(pc.match_substring_regex(text, pattern)).fill_null(False).to_numpy())
+
+
+def _says(reason: str) -> Reason:
+    return lambda _: reason
+
+
+def _value_reason(values: pa.ChunkedArray, name: str, wanted: str) -> Reason:
+    return lambda row: value_reason(values, row, name, wanted)
+
+
+def value_reason(values: pa.ChunkedArray, row: int, name: str, wanted: str) -> str:
+    """Of a value that is not what is wanted of its column."""
+    value = values[row].as_py()
+    shown = "missing" if value is None else repr(value if not isinstance(value, str) else value[:SHOWN_CHARACTERS])
+    return f"{name} is {shown}, where {wanted} is expected"
