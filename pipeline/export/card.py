@@ -1,7 +1,7 @@
 """model.json, which lies beside an exported graph: how to call it, and how it was checked."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -9,19 +9,29 @@ from pydantic import BaseModel
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.export.exportable import is_integer as text_is_integer
 from pipeline.export.graph import IR_VERSION, OPSETS
-from pipeline.export.inputs import MISSING_INTEGER, MISSING_TEXT
+from pipeline.export.inputs import MISSING_INTEGER, MISSING_TEXT, Holds, Type
 from pipeline.registry.serving import example
 from schemas.features import FROZEN, FeatureField
 
 
-class Tensor(BaseModel):
-    """An input or an output. A dimension that is a text may have any size, and is called so."""
+class Taken(BaseModel):
+    """An input. `holds` says what of its column; a dimension is a name, and any number."""
 
     model_config = FROZEN
     name: str
-    type: str
+    column: str
+    holds: Holds
+    type: Type
     shape: tuple[str, ...]
-    holds: str
+
+
+class Given(BaseModel):
+    """An output."""
+
+    model_config = FROZEN
+    name: str
+    type: Literal["float"]
+    shape: tuple[str, ...]
 
 
 class Check(BaseModel):
@@ -56,8 +66,8 @@ class Card(BaseModel):
     needs: str = "ONNX Runtime 1.17 or newer"
     missing: dict[str, Any] = {"string": MISSING_TEXT, "int64": MISSING_INTEGER, "double": "NaN"}
     """What is sent where a row has no value."""
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[Taken, ...]
+    outputs: tuple[Given, ...]
     checked: Check
     example: Example
 

@@ -24,27 +24,35 @@ Type = Literal["string", "int64", "double"]
 NUMPY_TYPES: dict[Type, Any] = {"string": object, "int64": np.int64, "double": np.float64}
 
 
+Holds = Literal["category", "number", "list", "lengths"]
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """`shape`: a number of rows, and of a list's places, which all rows are filled up to."""
 
     name: str
+    column: str
+    """Of the log."""
+    holds: Holds
     type: Type
     shape: tuple[str, ...]
-    holds: str
-    """In words."""
 
 
 def inputs_of(spec: FeatureSpec, integers: Collection[str]) -> list[Input]:
     """In the order of the fields, a list's lengths behind it. `integers`: the categories that are sent as such."""
     found = []
     for field in spec.fields:
-        kind: Type = "double" if field.kind == "numeric" else "int64" if field.name in integers else "string"
-        if field.kind == "multi_valued":
-            found.append(Input(field.name, kind, (ROWS, f"{field.name} of a row"), "lists, filled up to one length"))
-            found.append(Input(field.name + LENGTHS, "int64", (ROWS,), f"values of each list of {field.name}"))
-        else:
-            found.append(Input(field.name, kind, (ROWS,), "numbers" if kind == "double" else "categories"))
+        name = field.name
+        of_categories: Type = "int64" if name in integers else "string"
+        match field.kind:
+            case "categorical":
+                found.append(Input(name, name, "category", of_categories, (ROWS,)))
+            case "numeric":
+                found.append(Input(name, name, "number", "double", (ROWS,)))
+            case "multi_valued":
+                found.append(Input(name, name, "list", of_categories, (ROWS, f"{name} of a row")))
+                found.append(Input(name + LENGTHS, name, "lengths", "int64", (ROWS,)))
     return found
 
 

@@ -6,9 +6,10 @@ model.json        names, types and shapes of what goes in and comes out, how it 
 """
 
 from collections.abc import Collection
+from dataclasses import asdict
 
 from pipeline.export import place
-from pipeline.export.card import Card, Example, Tensor, example_rows
+from pipeline.export.card import Card, Example, Given, Taken, example_rows
 from pipeline.export.check import Session, check
 from pipeline.export.exportable import require_exportable
 from pipeline.export.graph import EXTERNAL_FILE
@@ -41,11 +42,8 @@ def export(bundle: Bundle, model_uri: str, out_uri: str, integers: Collection[st
             model=model_uri,
             identity=bundle.contents.origin.identity,
             files={path.name: path.stat().st_size for path in sorted(folder.iterdir())},
-            inputs=tuple(
-                Tensor(name=one.name, type=one.type, shape=one.shape, holds=one.holds)
-                for one in inputs_of(bundle.spec, integers)
-            ),
-            outputs=(Tensor(name=PROBABILITY, type="float", shape=(ROWS,), holds="click probabilities"),),
+            inputs=tuple(Taken(**asdict(one)) for one in inputs_of(bundle.spec, integers)),
+            outputs=(Given(name=PROBABILITY, type="float", shape=(ROWS,)),),
             checked=checked,
             example=Example(
                 inputs=in_json(feeds(rows, bundle.spec, integers)),
