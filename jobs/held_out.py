@@ -43,15 +43,14 @@ class HeldOut:
         from pipeline.registry import model_uri
 
         data = loaded.data
-        days = logs.days_of(data.logs_uri, data.features)
+        days = logs.days_of(data)
         wanted = sorted({when.date() for when in dates or ()})
         split.require(wanted, days, data.logs_uri)
         judged = split.to_judge(wanted, data) if wanted else split.resolve(days, data)
         tracking = model_uri.where_registered(model, loaded.mlflow, loaded.work_uri)
         bundle = model_uri.load_bundle(tracking, model)
         own = data.features  # which may have learned of columns that an older model does not know
-        known, on_unknown = {*own.columns, *own.ignored}, data.unknown_columns
-        manifest = logs.find(data.logs_uri, judged.test_days, bundle.spec, unknown_columns=on_unknown, known=known)
+        manifest = logs.find(data, judged.test_days, bundle.spec, known={*own.columns, *own.ignored})
         return cls(loaded, tracking, bundle, manifest, judged)
 
     @property

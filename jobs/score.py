@@ -47,11 +47,11 @@ def score(
     from pipeline.scoring.score import score as write_scores
 
     data = loaded.data
-    days = _chosen(logs.days_of(data.logs_uri, data.features), dates or [], first, last, data.logs_uri)
+    days = _chosen(logs.days_of(data), dates or [], first, last, data.logs_uri)
     tracking = model_uri.where_registered(model, loaded.mlflow, loaded.work_uri)
     version = model_uri.pinned(tracking, model)
     bundle = model_uri.load_bundle(tracking, version)
-    manifest = logs.find(data.logs_uri, days, bundle.spec, labelled=False)
+    manifest = logs.find(data, days, bundle.spec, labelled=False)
     needs = [on_nodes.log(manifest), SharedFolder("--out", absolute(out))]
     with cluster.of_command(loaded.cluster, needs):
         rows = write_scores(bundle, version, manifest, absolute(out), data.rows_per_part, overwrite=overwrite)

@@ -59,7 +59,7 @@ def status(
     if entries:
         print_nights(entries[first:], result_console())
     if nights:
-        days = logs.days_of(loaded.data.logs_uri, loaded.data.features)
+        days = logs.days_of(loaded.data)
         seen = {day for night in nights for day in night.held_out_days}
         without = [day for day in days if min(seen) < day and day not in seen]
         tell(f"days of the log without a night: {', '.join(map(str, without)) or 'none'}", indent=2)

@@ -23,6 +23,7 @@ from schemas.features import FROZEN
 from schemas.locations import Location, StorageUri, absolute_tracking
 from schemas.night import NightConfig, RetentionConfig
 from schemas.objective import OF_GATE, OF_QUALITY, only_of_clicks
+from schemas.partitioning import TimeColumn
 from schemas.plan import check_order, controls_of, resolved
 from schemas.stage import StageConfig
 
@@ -176,6 +177,17 @@ class TrainConfig(BaseModel):
             for key in keys:
                 default = type(section).model_fields[key].default
                 only_of_clicks(objective, f"night.{name}.{key}", getattr(section, key), default)
+        return self
+
+    @model_validator(mode="after")
+    def _a_day_s_own_file_lies_in_its_folder(self) -> Self:
+        if self.night.complete == "success_file" and isinstance(self.data.partitioning, TimeColumn):
+            raise Refusal(
+                found="success_file, where a column tells the days",
+                expected="later_day or delay: a day has no folder of its own that could hold the file",
+                where="night.complete",
+                remedy="set night.complete to later_day, or to delay",
+            )
         return self
 
     @model_validator(mode="after")

@@ -8,9 +8,10 @@ from pydantic import BaseModel, Discriminator, Field, PositiveInt, Tag, model_va
 from schemas.click_log import OnUnknown
 from schemas.errors import Refusal
 from schemas.features import FROZEN, FeatureSpec, Share
+from schemas.folder_path import FolderPath, Level
 from schemas.locations import Location, StorageUri, absolute
 from schemas.objective import only_of_clicks
-from schemas.partitioning import BY_DAY, Partitioning, Timezone
+from schemas.partitioning import BY_DAY, Partitioning, PathFolders, Timezone
 
 OF_NO_EFFECT = {"unknown_columns", "partitioning", "timezone"}
 """Keys of a DataConfig that change no row, and so no name of what is made of rows: which they are says the manifest."""
@@ -135,6 +136,13 @@ class DataConfig(BaseModel):
     def has_validation(self) -> bool:
         """Whether some rows are neither trained on nor held out for the verdict."""
         return bool(self.validation_share or self._validation_dates)
+
+    @property
+    def folder_path(self) -> FolderPath:
+        """The folders of a log that is divided by them."""
+        if isinstance(self.partitioning, PathFolders):
+            return FolderPath.of(self.partitioning.path)
+        return FolderPath((Level(f"{self.features.partition}=", "YYYY-MM-DD"),))
 
     @model_validator(mode="after")
     def _the_split_goes_by_a_column_that_is_read(self) -> Self:

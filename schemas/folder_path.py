@@ -29,6 +29,10 @@ class Level:
     def parts(self) -> tuple[str, ...]:
         return tuple(_PART.findall(self.spelling))
 
+    def name(self, parts: Mapping[str, int]) -> str:
+        """Of the folder of this time."""
+        return self.key + _PART.sub(lambda found: f"{parts[found[0]]:0{WIDTHS[found[0]]}}", self.spelling)
+
     def read(self, name: str) -> dict[str, int] | None:
         """What a folder's name says, as `{"MM": 9}`; None where it is spelled otherwise.
 
@@ -61,9 +65,9 @@ class FolderPath:
                 raise ValueError(f"a part of the time in each folder's name, of {', '.join(WIDTHS)}; {level} has none")
             if len({*level.parts}) < len(level.parts):
                 raise ValueError(f"each part of the time once in a name; {level} has one twice")
-        day = path.day_levels
-        if day is None:
+        if not {"YYYY", "MM", "DD"} <= {part for level in levels for part in level.parts}:
             raise ValueError("YYYY, MM and DD in it, as in date=YYYY-MM-DD/hour=HH or year=YYYY/month=MM/day=DD")
+        day = path.num_day_levels
         if any("HH" in level.parts for level in levels[: day - 1]):
             raise ValueError("the hour in the folders of the day or below them")
         if any("HH" not in level.parts for level in levels[day:]):
@@ -73,17 +77,26 @@ class FolderPath:
     def __str__(self) -> str:
         return "/".join(map(str, self.levels))
 
+    def example(self, parts: Mapping[str, int]) -> str:
+        return "/".join(level.name(parts) for level in self.levels)
+
     @property
-    def day_levels(self) -> int | None:
-        """How many levels tell the day; None where all of them do not."""
-        for number in range(1, len(self.levels) + 1):
+    def num_day_levels(self) -> int:
+        """How many levels tell the day; hours may be told by those below."""
+        for number in range(1, len(self.levels)):
             if {"YYYY", "MM", "DD"} <= {part for level in self.levels[:number] for part in level.parts}:
                 return number
-        return None
+        return len(self.levels)
 
     @property
     def has_hours(self) -> bool:
         return any("HH" in level.parts for level in self.levels)
+
+    @property
+    def day_key(self) -> str | None:
+        """The key of the level that tells the day alone, as a column that is named like it would; None: none does."""
+        found = (level.key.rstrip("=") for level in self.levels if level.spelling in ("YYYY-MM-DD", "YYYYMMDD"))
+        return next(found, None) or None
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -205,10 +205,11 @@ class NightConfig(BaseModel):
     refresh: bool = Field(
         default=False, description="An accepted candidate learns the held-out days too before it serves."
     )
-    complete: Literal["success_file", "delay"] = Field(
+    complete: Literal["success_file", "delay", "later_day"] = Field(
         default="delay",
-        description="When `--date auto` takes a day as complete: with a `_SUCCESS` file in its folder, or after "
-        "`label_delay_days`.",
+        description="When a day is complete. success_file: with a `_SUCCESS` file in its folder, or in each of its "
+        "hours'. delay: after `label_delay_days`. later_day: when the log has a later one. Where folders tell hours, "
+        "these two want all hours of the day too.",
     )
     label_delay_days: NonNegativeInt = Field(default=1, description="Days until a day's labels have all arrived.")
     lease_seconds: PositiveFloat = Field(

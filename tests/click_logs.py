@@ -2,10 +2,14 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from schemas.data import DataConfig
+from schemas.features import FeatureSpec
 
 SPEC = {
     "label": "click",
@@ -20,6 +24,11 @@ SPEC = {
         {"name": "price", "kind": "numeric", "encoder": {"type": "scale"}},
     ],
 }
+
+
+def data_of(logs_uri: str | Path, spec: FeatureSpec | None = None, **keys: Any) -> DataConfig:
+    """The part of a config that says where such a log lies, and how it is read."""
+    return DataConfig.model_validate({"logs_uri": str(logs_uri), "features": spec or SPEC, **keys})
 
 
 def click_rows(first_row: int = 0) -> pa.Table:

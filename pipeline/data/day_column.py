@@ -4,28 +4,29 @@ from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from pipeline.data import footer
+from pipeline.data.footer import Footer
 from schemas.errors import Refusal
 
 
-def is_proven(footer: pq.ParquetFile, column: str, day: date, uri: str) -> bool:
-    """Whether the footer's statistics prove that the column holds the day; Refusal where they prove another.
+def is_proven(found: Footer, column: str, day: date) -> bool:
+    """Whether a footer's statistics prove that the column holds the day; Refusal where they prove another.
 
     A file without the column has nothing to prove. Nulls name no other day.
     """
-    if column not in footer.schema_arrow.names:
+    if column not in found.schema_arrow.names:
         return True
-    kind = footer.schema_arrow.field(column).type
-    _check_type(kind, column, uri)
-    metadata, is_certain = footer.metadata, True
-    index = [footer.schema.column(i).path for i in range(metadata.num_columns)].index(column)
+    kind = found.schema_arrow.field(column).type
+    _check_type(kind, column, found.uri)
+    metadata, is_certain = found.metadata, True
+    index = footer.leaf(metadata, column)
     for group in range(metadata.num_row_groups):
         chunk = metadata.row_group(group).column(index)
         if chunk.statistics is not None and chunk.statistics.has_min_max:
             ends = pa.array([chunk.statistics.min, chunk.statistics.max], _plain(kind))
-            check(ends, column, day, f"{uri}, row group {group}")
+            check(ends, column, day, f"{found.uri}, row group {group}")
         elif chunk.num_values:
             is_certain = False
     return is_certain

@@ -1,14 +1,15 @@
 """Which partitioning would read what lies in a folder: by the names of its folders, or by a file's column of times."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from pipeline.data import entries
+from pipeline.data.entries import name_of
 from pipeline.runtime import files
 from schemas.folder_path import FolderPath, Level, day_of
 from schemas.partitioning import BY_DAY, DayFolders, PathFolders, TimeColumn
@@ -54,42 +55,38 @@ def _by_folders(fs: fsspec.AbstractFileSystem, root: str) -> str | None:
     levels: list[Level] = []
     told: dict[str, int] = {}
     path = root
-    while step := _level(_folders(fs, path), told):
-        level, name, said = step
-        levels, told, path = [*levels, level], told | said, f"{path}/{name}"
-    if _folders(fs, path):
-        return None
+    while below := _folders(fs, path):
+        spelled = [(name, level) for name in below if (level := level_of(name, told))]
+        if not spelled:
+            return None
+        (name, level), *_ = spelled
+        levels, told, path = [*levels, level], told | (level.read(name) or {}), f"{path}/{name}"
     with suppress(ValueError):
         return str(FolderPath.of("/".join(map(str, levels))))
     return None
 
 
-def _level(names: Sequence[str], told: dict[str, int]) -> tuple[Level, str, dict[str, int]] | None:
-    """How the first of these folders that spells a time does so, its name, and what it says."""
+def level_of(name: str, told: Mapping[str, int]) -> Level | None:
+    """How the name of a folder spells what comes after what those above it have `told`; None where it does not."""
     following = NEXT.get(frozenset(told))
-    spellings = [following] if following else SPELLINGS if not told else []
-    for name in names:
-        key, has_key, _ = name.rpartition("=")
-        for spelling in spellings:
-            if key.lower() not in KEYS.get(spelling, (key.lower(),)):
-                continue
-            level = Level(key + has_key, spelling)
-            said = level.read(name)
-            if said and _is_time(told | said):
-                return level, name, said
+    key, has_key, _ = name.rpartition("=")
+    for spelling in [following] if following else SPELLINGS if not told else []:
+        level = Level(key + has_key, spelling)
+        said = level.read(name)
+        if said and key.lower() in KEYS.get(spelling, (key.lower(),)) and _is_time({**told, **said}):
+            return level
     return None
 
 
-def _is_time(parts: dict[str, int]) -> bool:
+def _is_time(parts: Mapping[str, int]) -> bool:
     parts = {"MM": 1, "DD": 1, "HH": 0, **parts}
     return parts["YYYY"] in YEARS and parts["HH"] < 24 and day_of(parts) is not None
 
 
 def _folders(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
     with suppress(*files.errors()):
-        infos: list[dict[str, Any]] = fs.ls(path, detail=True)
-        names = sorted(_name(info["name"]) for info in infos if info["type"] == "directory")
-        return [name for name in names if name[:1] not in ("_", ".")]
+        infos = entries.without_notes(entries.listed(fs, path))
+        return [name_of(info) for info in infos if info["type"] == "directory"]
     return []
 
 
@@ -97,12 +94,7 @@ def _files(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[str]:
     """Parquet files below, by their names, those that lie deepest last."""
     waiting, listed = [root], 0
     while waiting and listed < MOST_FILES:
-        infos = sorted(fs.ls(waiting.pop(0), detail=True), key=lambda info: str(info["name"]))
-        infos = [info for info in infos if _name(info["name"])[:1] not in ("_", ".")]
+        infos = entries.without_notes(entries.listed(fs, waiting.pop(0)))
         listed += len(infos)
         yield from (info["name"] for info in infos if info["type"] == "file" and info["name"].endswith(SUFFIXES))
         waiting += [info["name"] for info in infos if info["type"] == "directory"]
-
-
-def _name(path: str) -> str:
-    return str(path).rstrip("/").rsplit("/", 1)[-1]

@@ -4,42 +4,49 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import fsspec
 
+from pipeline.data import entries, folder_guess
+from pipeline.data.entries import name_of
 from pipeline.runtime import files
 from schemas.errors import Refusal
+from schemas.folder_path import FolderPath
+from schemas.partitioning import Partitioning
 
 PAGE = "jobs/first-hour.md"
-KEYED = re.compile(r"(\w+)=(.*)")
-DAY = re.compile(r"(?<!\d)\d{4}([-_]?)[01]\d\1[0-3]\d(?!\d)")
+KEYED = re.compile(r"(\w+)=YYYY-MM-DD")
+EXAMPLE = {"YYYY": 2026, "MM": 11, "DD": 19, "HH": 3}
 PACKED = {"gz": "gzipped", "bz2": "bzipped", "zst": "zstd", "zip": "zipped"}
 KINDS = {"csv": "CSV", "tsv": "TSV", "json": "JSON", "jsonl": "JSON", "ndjson": "JSON", "avro": "Avro", "orc": "ORC"}
 KINDS |= dict.fromkeys(("parquet", "parq", "pq"), "Parquet")
 MOST_FOLDERS = 20  # that are looked into for the log, where it may lie one level deeper
-Info = dict[str, Any]
 
 
-def no_log(fs: fsspec.AbstractFileSystem, root: str, infos: Sequence[Info], partition: str, logs_uri: str) -> Refusal:
+def no_log(fs: fsspec.AbstractFileSystem, root: str, path: FolderPath, logs_uri: str) -> Refusal:
     """What there is in the place of the days' folders, and which key or recipe reads it."""
-    folders = sorted(_name(info) for info in infos if info["type"] == "directory")
-    names = sorted(_name(info) for info in infos if info["type"] != "directory")
-    names = [name for name in names if name[:1] not in ("_", ".")]
+    infos = entries.listed(fs, root)
+    folders = [name_of(info) for info in infos if info["type"] == "directory"]
+    names = [name_of(info) for info in entries.without_notes(infos) if info["type"] != "directory"]
     what, remedy = (
-        _as_a_day(root, partition, logs_uri)
-        or _as_keyed(fs, root, folders, partition)
-        or _as_days(folders, partition)
-        or _one_deeper(fs, root, folders, partition, logs_uri)
-        or _as_files(names, partition)
+        _as_a_day(root, path, logs_uri)
+        or _as_guessed(fs, root, folders, names)
+        or _one_deeper(fs, root, folders, path, logs_uri)
+        or _as_files(names, path)
         or _as_nothing(fs, root, folders, names)
     )
     return Refusal(
-        found=f"no {partition}=YYYY-MM-DD folder; {what}",
-        expected=f"one folder a day, for example {partition}=2026-11-19/",
+        found=f"no {path} folder; {what}",
+        expected=f"one folder a day, for example {path.example(EXAMPLE)}/",
         where=logs_uri,
         remedy=remedy,
     )
+
+
+def setting(partitioning: Partitioning) -> str:
+    """As it stands in a config."""
+    own = ", ".join(f"{key}: {value}" for key, value in partitioning.model_dump().items())
+    return f"data.partitioning: {{{own}}}"
 
 
 def require_folder(logs_uri: str) -> None:
@@ -75,61 +82,53 @@ def remedy_of_files(names: Sequence[str]) -> str:
     return "unpack them: Parquet is packed within itself" if kinds & {*PACKED.values()} else ""
 
 
-def _as_a_day(root: str, partition: str, logs_uri: str) -> tuple[str, str] | None:
+def _as_a_day(root: str, path: FolderPath, logs_uri: str) -> tuple[str, str] | None:
     name = root.rstrip("/").rpartition("/")[2]
-    if not name.startswith(f"{partition}="):
+    if path.levels[0].read(name) is None:
         return None
     return "it is the folder of a day itself", f"set data.logs_uri to {logs_uri.rstrip('/').removesuffix(f'/{name}')}"
 
 
-def _as_keyed(
-    fs: fsspec.AbstractFileSystem, root: str, folders: Sequence[str], partition: str
+def _as_guessed(
+    fs: fsspec.AbstractFileSystem, root: str, folders: Sequence[str], names: Sequence[str]
 ) -> tuple[str, str] | None:
-    """Of folders by another key than the partition, one of which may name the days."""
-    keyed = [found for name in folders if (found := KEYED.fullmatch(name))]
-    if not keyed:
+    """What another partitioning would read, and which."""
+    guess = folder_guess.found(fs, root)
+    if guess is None:
         return None
-    of_days = [found for found in keyed if DAY.fullmatch(found[2])]
-    if not of_days:
-        what, below = _folders([found[0] for found in keyed]), _below(fs, root, keyed[0][0])
-        remedy = f"write the log anew with one folder a day, {partition}=YYYY-MM-DD/: `Other layouts` in {PAGE}"
-        return what + f"; the first holds {below}" * bool(below), remedy
-    key = of_days[0][1]
-    spelled = [found[2] for found in of_days if "-" not in found[2]]
-    rename = f", and rename the folders, whose days are to be YYYY-MM-DD and not {spelled[0]}" if spelled else ""
-    return _folders([found[0] for found in of_days]), f"set `partition: {key}` in the feature spec{rename}"
+    keyed = guess.by == "path" and KEYED.fullmatch(guess.path)
+    remedy = f"set `partition: {keyed[1]}` in the feature spec" if keyed else f"set `{setting(guess)}`"
+    if guess.by == "column":
+        what = [f"{kinds_in_words(names)}"] * bool(names) + [_folders(folders)] * bool(folders)
+        return "; ".join(what), f"{remedy}, or whichever column tells when the row was"
+    alike = [name for name in folders if folder_guess.level_of(name, {})]
+    below = _below(fs, root, alike[0])
+    return _folders(alike) + f"; the first holds {below}" * bool(below), remedy
 
 
 def _below(fs: fsspec.AbstractFileSystem, root: str, folder: str) -> str:
     """The first folders inside one another, as `month=11/day=24/`; empty where there are none."""
     path, found = f"{root}/{folder}", ""
     with suppress(*files.errors()):
-        while inner := sorted(_name(info) for info in fs.ls(path, detail=True) if info["type"] == "directory"):
+        while inner := [name_of(info) for info in entries.listed(fs, path) if info["type"] == "directory"]:
             path, found = f"{path}/{inner[0]}", f"{found}{inner[0]}/"
     return found
 
 
-def _as_days(folders: Sequence[str], partition: str) -> tuple[str, str] | None:
-    days = [name for name in folders if DAY.fullmatch(name)]
-    if not days:
-        return None
-    return _folders(days), f"rename them to {partition}=YYYY-MM-DD, in a line of shell: `Other layouts` in {PAGE}"
-
-
-def _as_files(names: Sequence[str], partition: str) -> tuple[str, str] | None:
+def _as_files(names: Sequence[str], path: FolderPath) -> tuple[str, str] | None:
     if not any(map(_kind, names)):
         return None
     what = kinds_in_words(names)
-    return what, remedy_of_files(names) or f"move them into a folder a day, {partition}=...: `Other layouts` in {PAGE}"
+    return what, remedy_of_files(names) or f"move them into a folder a day, {path}: `Other layouts` in {PAGE}"
 
 
 def _one_deeper(
-    fs: fsspec.AbstractFileSystem, root: str, folders: Sequence[str], partition: str, logs_uri: str
+    fs: fsspec.AbstractFileSystem, root: str, folders: Sequence[str], path: FolderPath, logs_uri: str
 ) -> tuple[str, str] | None:
     for folder in folders[:MOST_FOLDERS]:
         with suppress(*files.errors()):
-            days = [_name(info) for info in fs.ls(f"{root}/{folder}", detail=True)]
-            days = sorted(name for name in days if name.startswith(f"{partition}="))
+            days = [name_of(info) for info in entries.listed(fs, f"{root}/{folder}")]
+            days = [name for name in days if path.levels[0].read(name)]
             if days:
                 what = f"{folder}/ holds {_folders(days)}"
                 return what, f"set data.logs_uri to {logs_uri.rstrip('/')}/{folder}"
@@ -160,7 +159,3 @@ def _kind(name: str) -> str:
     *_, before, last = ["", "", *name.lower().split(".")]
     words = [PACKED.get(last, ""), KINDS.get(before if last in PACKED else last, "")]
     return "".join(f"{word} " for word in words if word)
-
-
-def _name(info: Info) -> str:
-    return str(info["name"]).rstrip("/").rsplit("/", 1)[-1]

@@ -22,7 +22,7 @@ def nights_between(config: TrainConfig, first: date, last: date) -> list[date]:
     which the days since the one before have as many rows as the period.
     """
     data = config.data
-    days = [day for day in logs.days_of(data.logs_uri, data.features) if first <= day <= last]
+    days = [day for day in logs.days_of(data) if first <= day <= last]
     if not days:
         raise Refusal(
             found=f"no day from {first} to {last}",

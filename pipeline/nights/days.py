@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from pipeline.data import logs, split
 from pipeline.data.logs import Manifest
-from pipeline.nights.complete import held_out_with, incomplete, is_complete, newest_complete
+from pipeline.nights.complete import held_out_with, newest_complete, why_incomplete
 from pipeline.retrain.dataset import identity_of
 from schemas.checking import derived
 from schemas.config import DateSplit, TrainConfig
@@ -46,7 +46,8 @@ class Days:
 def choose_days(config: TrainConfig, day: date | None) -> Days:
     """The days of the night of `day`, or of the newest complete day. Raises Refusal for what stands in the way."""
     data, night = config.data, config.night
-    days = logs.days_of(data.logs_uri, data.features)
+    listing = logs.look(data)
+    days = listing.days
     if not isinstance(data.split, DateSplit):
         raise Refusal(
             found="a random split",
@@ -61,10 +62,10 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
             where="data.split.validation_dates",
             remedy="set data.validation_share instead, or train with `nightjar train`",
         )
-    day = day or newest_complete(days, data, night)
+    day = day or newest_complete(listing, data, night)
     split.require([day], days, data.logs_uri)
-    if not is_complete(day, data, night):
-        raise incomplete(day, data, night)
+    if refusal := why_incomplete(day, listing, data, night):
+        raise refusal
     held_out = held_out_with(day, days, config)
     before = [one for one in days if one < held_out[0]]
     begins = days_before(held_out[0], night.window_days)
@@ -72,7 +73,7 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
     _require_window(window, held_out[0], config)
     history = [one for one in before if days_before(begins, night.history_days or 0) <= one < begins]
     trained_on = [*history, *window]
-    manifest = logs.find(data.logs_uri, [*trained_on, *held_out], data.features, unknown_columns=data.unknown_columns)
+    manifest = logs.find(data, [*trained_on, *held_out])
     dated = with_days(config, trained_on, held_out)
     number = night.quality.trailing_days * len(held_out)
     return Days(

@@ -41,11 +41,10 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
     tracking = require(config.mlflow, config.work_uri)
     if not tracking.experiment_id:
         tracking = connect(config.mlflow, config.work_uri)
-    spec, uri = config.data.features, config.data.logs_uri
-    days = logs.days_of(uri, spec)
-    newest = newest_complete(days, config.data, config.night)
-    seen = [day for day in days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
-    manifest = logs.find(uri, seen, spec, unknown_columns=config.data.unknown_columns)
+    listing = logs.look(config.data)
+    newest = newest_complete(listing, config.data, config.night)
+    seen = [day for day in listing.days if newest - timedelta(config.night.eviction.unseen_days) < day <= newest]
+    manifest = logs.find(config.data, seen)
     with (
         leasing.lease_of(config, "rebuild", show) as lease,
         cluster.of_command(config.cluster, [on_nodes.log(manifest)]),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.data import logs
-from pipeline.data.log_listing import in_words
+from pipeline.data.left_aside import in_words
 from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation import gate
 from pipeline.evaluation.baselines import Baseline
@@ -53,7 +53,7 @@ def inspect(night: NightRun) -> Looks:
     config, tonight = night.config, night.tonight
     with night.clock.step("look at the day") as note:
         data = config.data
-        trailing = logs.find(data.logs_uri, tonight.days.trailing, data.features, unknown_columns=data.unknown_columns)
+        trailing = logs.find(data, tonight.days.trailing)
         known = tonight.bundle.vocabulary if tonight.bundle else None
         held_out = tonight.days.manifest.of_days(tonight.days.held_out)
         before = profiler.profile_days(trailing, data, config.work_uri)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.data import logs, passes, quality, split, store, vocabulary
 from pipeline.data.encoded_days import EncodedDays
-from pipeline.data.log_listing import in_words
+from pipeline.data.left_aside import in_words
 from pipeline.data.logs import Manifest
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import SplitName, Store, StoredPart
@@ -86,10 +86,10 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
     """Choose the days, read the footers of their files, and name the retrain by all that its result depends on."""
     data = config.data
     show(Event("check the log", 0, 1))
-    days = logs.days_of(data.logs_uri, data.features)
+    days = logs.days_of(data)
     resolved = split.resolve(days, data)
     stage_days.require(config, resolved.train_days)
-    manifest = logs.find(data.logs_uri, resolved.days, data.features, unknown_columns=data.unknown_columns)
+    manifest = logs.find(data, resolved.days)
     note = f"{manifest.num_rows:,} rows, {len(manifest.days)} days"
     show(Event("check the log", 1, 1, "; ".join(filter(None, [note, in_words(manifest.left_aside)]))))
     return Inputs(manifest, resolved, identity_of(config, manifest))

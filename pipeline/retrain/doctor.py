@@ -49,9 +49,7 @@ class Examination:
 def examine(config: TrainConfig) -> Examination:
     """Of the cluster that this process is connected to. Raises Refusal for what this very machine can't do."""
     tracking_uri = server.resolve_uri(config.mlflow, config.work_uri)
-    days = logs.days_of(config.data.logs_uri, config.data.features)
-    data = config.data
-    manifest = logs.find(data.logs_uri, days[-1:], data.features, unknown_columns=data.unknown_columns)
+    manifest = logs.find(config.data, logs.days_of(config.data)[-1:])
     checks: dict[str, Check] = {"work folder": on_nodes.folder(config), "log": on_nodes.log(manifest)}
     refusals: list[Refusal] = []
     try:

@@ -7,7 +7,7 @@ from datetime import date
 import pyarrow.compute as pc
 
 from pipeline.data import store as stores
-from pipeline.data.log_listing import in_words
+from pipeline.data.left_aside import in_words
 from pipeline.data.store import SplitName, Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary, block_size

@@ -252,4 +252,4 @@ def _check_comparable(bundle: Bundle, config: TrainConfig, inputs: Inputs) -> No
                 where="data.features",
                 remedy="compare models of one feature spec",
             )
-    logs.find(config.data.logs_uri, inputs.test_days, spec, labelled=False)
+    logs.find(config.data, inputs.test_days, spec, labelled=False)

@@ -6,6 +6,7 @@ from threading import Thread
 from typing import TypeVar
 
 from pipeline.data import logs
+from pipeline.data.log_listing import LogListing
 from pipeline.runtime import files, fingerprint
 from schemas.config import DataConfig
 from schemas.errors import Refusal
@@ -14,20 +15,20 @@ Answer = TypeVar("Answer")
 PATIENCE_SECONDS = 30.0  # with a store that is not reached from here, which its client would try for minutes
 
 
-def days_of(data: DataConfig) -> list[date] | None:
+def listing_of(data: DataConfig) -> LogListing | None:
     """The log's days; None where it cannot be read from here, which says nothing of the cluster."""
     try:
         files.require_usable(data.logs_uri, "data.logs_uri")
-        return _within(PATIENCE_SECONDS, lambda: logs.days_of(data.logs_uri, data.features))
+        return _within(PATIENCE_SECONDS, lambda: logs.look(data))
     except Exception as error:
         if isinstance(error, (Refusal, *files.errors())):
             return None
         raise
 
 
-def state_of(data: DataConfig, days: Sequence[date]) -> str:
-    """Changes when a file of these days is added, removed or written anew."""
-    folders = [f"{data.logs_uri}/{data.features.partition}={day}" for day in days]
+def state_of(listing: LogListing, days: Sequence[date]) -> str:
+    """Changes when a file of these days is added, removed or written anew, or another in the folders of theirs."""
+    folders = dict.fromkeys(place for day in days for place in listing.places_of(day))
     return fingerprint.digest(*(f"{folder} {one}" for folder in folders for one in files.listed(folder)))
 
 

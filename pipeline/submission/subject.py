@@ -6,6 +6,7 @@ from datetime import date
 from itertools import pairwise
 
 from pipeline.data import split
+from pipeline.data.log_listing import LogListing
 from pipeline.nights.complete import held_out_with, newest_complete
 from pipeline.submission import log_state
 from pipeline.submission.work import Work
@@ -30,37 +31,38 @@ def of_log(work: Work) -> tuple[Work, date | None, str | None]:
     if work.verb not in OF_INPUT:
         return work, None, ""
     data, options = work.config.data, _options(work.arguments)
-    days = log_state.days_of(data)
+    listing = log_state.listing_of(data)
     if work.verb == "nightly":
-        return _pinned(work, days)
+        return _pinned(work, listing)
     if work.verb == "backfill":
         last = day_of(options["--to"])
-        read = [day for day in days or () if day_of(options["--from"]) <= day <= last]
-        return work, last, None if days is None else log_state.state_of(data, read)
-    if days is None:
+        days = listing.days if listing else ()
+        read = [day for day in days if day_of(options["--from"]) <= day <= last]
+        return work, last, log_state.state_of(listing, read) if listing else None
+    if listing is None:
         return work, None, None
-    resolved = split.resolve(days, data)
-    return work, max(resolved.days), log_state.state_of(data, resolved.days)
+    resolved = split.resolve(listing.days, data)
+    return work, max(resolved.days), log_state.state_of(listing, resolved.days)
 
 
-def _pinned(work: Work, days: Sequence[date] | None) -> tuple[Work, date, str | None]:
+def _pinned(work: Work, listing: LogListing | None) -> tuple[Work, date, str | None]:
     data, night = work.config.data, work.config.night
     named = _options(work.arguments).get("--date", "auto")
-    if named == "auto" and days is None:
+    if named == "auto" and listing is None:
         raise Refusal(
             found="a log that cannot be read from here",
             expected="the day of the night, or a log whose newest complete day can be seen",
             where=redacted(data.logs_uri),
             remedy="give --date YYYY-MM-DD",
         )
-    day = newest_complete(days or (), data, night) if named == "auto" else day_of(named)
-    if days is not None:
-        split.require([day], days, data.logs_uri)
+    day = newest_complete(listing, data, night) if listing and named == "auto" else day_of(named)
+    if listing:
+        split.require([day], listing.days, data.logs_uri)
     others = list(work.arguments)
     if "--date" in others:
         at = others.index("--date")
         del others[at : at + 2]
-    log = None if days is None else log_state.state_of(data, held_out_with(day, days, work.config))
+    log = log_state.state_of(listing, held_out_with(day, listing.days, work.config)) if listing else None
     return replace(work, arguments=("--date", str(day), *others)), day, log
 
 

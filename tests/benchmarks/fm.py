@@ -64,7 +64,7 @@ def main() -> None:
 def encoded(config: TrainConfig, folder: str) -> Store:
     """As `train` encodes it, in this process."""
     data = config.data
-    manifest = logs.find(data.logs_uri, [log.FIRST_DATE], data.features)
+    manifest = logs.find(data, [log.FIRST_DATE])
     parts = manifest.parts(data.rows_per_part)
     tables = [table for part in parts for table, _ in read_part(part, data.features.columns)]
     counts = vocabulary.merge(pa.concat_tables([vocabulary.count(table, data.features) for table in tables]))

@@ -91,7 +91,7 @@ def first_left_alone(config: TrainConfig, first: Night, days: list[date]) -> dic
     """What the first champion makes of all later days."""
     assert first.champion_uri
     bundle = model_uri.load_bundle(connect(config.mlflow, config.work_uri), first.champion_uri)
-    manifest = logs.find(config.data.logs_uri, days, config.data.features)
+    manifest = logs.find(config.data, days)
     with cluster.connected(config.cluster):
         by_day = score_held_out(bundle, manifest, config.data, split.to_judge(days, config.data)).by_day()
     return {day: of(metrics.as_dict()) for day, metrics in by_day.items()}
@@ -115,7 +115,7 @@ def profiles(config: TrainConfig) -> dict[date, tuple[int, int]]:
     from pipeline.profiles.profiler import profile_days
 
     data = config.data
-    manifest = logs.find(data.logs_uri, logs.days_of(data.logs_uri, data.features), data.features)
+    manifest = logs.find(data, logs.days_of(data))
     with cluster.connected(config.cluster):
         profiled = profile_days(manifest, data, config.work_uri)
     return {one.day: (one.positives, one.rows) for one in profiled}

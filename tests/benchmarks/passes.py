@@ -92,7 +92,7 @@ def measure(data: DataConfig, parts_of_task: int) -> tuple[int, dict[str, float]
         seconds[name] += time.process_time() - start
 
     spec = data.features
-    manifest = logs.find(data.logs_uri, logs.days_of(data.logs_uri, spec), spec)
+    manifest = logs.find(data, logs.days_of(data))
     parts = manifest.parts(data.rows_per_part)
     counts = []
     for part in parts:

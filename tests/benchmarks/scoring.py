@@ -32,7 +32,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.scoring import score
 from pipeline.synthetic import log
 from pipeline.training import memory
-from schemas.config import MLflowConfig
+from schemas.config import DataConfig, MLflowConfig
 
 CONFIG = Path(__file__).parents[2] / "jobs/configs/demo.yaml"
 ONLY = "[{name: deepfm, model: deepfm, mlp: {hidden: [300, 100]}}]"
@@ -50,8 +50,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model_folder = trained(folder, num_rows)
         bundle = Bundle.load(model_folder / "artifacts/bundle")
-        days = logs.days_of(f"{folder}/logs", bundle.spec)
-        manifest = logs.find(f"{folder}/logs", days[-1:], bundle.spec, labelled=False)
+        data = DataConfig(logs_uri=f"{folder}/logs", features=bundle.spec)
+        manifest = logs.find(data, logs.days_of(data)[-1:], labelled=False)
         [part] = manifest.parts(num_rows)
         print(f"{manifest.num_rows:,} rows, {bundle.vocabulary.num_ids:,} ids, DeepFM 300 x 100, one thread")
         show_score(bundle, part, manifest.num_rows)

@@ -105,7 +105,7 @@ def measure(logs_uri: str) -> dict[str, dict[str, float]]:
     encoder = {"type": "vocabulary", "min_count": 2}
     fields = [{"name": f"id_{i}", "kind": "categorical", "encoder": encoder} for i in range(NUM_FIELDS)]
     data = DataConfig.model_validate({"logs_uri": logs_uri, "features": {"label": "click", "fields": fields}})
-    manifest = logs.find(logs_uri, [date(2026, 11, 1)], data.features)
+    manifest = logs.find(data, [date(2026, 11, 1)])
     split = ResolvedSplit(manifest.days, ())
     with phase("count"):
         counts = passes.count_values(manifest, data, split)

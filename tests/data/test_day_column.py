@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click_logs import click_rows
+from click_logs import click_rows, data_of
 
 from pipeline.data import logs
 from pipeline.data.logs import Manifest
@@ -67,7 +67,7 @@ def read(manifest: Manifest, spec: FeatureSpec) -> list[pa.Table]:
 @with_and_without_statistics
 def test_the_path_s_day_is_no_news(tmp_path, spec, value, kind, statistics):
     uri = write(tmp_path, [value(FIRST)] * 7 + [None], kind, statistics)
-    manifest = logs.find(uri, [FIRST], spec)
+    manifest = logs.find(data_of(uri, spec), [FIRST])
     assert (manifest.unproven_column is None) is statistics
     assert [table.num_rows for table in read(manifest, spec)] == [4, 4]
     assert "date" not in read(manifest, spec)[0].column_names
@@ -78,7 +78,7 @@ def test_the_path_s_day_is_no_news(tmp_path, spec, value, kind, statistics):
 def test_another_day_than_the_path_s_is_refused_with_both(tmp_path, spec, value, kind, statistics):
     uri = write(tmp_path, [value(FIRST)] * 6 + [value(OTHER)] * 2, kind, statistics)
     with pytest.raises(Refusal) as refusal:
-        read(logs.find(uri, [FIRST], spec), spec)
+        read(logs.find(data_of(uri, spec), [FIRST]), spec)
     assert f"{value(OTHER)}"[:10].replace("-", "") in refusal.value.found.replace("-", "")
     assert str(FIRST) in refusal.value.expected
     assert refusal.value.where.endswith("part-0.parquet, row group 1, column 'date'")
@@ -87,26 +87,26 @@ def test_another_day_than_the_path_s_is_refused_with_both(tmp_path, spec, value,
 def test_statistics_tell_before_anything_is_read(tmp_path, spec):
     uri = write(tmp_path, [str(OTHER)] * 8, pa.string(), statistics=True)
     with pytest.raises(Refusal, match="2026-10-31"):
-        logs.find(uri, [FIRST], spec)
+        logs.find(data_of(uri, spec), [FIRST])
 
 
 @with_and_without_statistics
 def test_a_time_counts_by_its_day_in_its_own_zone(tmp_path, spec, statistics):
     late = datetime(2026, 10, 31, 23, 30, tzinfo=UTC)  # half past midnight in Berlin
     uri = write(tmp_path, [late] * 8, pa.timestamp("us", "Europe/Berlin"), statistics)
-    assert len(read(logs.find(uri, [FIRST], spec), spec)) == 2
+    assert len(read(logs.find(data_of(uri, spec), [FIRST]), spec)) == 2
 
 
 def test_who_asks_for_the_column_gets_it(tmp_path, spec):
     uri = write(tmp_path, [str(FIRST)] * 8, pa.string(), statistics=False)
-    (part,) = logs.find(uri, [FIRST], spec).parts(100)
+    (part,) = logs.find(data_of(uri, spec), [FIRST]).parts(100)
     assert [table.column_names for table, _ in logs.read_part(part, ["row", "date"])] == [["row", "date"]] * 2
 
 
 def test_a_column_that_can_be_no_day_is_refused(tmp_path, spec):
     uri = write(tmp_path, [1.5] * 8, pa.float64(), statistics=True)
     with pytest.raises(Refusal, match="type double, named like the partition"):
-        logs.find(uri, [FIRST], spec)
+        logs.find(data_of(uri, spec), [FIRST])
 
 
 @pytest.mark.parametrize("labelled", [True, False])
@@ -116,6 +116,6 @@ def test_two_columns_of_one_name_are_refused(tmp_path, spec, labelled):
     rows = pq.ParquetFile(path).read()
     pq.write_table(rows.append_column("age", rows["age"]), path)
     with pytest.raises(Refusal) as refusal:
-        logs.find(uri, [FIRST], spec, labelled=labelled)
+        logs.find(data_of(uri, spec), [FIRST], labelled=labelled)
     assert refusal.value.found == "2 columns named 'age'"
     assert refusal.value.where.endswith("part-0.parquet")

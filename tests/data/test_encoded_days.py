@@ -21,7 +21,7 @@ def data(spec, logs_uri) -> DataConfig:
 
 @pytest.fixture
 def manifest(data) -> Manifest:
-    return logs.find(data.logs_uri, DAYS, data.features)
+    return logs.find(data, DAYS)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_day_that_was_written_anew_is_encoded_anew(earlier, encoded, manifest,
     earlier.keep(encoded, manifest, vocab)
     path = tmp_path / "logs" / "date=2026-11-01"
     (path / "part-0.parquet").rename(path / "part-1.parquet")
-    changed = logs.find(data.logs_uri, DAYS, data.features)
+    changed = logs.find(data, DAYS)
     assert {part.day for part in earlier.find(DAYS, changed, vocab)} == {DAYS[1]}
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from click_logs import SPEC, click_rows, write_day
+from click_logs import SPEC, click_rows, data_of, write_day
 
 from pipeline.data import logs
 from pipeline.data.log_listing import in_words
@@ -24,7 +24,7 @@ def day(logs_uri: str) -> Path:
 
 def refusal_of(logs_uri: str, spec: FeatureSpec, *days: date) -> Refusal:
     with pytest.raises(Refusal) as refusal:
-        logs.find(logs_uri, days or logs.days_of(logs_uri, spec), spec)
+        logs.find(data_of(logs_uri, spec), days or logs.days_of(data_of(logs_uri, spec)))
     return refusal.value
 
 
@@ -60,7 +60,7 @@ def test_folders_of_other_tools_are_left_alone_and_empty_ones_told(logs_uri, spe
     (day / "_temporary/0").mkdir(parents=True)
     (day / "_temporary/0/part-0.parquet").write_bytes((day / "part-0.parquet").read_bytes())
     (day / "hour=03/_temporary").mkdir(parents=True)
-    manifest = logs.find(logs_uri, [FIRST], spec)
+    manifest = logs.find(data_of(logs_uri, spec), [FIRST])
     assert manifest.num_rows == 8
     assert [(Path(one.uri).name, one.reason) for one in manifest.left_aside] == [("hour=03", "an empty folder")]
 
@@ -105,11 +105,11 @@ def litter(log: Path) -> None:
 
 
 def test_what_holds_no_rows_is_left_aside_and_told_in_one_line(logs_uri, spec, caplog):
-    before = logs.find(logs_uri, logs.days_of(logs_uri, spec), spec)
+    before = logs.find(data_of(logs_uri, spec), logs.days_of(data_of(logs_uri, spec)))
     assert before.left_aside == ()
     assert not caplog.records
     litter(Path(logs_uri))
-    manifest = logs.find(logs_uri, logs.days_of(logs_uri, spec), spec)
+    manifest = logs.find(data_of(logs_uri, spec), logs.days_of(data_of(logs_uri, spec)))
     assert manifest.to_json() == before.to_json()
     assert {(Path(one.uri).name, one.reason, one.day) for one in manifest.left_aside} == {
         ("date=__HIVE_DEFAULT_PARTITION__", "rows without a day", None),
@@ -119,7 +119,7 @@ def test_what_holds_no_rows_is_left_aside_and_told_in_one_line(logs_uri, spec, c
         ("manifest.json", "not Parquet", FIRST),
         ("pipe", "neither file nor folder", FIRST),
     }
-    logs.find(logs_uri, [FIRST], spec)
+    logs.find(data_of(logs_uri, spec), [FIRST])
     (record,) = caplog.records
     assert "6 left aside (1 x neither file nor folder, 1 x not Parquet," in record.getMessage()
     assert "manifest.json (not Parquet)" in record.getMessage()
@@ -128,7 +128,7 @@ def test_what_holds_no_rows_is_left_aside_and_told_in_one_line(logs_uri, spec, c
 
 def test_a_parquet_file_of_another_name_is_read(logs_uri, spec, day):
     (day / "part-0.parquet").rename(day / "000000_0")
-    assert logs.find(logs_uri, [FIRST], spec).num_rows == 8
+    assert logs.find(data_of(logs_uri, spec), [FIRST]).num_rows == 8
 
 
 def test_half_a_parquet_file_of_another_name_is_refused(logs_uri, spec, day):
@@ -145,10 +145,10 @@ def test_a_day_of_which_nothing_is_left_is_refused(logs_uri, spec, day, content)
 
 
 def test_parts_behind_symbolic_links_are_read(logs_uri, spec, day, tmp_path):
-    before = logs.find(logs_uri, [FIRST], spec)
+    before = logs.find(data_of(logs_uri, spec), [FIRST])
     (day / "part-0.parquet").rename(tmp_path / "elsewhere")
     (day / "part-0.parquet").symlink_to(tmp_path / "elsewhere")
-    manifest = logs.find(logs_uri, [FIRST], spec)
+    manifest = logs.find(data_of(logs_uri, spec), [FIRST])
     assert manifest.to_json() == before.to_json()
     (part,) = manifest.parts(100)
     assert sum(len(table) for table, _ in logs.read_part(part, spec.columns)) == 8
@@ -186,14 +186,17 @@ def laid_out(folder: Path, *names: str) -> str:
         (
             ["dt=20191124/a.parquet"],
             "1 folder, dt=20191124/",
-            "set `partition: dt` in the feature spec, and rename the folders, whose days are to be YYYY-MM-DD and not "
-            "20191124",
+            "set `data.partitioning: {by: path, path: dt=YYYYMMDD}`",
         ),
-        (["2019-11-24/a.parquet", "20191125/a.parquet"], "2 folders, 2019-11-24/ to 20191125/", "rename them to date="),
+        (
+            ["2019-11-24/a.parquet", "2019-11-25/a.parquet"],
+            "2 folders, 2019-11-24/ to 2019-11-25/",
+            "set `data.partitioning: {by: path, path: YYYY-MM-DD}`",
+        ),
         (
             ["year=2018/month=9/day=30/a.parquet", "year=2019/month=11/day=24/a.parquet"],
             "2 folders, year=2018/ to year=2019/; the first holds month=9/day=30/",
-            "`Other layouts` in jobs/first-hour.md",
+            "set `data.partitioning: {by: path, path: year=YYYY/month=MM/day=DD}`",
         ),
         ([f"clicks-{day}.csv" for day in range(1, 8)], "7 CSV files, clicks-1.csv to clicks-7.csv", "`From CSV`"),
         (["clicks.csv.gz", "_SUCCESS"], "1 gzipped CSV file, clicks.csv.gz", "`From CSV` in jobs/first-hour.md"),
@@ -203,7 +206,7 @@ def laid_out(folder: Path, *names: str) -> str:
         (
             ["clicks-2019-11-24.parquet", "clicks-2019-11-25.parquet"],
             "2 Parquet files, clicks-2019-11-24.parquet to clicks-2019-11-25.parquet",
-            "move them into a folder a day, date=...: `Other layouts`",
+            "move them into a folder a day, date=YYYY-MM-DD: `Other layouts`",
         ),
         (["notes.txt", "logs/date=2019-11-24/a.parquet"], "logs/ holds 1 folder, date=2019-11-24/", "/log/logs"),
         (["README"], "1 file, README", "set data.logs_uri"),

@@ -9,7 +9,7 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click_logs import click_rows
+from click_logs import click_rows, data_of
 
 from pipeline.data import logs
 from pipeline.runtime import files
@@ -47,7 +47,7 @@ def put(log: str) -> Put:
 
 
 def found(log: str, spec: FeatureSpec) -> logs.Manifest:
-    return logs.find(log, logs.days_of(log, spec), spec)
+    return logs.find(data_of(log, spec), logs.days_of(data_of(log, spec)))
 
 
 def read(log: str, spec: FeatureSpec) -> None:
@@ -83,7 +83,7 @@ def test_a_day_that_was_looked_at_is_seen_to_become_complete(log, spec, put):
     found(log, spec)
     assert not files.is_complete(f"{log}/date={FIRST}")
     put(f"date={FIRST}/_SUCCESS", b"")
-    logs.days_of(log, spec)
+    logs.days_of(data_of(log, spec))
     assert files.is_complete(f"{log}/date={FIRST}")
 
 

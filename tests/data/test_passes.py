@@ -33,7 +33,7 @@ BY_KEY = ResolvedSplit(
 
 
 def find(logs_uri: str, spec: FeatureSpec) -> Manifest:
-    return logs.find(logs_uri, logs.days_of(logs_uri, spec), spec)
+    return logs.find(data_of(logs_uri, spec), logs.days_of(data_of(logs_uri, spec)))
 
 
 def data_of(logs_uri: str, spec: FeatureSpec, max_bad_share: float = 0.0) -> DataConfig:

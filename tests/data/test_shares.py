@@ -60,7 +60,7 @@ def parts(tables, tmp_path_factory) -> list[Part]:
     folder = tmp_path_factory.mktemp("logs")
     for day, table in zip(DAYS, tables, strict=True):
         write_day(folder, day, table, row_group_size=ROWS_PER_DAY // 4)
-    return logs.find(str(folder), DAYS, SPEC).parts(ROWS_PER_DAY // 2)
+    return logs.find(DataConfig(logs_uri=str(folder), features=SPEC), DAYS).parts(ROWS_PER_DAY // 2)
 
 
 def encoded(

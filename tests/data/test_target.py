@@ -51,7 +51,7 @@ def encoded(
         write_day(tmp_path / "logs", day, table)
     uri, folder = str(tmp_path / "logs"), str(tmp_path / "store")
     data = DataConfig(logs_uri=uri, features=spec, max_bad_share=max_bad_share)
-    manifest = logs.find(uri, DAYS, spec)
+    manifest = logs.find(data, DAYS)
     vocab = vocabulary.build(spec, passes.count_values(manifest, data, SPLIT))
     store.write_vocabulary(folder, vocab)
     parts = passes.encode_rows(manifest, vocab, data, SPLIT, 0, folder)

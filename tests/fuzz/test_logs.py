@@ -252,7 +252,7 @@ def is_whole(path: Path) -> bool:
 def read(folder: Path) -> Rows:
     """As a run reads a log: its footers, then its values, then its ids. Rows that break a rule are left out."""
     data = DataConfig.model_validate({"logs_uri": str(folder), "features": SPEC, "max_bad_share": 0.99})
-    manifest = logs.find(str(folder), [DAY], data.features)
+    manifest = logs.find(data, [DAY])
     split = ResolvedSplit((DAY,), ())
     vocab = vocabulary.build(data.features, passes.count_values(manifest, data, split))
     (part,) = manifest.parts(data.rows_per_part)

@@ -105,7 +105,8 @@ def of_record(folder: Path) -> Trusted:
 
 def of_log(folder: Path) -> tuple[DataConfig, Manifest]:
     write_day(folder, DAY, click_rows())
-    return DataConfig(logs_uri=str(folder), features=SPEC_READ), logs.find(str(folder), [DAY], SPEC_READ)
+    data = DataConfig(logs_uri=str(folder), features=SPEC_READ)
+    return data, logs.find(data, [DAY])
 
 
 def of_profile(folder: Path) -> Trusted:

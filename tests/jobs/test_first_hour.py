@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click_logs import data_of
 from command import nightjar
 from processes import free_port, running
 
@@ -114,6 +115,6 @@ def test_a_log_laid_out_otherwise_is_read_once_the_lines_of_the_page_have_run(tm
     else:
         shell(line, tmp_path / "logs")
     spec = FeatureSpec.model_validate({"label": "clicked", "fields": [{"name": "user", "kind": "categorical"}]})
-    assert logs.days_of(str(tmp_path / "logs"), spec) == DAYS
+    assert logs.days_of(data_of(tmp_path / "logs", spec)) == DAYS
     found = [pq.read_table(path, partitioning=None) for path in sorted((tmp_path / "logs").rglob("*.parquet"))]
     assert [table["time"].to_pylist() for table in found] == [rows_of(day)["time"].to_pylist() for day in DAYS]

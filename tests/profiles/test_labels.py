@@ -35,7 +35,7 @@ def data_of(folder: Path, objective: str, days: list[np.ndarray]) -> DataConfig:
 
 def profiles(folder: Path, objective: str, days: list[np.ndarray]) -> list[DayProfile]:
     data = data_of(folder, objective, days)
-    manifest = logs.find(data.logs_uri, logs.days_of(data.logs_uri, data.features), data.features)
+    manifest = logs.find(data, logs.days_of(data))
     return profile_days(manifest, data, str(folder / "work"))
 
 
@@ -74,7 +74,7 @@ def test_labels_that_shift_are_unusual_as_a_fields_values_are(tmp_path, objectiv
 @pytest.mark.parametrize(("objective", "labels"), [("multiclass", COLORS), ("regression", NUMBERS)])
 def test_what_labels_mean_is_the_same_by_profiles_and_by_the_pass_over_rows(tmp_path, objective, labels):
     data = data_of(tmp_path, objective, [labels, labels[:100]])
-    manifest = logs.find(data.logs_uri, logs.days_of(data.logs_uri, data.features), data.features)
+    manifest = logs.find(data, logs.days_of(data))
     split = ResolvedSplit(tuple(manifest.days), ())
     by_rows = build(data.features, passes.count_values(manifest, data, split))
     profile_days(manifest, data, str(tmp_path / "work"))

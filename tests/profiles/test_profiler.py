@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click_logs import write_random_log
+from click_logs import data_of, write_random_log
 
 from pipeline.data import logs, passes, vocabulary
 from pipeline.data.logs import Manifest
@@ -44,7 +44,7 @@ def log(tmp_path) -> Path:
 
 
 def find(log: Path, spec: FeatureSpec) -> Manifest:
-    return logs.find(str(log), logs.days_of(str(log), spec), spec)
+    return logs.find(data_of(log, spec), logs.days_of(data_of(log, spec)))
 
 
 def profiles(
@@ -191,7 +191,7 @@ def test_what_was_profiled_is_found_again_without_the_log(log, spec, tmp_path):
 
 
 def test_the_counts_of_profiled_days_are_those_that_the_pass_over_their_rows_makes(log, spec, tmp_path):
-    manifest, split = find(log, spec), ResolvedSplit(logs.days_of(str(log), spec), ())
+    manifest, split = find(log, spec), ResolvedSplit(logs.days_of(data_of(log, spec)), ())
     data = DataConfig(logs_uri=str(log), features=spec, rows_per_part=200, max_bad_share=0.01)
     assert counted_days(manifest, data, str(tmp_path)) == []
     profiles(manifest, spec, tmp_path)

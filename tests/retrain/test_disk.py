@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> TrainConfig:
 
 @pytest.fixture
 def inputs(config: TrainConfig) -> Inputs:
-    manifest = logs.find(config.data.logs_uri, DAYS[:2], config.data.features)
+    manifest = logs.find(config.data, DAYS[:2])
     return Inputs(manifest, ResolvedSplit((DAYS[0],), (DAYS[1],)), "a night")
 
 

@@ -36,7 +36,7 @@ def names(tmp_path: Path, bundle: Bundle):
     """What the results of one config over one day are called by."""
     write_day(tmp_path / "logs", DAY, click_rows())
     config = config_of(tmp_path / "logs")
-    manifest = logs.find(config.data.logs_uri, [DAY], config.data.features)
+    manifest = logs.find(config.data, [DAY])
 
     def name() -> dict[str, str]:
         (profile,) = profile_days(manifest, config.data, str(tmp_path / "work"))

@@ -84,7 +84,7 @@ def test_a_number_alone_may_lack_its_zero_and_all_else_is_spelled_one_way(spelli
 
 def test_the_day_is_told_by_as_many_levels_as_it_takes():
     hours = FolderPath.of("year=YYYY/month=MM/day=DD/hour=HH")
-    assert (hours.day_levels, hours.has_hours, hours.keys) == (3, True, ("year", "month", "day", "hour"))
+    assert (hours.num_day_levels, hours.has_hours, hours.keys) == (3, True, ("year", "month", "day", "hour"))
     both = FolderPath.of("YYYY-MM-DD-HH")
-    assert (both.day_levels, both.has_hours, both.keys) == (1, True, ())
+    assert (both.num_day_levels, both.has_hours, both.keys) == (1, True, ())
     assert day_of({"YYYY": 2026, "MM": 2, "DD": 30}) is None

@@ -158,9 +158,9 @@ def test_the_fields_of_a_true_model_are_worth_what_they_tell_of_the_label(tmp_pa
 
 @pytest.mark.parametrize("split", [BY_DATE, BY_KEY], ids=["by date", "by key"])
 def test_a_sample_of_more_rows_than_there_are_is_all_held_out_rows_in_order(small, data, split):
-    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    manifest = logs.find(data, DAYS)
     held_out = []
-    for part in logs.find(data.logs_uri, split.test_days, data.features).parts(data.rows_per_part):
+    for part in logs.find(data, split.test_days).parts(data.rows_per_part):
         for table, _ in logs.read_part(part, data.features.columns):
             held_out.append(table.filter(pa.array(split.is_held_out(table, part.day))))
     found = sample(small, manifest, data, split, 100_000)
@@ -171,7 +171,7 @@ def test_a_sample_of_more_rows_than_there_are_is_all_held_out_rows_in_order(smal
 
 
 def test_a_sample_is_drawn_alike_from_all_rows_and_is_the_same_at_each_call(small, data):
-    manifest, days = logs.find(data.logs_uri, DAYS, data.features), ResolvedSplit((), DAYS)
+    manifest, days = logs.find(data, DAYS), ResolvedSplit((), DAYS)
     first, again = (sample(small, manifest, data, days, 200) for _ in range(2))
     np.testing.assert_array_equal(first.ids, again.ids)
     assert 150 < len(first) < 250
@@ -181,7 +181,7 @@ def test_a_sample_is_drawn_alike_from_all_rows_and_is_the_same_at_each_call(smal
 
 
 def test_the_worth_of_a_log_is_told_field_by_field_and_is_the_same_at_each_call(small, data):
-    manifest, events = logs.find(data.logs_uri, DAYS, data.features), []
+    manifest, events = logs.find(data, DAYS), []
     how = ExplainConfig(rows=300, repeats=2)
     worth = explain(small, manifest, data, BY_DATE, how, events.append)
     assert [(event.done, event.note) for event in events] == [
@@ -194,7 +194,7 @@ def test_the_worth_of_a_log_is_told_field_by_field_and_is_the_same_at_each_call(
 
 def test_held_out_rows_of_one_class_are_refused(small, data, tmp_path):
     write_random_log(tmp_path / "logs", num_days=2, rows_per_day=40)
-    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    manifest = logs.find(data, DAYS)
     rows = sample(small, manifest, data, BY_DATE, 100)
     with pytest.raises(Refusal, match=r"\d+ held-out rows, 0 of them clicks"):
         worth_of(small, replace(rows, labels=np.zeros_like(rows.labels)), 2, data.logs_uri, silent)

@@ -42,7 +42,7 @@ def data(tmp_path: Path) -> DataConfig:
 def held_out_groups(data: DataConfig, split: ResolvedSplit) -> list[pa.Table]:
     """Of each row group its held-out rows, in the order of days, parts and row groups."""
     groups = []
-    for part in logs.find(data.logs_uri, split.test_days, data.features).parts(data.rows_per_part):
+    for part in logs.find(data, split.test_days).parts(data.rows_per_part):
         for uri, group in part.row_groups:
             table = pq.ParquetFile(uri).read_row_group(group)
             groups.append(table.filter(pa.array(split.is_held_out(table, part.day))))
@@ -51,7 +51,7 @@ def held_out_groups(data: DataConfig, split: ResolvedSplit) -> list[pa.Table]:
 
 @SPLITS
 def test_rows_are_kept_in_order_with_the_models_logits_to_the_bit(bundle, data, split):
-    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    manifest = logs.find(data, DAYS)
     kept = score_held_out(bundle, manifest, data, split, ["site"])
     expected = held_out_groups(data, split)
     assert 100 < sum(map(len, expected)) <= 400
@@ -80,7 +80,7 @@ def test_a_day_counts_as_learned_unless_the_model_held_out_the_same_rows_of_it(b
 
 @SPLITS
 def test_the_figures_are_those_of_the_rows_kept_one_by_one(bundle, data, split):
-    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    manifest = logs.find(data, DAYS)
     added_up = evaluate(bundle, manifest, data, split).metrics().as_dict()
     assert added_up == pytest.approx(score_held_out(bundle, manifest, data, split).sums.metrics().as_dict(), rel=1e-12)
     assert added_up["rows"] == sum(map(len, held_out_groups(data, split)))
@@ -93,7 +93,7 @@ def test_a_bad_row_is_refused_or_left_out_by_both(bundle, data):
     click = table["click"].to_numpy().copy()
     click[7] = 9
     pq.write_table(table.set_column(table.column_names.index("click"), "click", pa.array(click)), path)
-    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    manifest = logs.find(data, DAYS)
     for judge in (evaluate, score_held_out):
         with pytest.raises(Refusal, match=r"9 \(1 such rows\)"):
             judge(bundle, manifest, data, BY_DATE)
@@ -103,7 +103,7 @@ def test_a_bad_row_is_refused_or_left_out_by_both(bundle, data):
 
 
 def test_a_model_is_evaluated_by_its_own_columns_whatever_the_config_reads(bundle, data):
-    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    manifest = logs.find(data, DAYS)
     fewer = data.features.model_copy(update={"fields": data.features.fields[1:]})
     other = data.model_copy(update={"features": fewer})
     assert evaluate(bundle, manifest, other, BY_DATE).metrics() == evaluate(bundle, manifest, data, BY_DATE).metrics()
@@ -114,7 +114,7 @@ def test_logits_that_are_not_finite_are_a_failure_in_words(bundle, data):
     table = pq.read_table(path, partitioning=None)
     price = pa.array([3e38] * len(table))  # within the contract, and far beyond the days that scaled it
     pq.write_table(table.set_column(table.column_names.index("price"), "price", price), path)
-    manifest = logs.find(data.logs_uri, DAYS, data.features)
+    manifest = logs.find(data, DAYS)
     for judge in (evaluate, score_held_out):
         with pytest.raises(Exception, match="no finite score") as failed:
             judge(bundle, manifest, data, BY_DATE)
@@ -127,7 +127,7 @@ def test_slices_may_be_columns_of_lists_or_of_bytes_that_are_no_text(bundle, dat
         odd = pa.array([[b"\xff", b"b"][row % 2] for row in range(len(rows))])
         pq.write_table(rows.append_column("odd", odd), path, row_group_size=100)
     data = DataConfig.model_validate(data.model_dump() | {"features": {**SPEC, "ignored": ["odd"]}})
-    kept = score_held_out(bundle, logs.find(data.logs_uri, DAYS, data.features), data, BY_DATE, ["odd", "tags"])
+    kept = score_held_out(bundle, logs.find(data, DAYS), data, BY_DATE, ["odd", "tags"])
     gate = GateConfig(slices=("odd", "tags"), slice_min_rows=20, num_replicates=20)
     found = {(one.column, one.value) for one in gather(kept, kept, gate, seed=0).slices}
     assert {("odd", "\ufffd"), ("odd", "b"), ("tags", "['a']"), ("tags", "[]")} <= found

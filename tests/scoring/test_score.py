@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from bundles import write_random_bundle
-from click_logs import SPEC, click_rows, write_day, write_random_log
+from click_logs import SPEC, click_rows, data_of, write_day, write_random_log
 from sklearn import metrics
 
 from jobs import errors
@@ -61,7 +61,7 @@ def out(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def score(bundle: Bundle, logs_uri: str, days: list[date], out: str, name: str = "models:/ctr/1", **how: bool) -> int:
-    manifest = logs.find(logs_uri, days, SPECIFICATION, labelled=False)
+    manifest = logs.find(data_of(logs_uri, SPECIFICATION), days, labelled=False)
     return scoring.score(bundle, name, manifest, out, ROWS_PER_PART, **how)
 
 
@@ -79,7 +79,7 @@ def folder_of(day: date, num_parts: int = NUM_PARTS) -> set[str]:
 
 def waiting(bundle: Bundle, logs_uri: str, day: date, out: str, name: str = "models:/ctr/1") -> DayFolder:
     """What a call would fill."""
-    manifest = logs.find(logs_uri, [day], SPECIFICATION, labelled=False)
+    manifest = logs.find(data_of(logs_uri, SPECIFICATION), [day], labelled=False)
     return scoring.day_folder(bundle, name, manifest, out, ROWS_PER_PART)
 
 
@@ -111,7 +111,7 @@ def test_scores_are_the_bundles_probabilities_to_the_bit_and_success_says_whose(
         assert_scored(out, logs_uri, day, bundle)
         said = DayScores.model_validate_json(files.read_bytes(f"{out}/date={day}/_SUCCESS"))
         assert (said.model_uri, said.rows) == ("models:/ctr/1", 1000)
-        assert said.manifest == logs.find(logs_uri, [day], SPECIFICATION).fingerprint
+        assert said.manifest == logs.find(data_of(logs_uri, SPECIFICATION), [day]).fingerprint
 
 
 def test_a_lone_part_is_scored_here_on_one_thread_as_a_task_would(bundle, logs_uri, tmp_path, monkeypatch):
@@ -124,7 +124,7 @@ def test_a_lone_part_is_scored_here_on_one_thread_as_a_task_would(bundle, logs_u
     monkeypatch.setattr(Bundle, "probabilities", watched)
     torch.set_num_threads(3)
     try:
-        manifest = logs.find(logs_uri, DAYS[:1], SPECIFICATION, labelled=False)
+        manifest = logs.find(data_of(logs_uri, SPECIFICATION), DAYS[:1], labelled=False)
         scoring.score(bundle, "models:/ctr/1", manifest, str(tmp_path / "out"), rows_per_part=1000)
         assert (set(seen), torch.get_num_threads()) == ({1}, 3)
     finally:
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(bundle, logs_uri,
 
 def test_the_days_scores_are_those_that_its_evaluation_judges(bundle, logs_uri, tmp_path):
     score(bundle, logs_uri, DAYS[2:], str(tmp_path / "out"))
-    manifest = logs.find(logs_uri, DAYS[2:], SPECIFICATION)
+    manifest = logs.find(data_of(logs_uri, SPECIFICATION), DAYS[2:])
     data = DataConfig(logs_uri=logs_uri, features=SPECIFICATION, rows_per_part=ROWS_PER_PART)
     split = ResolvedSplit(tuple(DAYS[:2]), tuple(DAYS[2:]))
     judged = evaluate(bundle, manifest, data, split).metrics().as_dict()
