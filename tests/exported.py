@@ -65,7 +65,7 @@ def bundle_of(
     vocab = vocabulary.build(spec, vocabulary.count(rows_of(400, 0) if rows is None else rows, spec))
     generator = torch.Generator().manual_seed(0)
     table = Table(torch.randn(vocab.num_ids, 1 + DIMENSION, generator=generator) * 0.2, torch.ones(vocab.num_ids))
-    model = models.build(config.model, len(spec.fields), DIMENSION, config.mlp, 0, config.members).eval()
+    model = models.build(config, len(spec.fields), DIMENSION, 0).eval()
     for name, values in model.state_dict().items():
         if values.is_floating_point() and values.ndim < 2:
             values.copy_(torch.rand(values.shape, generator=generator) + ("running_var" in name))

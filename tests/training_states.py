@@ -106,7 +106,7 @@ def limited_rank_main(rank: int, port: int, config: TrainConfig, rows: Rows, out
     with pytest.raises(MemoryError):
         Table.create(LARGE_NUM_IDS, config.table, seed=0)
     steps = trained_with(config, rows, LARGE_NUM_IDS, rank)
-    (out / str(rank)).write_text(str(float(steps[-1].losses.log_loss)))
+    (out / str(rank)).write_text(str(float(steps[-1].losses.loss)))
     dist.destroy_process_group()
 
 

@@ -22,6 +22,7 @@ from pipeline.report import plots
 from pipeline.runtime.progress import Phase, seconds_of
 from pipeline.synthetic import log
 from pipeline.training import initialize
+from pipeline.training.prior import Prior
 from schemas.config import TrainConfig
 from schemas.errors import Failure, Refusal
 from schemas.loading import load
@@ -57,7 +58,8 @@ def measure(
     config = load(TrainConfig, path, [])
     rows_read, read_seconds = _read(sorted((folder / "logs").rglob("*.parquet")), config)
     measured = {"rows_per_second": rows_read / read_seconds, **machine.rates(run.model.threads, LIMIT_SECONDS)}
-    model = initialize.from_scratch(config.stages[0], config, len(config.data.features.fields), CLICK_RATE).model
+    prior = Prior.of_clicks(CLICK_RATE)
+    model = initialize.from_scratch(config.stages[0], config, len(config.data.features.fields), prior).model
     return {
         "shape": asdict(run.model),
         "preset": run.preset,

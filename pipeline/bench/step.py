@@ -29,6 +29,7 @@ from pipeline.embedding.sharding import place
 from pipeline.training import initialize, loop, memory
 from pipeline.training.checkpoint import StageState
 from pipeline.training.loop import Step
+from pipeline.training.prior import Prior
 from pipeline.training.rank import Rank
 from pipeline.training.step import build_step
 
@@ -85,7 +86,7 @@ def training(shape: Shape, batches: Iterator[Batch]) -> tuple[StageState, Iterat
         group=None if is_alone else dist.new_group(backend="gloo"),
     )
     stage = config.stages[0]
-    state = initialize.from_scratch(stage, config, shape.num_ids, CLICK_RATE, shard=rank.shard)
+    state = initialize.from_scratch(stage, config, shape.num_ids, Prior.of_clicks(CLICK_RATE), shard=rank.shard)
     placement = place(state.table, shape.num_ids, config.table, rank.group, config.cluster.fused)
     step = build_step(rank, stage, state, placement)
     prepared = map(step.prepare, batches)

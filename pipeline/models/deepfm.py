@@ -15,16 +15,18 @@ class DeepFM(FM):
     Of several members each has an MLP, and all have the one FM.
     """
 
-    def __init__(self, num_fields: int, dimension: int, mlp: MLPConfig, seed: int, members: int = 1) -> None:
-        super().__init__()
-        self.mlp = nets(num_fields * dimension, mlp, seed, members)
+    def __init__(
+        self, num_fields: int, dimension: int, mlp: MLPConfig, seed: int, members: int = 1, outputs: int = 1
+    ) -> None:
+        super().__init__(dimension, seed, outputs)
+        self.mlp = nets(num_fields * dimension, mlp, seed, members, outputs)
 
     def inputs(self, lookup: Lookup) -> Tensor:
         """What the layers read of each row. [B, F K]"""
         return lookup.cells(layers_dtype(lookup.rows_UD), first=1).flatten(start_dim=1)
 
     def forward(self, lookup: Lookup) -> Tensor:
-        """-> logits [B], or of each member [M, B]"""
+        """-> logits [B], or of each member [M, B]; of classes [B, C], [M, B, C]"""
         if lookup.groups is None:  # without a gradient both parts take the same cells
             cells_BFD = lookup.cells()
             deep: Tensor = self.mlp(cells_BFD[:, :, 1:].flatten(start_dim=1))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from pipeline.embedding.lookup import Lookup
+from pipeline.models.class_terms import ClassTerms
 
 
 class FM(nn.Module):
@@ -15,26 +16,33 @@ class FM(nn.Module):
 
     A multi-valued or real-valued field's w_f and v_f are the sums of x_i w_i and x_i v_i over its ids. This is eq. 1
     without the interactions of two ids within one field.
+
+    Of several outputs each is a class: logit_c = w0_c + its ClassTerms, whose vectors are drawn from `seed`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dimension: int = 0, seed: int = 0, outputs: int = 1) -> None:
+        """One output needs neither `dimension` nor `seed`."""
         super().__init__()
-        self.w0 = nn.Parameter(torch.zeros(()))
+        self.w0 = nn.Parameter(torch.zeros(()) if outputs == 1 else torch.zeros(outputs))
+        self.classes = None if outputs == 1 else ClassTerms(dimension, outputs, seed)
 
     @property
     def bias(self) -> nn.Parameter:
-        """What is added to every logit; of one element."""
+        """What is added to every logit; of one element, or [C]."""
         return self.w0
 
     def forward(self, lookup: Lookup) -> Tensor:
-        """-> logits [B]"""
-        if lookup.groups is not None and lookup.is_plain:
+        """-> logits [B], or [B, C]"""
+        if self.classes is None and lookup.groups is not None and lookup.is_plain:
             terms_B: Tensor = _Terms.apply(lookup.rows_UD, lookup)  # type: ignore[no-untyped-call]
             return self.w0 + terms_B
         return self.of_cells(lookup.cells())
 
     def of_cells(self, rows_BFD: Tensor) -> Tensor:
-        """[B, F, 1 + K] -> logits [B]"""
+        """[B, F, 1 + K] -> logits [B], or [B, C]"""
+        if self.classes is not None:
+            terms_BC: Tensor = self.classes(rows_BFD)
+            return self.w0 + terms_BC
         return self.w0 + rows_BFD[:, :, 0].sum(dim=1) + pairwise_interactions(rows_BFD[:, :, 1:])
 
 

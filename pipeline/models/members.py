@@ -11,46 +11,38 @@ from schemas.stage import MLPConfig
 
 
 class Members(nn.Module):
-    """x -> a logit of each of M MLPs, which share nothing but x.
+    """x -> the logits of each of M MLPs, which share nothing but x.
 
     A layer of all members is one batched product. Its matrices are [M, units, inputs]; what has one dimension in an MLP
     lies flat, [M units], since an optimizer decays what has more. The first member is the MLP of that seed, and each of
     the others that of a seed drawn from it.
     """
 
-    def __init__(self, num_inputs: int, config: MLPConfig, seed: int, count: int) -> None:
+    def __init__(self, num_inputs: int, config: MLPConfig, seed: int, count: int, outputs: int = 1) -> None:
         super().__init__()
         seeds = [seed, *(int(np.random.SeedSequence([seed, m]).generate_state(1)[0]) for m in range(1, count))]
-        of_members = [MLP(num_inputs, config, own).layers for own in seeds]
+        of_members = [MLP(num_inputs, config, own, outputs).layers for own in seeds]
         self.layers = nn.Sequential(*map(_as_one, zip(*of_members, strict=True)))
         self.count = count
 
     @property
     def bias(self) -> nn.Parameter:
-        """Those of the output units, each added to every logit of its member. [M]"""
+        """Those of the output units, member by member, each added to every logit of its own. [M outputs]"""
         output = self.layers[-1]
         assert isinstance(output, _Linears)
         return output.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, num_inputs] -> logits [M, B]"""
-        logits_MB1: Tensor = self.layers(x.expand(self.count, *x.shape))
-        return logits_MB1.squeeze(dim=2)
+        """[B, num_inputs] -> logits [M, B], or [M, B, C] of several outputs"""
+        logits_MBC: Tensor = self.layers(x.expand(self.count, *x.shape))
+        return logits_MBC.squeeze(dim=2)
 
 
-def nets(num_inputs: int, config: MLPConfig, seed: int, members: int) -> MLP | Members:
+def nets(num_inputs: int, config: MLPConfig, seed: int, members: int, outputs: int) -> MLP | Members:
     """The layers of a model: an MLP as it is, or several members."""
-    return MLP(num_inputs, config, seed) if members == 1 else Members(num_inputs, config, seed, members)
-
-
-def served(logits: Tensor) -> Tensor:
-    """What a model serves: the log-odds of the mean of its members' probabilities; of a lone one, its logits.
-
-    [M, B] or [B] -> [B]
-    """
-    if logits.ndim == 1:
-        return logits
-    return nn.functional.logsigmoid(logits).logsumexp(dim=0) - nn.functional.logsigmoid(-logits).logsumexp(dim=0)
+    if members == 1:
+        return MLP(num_inputs, config, seed, outputs)
+    return Members(num_inputs, config, seed, members, outputs)
 
 
 class _Linears(nn.Module):

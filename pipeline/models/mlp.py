@@ -18,12 +18,12 @@ FollowedBy = Literal["sigmoid", "tanh", "relu", "leaky_relu", "linear"]
 
 
 class MLP(nn.Module):
-    """x -> [Linear -> BatchNorm -> activation -> Dropout] for each hidden layer -> Linear to one logit.
+    """x -> [Linear -> BatchNorm -> activation -> Dropout] for each hidden layer -> Linear to the outputs.
 
     Weights are drawn from `seed` alone and biases start at 0. Dropout draws from torch's global generator.
     """
 
-    def __init__(self, num_inputs: int, config: MLPConfig, seed: int) -> None:
+    def __init__(self, num_inputs: int, config: MLPConfig, seed: int, outputs: int = 1) -> None:
         super().__init__()
         generator = Generator().manual_seed(seed)
         layers: list[nn.Module] = []
@@ -35,20 +35,20 @@ class MLP(nn.Module):
             if config.dropout:
                 layers.append(nn.Dropout(config.dropout))
             num_inputs = num_units
-        layers.append(_linear(num_inputs, 1, config, "linear", generator))
+        layers.append(_linear(num_inputs, outputs, config, "linear", generator))
         self.layers = nn.Sequential(*layers)
 
     @property
     def bias(self) -> nn.Parameter:
-        """The output unit's, which is added to every logit. [1]"""
+        """Those of the output units, each added to every logit of its own. [outputs]"""
         output = self.layers[-1]
         assert isinstance(output, nn.Linear)
         return output.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, num_inputs] -> logits [B]"""
-        logits_B1: Tensor = _by_onednn(self.layers, x) if _is_for_onednn(x) else self.layers(x)
-        return logits_B1.squeeze(dim=1)
+        """[B, num_inputs] -> logits [B], or [B, C] of several outputs"""
+        logits_BC: Tensor = _by_onednn(self.layers, x) if _is_for_onednn(x) else self.layers(x)
+        return logits_BC.squeeze(dim=1)
 
 
 def layers_dtype(rows: Tensor) -> torch.dtype:
@@ -63,7 +63,7 @@ def _is_for_onednn(x: Tensor) -> bool:
 
 
 def _by_onednn(layers: nn.Sequential, x: Tensor) -> Tensor:
-    """The same in a third of the time, where no gradient is asked for. [B, num_inputs] -> [B, 1]
+    """The same in a third of the time, where no gradient is asked for. [B, num_inputs] -> [B, outputs]
 
     oneDNN multiplies float32 on AMD twice as fast as MKL, and adds the bias and applies the activation as it writes.
     It is asked for by its own operator, as torch's inductor does: `set_float32_matmul_precision`, which chooses it too,

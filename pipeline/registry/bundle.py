@@ -171,9 +171,9 @@ class Bundle:
         for name in FILES:
             _check_digest(folder / name, contents.sha256.get(name))
         spec, stage, dimension = contents.features, contents.stage, contents.table.dimension
-        model = models.build(stage.model, len(spec.fields), dimension, stage.mlp, 0, stage.members)
         try:
             vocabulary = store.read_vocabulary(str(folder.absolute()), spec)
+            model = models.build(stage, len(spec.fields), dimension, 0, vocabulary.target.num_outputs)
             with trusted.parsing(str(folder / WEIGHTS)):
                 tensors = weights.read(folder / WEIGHTS, vocabulary, model, dimension)
         except Damaged as damaged:
@@ -198,12 +198,19 @@ class Bundle:
 
     @torch.no_grad()
     def logits(self, rows: Rows) -> NDArray[np.float32]:
-        """R rows that its encoder has encoded -> [R]: the bits that evaluation gets for the same batches of rows."""
-        logits_R = np.empty(len(rows), np.float32)
+        """R rows that its encoder has encoded -> [R]: the bits that evaluation gets for the same batches of rows.
+
+        Of C classes [R, C], whose softmax is their probabilities; of a number the number itself.
+        """
+        target = self.vocabulary.target
+        logits = np.empty((len(rows), target.num_outputs), np.float32)
         for start in range(0, len(rows), SCORED_ROWS):
             lookup = self.table.read(Batch.of(rows, start, start + SCORED_ROWS))
-            logits_R[start : start + SCORED_ROWS] = models.served(self.model(lookup)).numpy()
-        return self.contents.calibration.apply(logits_R) if self.contents.calibration else logits_R
+            of_batch = models.served(self.model(lookup), target).numpy()
+            logits[start : start + SCORED_ROWS] = of_batch.reshape(-1, target.num_outputs)
+        if target.classes:
+            return logits
+        return self.contents.calibration.apply(logits[:, 0]) if self.contents.calibration else logits[:, 0]
 
     def probabilities(self, table: pa.Table) -> NDArray[np.float32]:
         """R rows of the log, which need no label -> [R] probabilities of a click."""

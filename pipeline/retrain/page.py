@@ -11,6 +11,7 @@ from pipeline.data.left_aside import in_words
 from pipeline.data.store import SplitName, Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary, block_size
+from pipeline.evaluation.metrics import Sums
 from pipeline.registry.tracking import Retrain
 from pipeline.report import retrain_page
 from pipeline.report.page import NOTHING_SERVES, REPORT, sentence
@@ -73,7 +74,11 @@ def _page(run: Retrain, ended: Ended, phases: Sequence[Phase]) -> RetrainPage:
         verdict=decision.verdict if decision else None,
         evidence=decision.evidence if decision else None,
         confidence=config.night.gate.confidence,
-        sums={name: results.held_out_sums(trained.prepared.run_uri, name) for name in _no_controls(trained)},
+        sums={
+            name: sums
+            for name in _no_controls(trained)
+            if isinstance(sums := results.held_out_sums(trained.prepared.run_uri, name), Sums)
+        },
         fields=_fields(vocabulary),
         phases=tuple(phases),
         versions={**model, "MLflow run": run.run_id, "retrain": inputs.identity, "seed": str(config.seed), **log},

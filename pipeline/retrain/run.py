@@ -155,8 +155,11 @@ def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: R
 
 
 def plot(trained: Trained, run: Retrain) -> None:
-    """The curves of all stages, on the parent run."""
-    sums = {name: results.held_out_sums(trained.prepared.run_uri, name) for name in trained.results}
+    """The curves of all stages, on the parent run; they are of clicks alone."""
+    found = {name: results.held_out_sums(trained.prepared.run_uri, name) for name in trained.results}
+    sums = {name: one for name, one in found.items() if isinstance(one, Sums)}
+    if not sums:
+        return
     run.log_figures(
         {
             "roc": plots.plot_roc(sums),

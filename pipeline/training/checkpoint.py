@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from pipeline.data.target import CLICKS, Target
 from pipeline.embedding.table import CHUNK_ROWS, Shard, Table
 from pipeline.models import CTRModel
 from pipeline.runtime import trusted
@@ -64,6 +65,8 @@ class StageState:
     model: CTRModel
     optimizer: torch.optim.Optimizer
     progress: Progress
+    target: Target = CLICKS
+    """What the model's outputs are of; it stays as it is."""
 
 
 def save(state: StageState, folder: Path, with_dense: bool = False) -> None:

@@ -5,12 +5,12 @@ from typing import TypeVar
 
 import torch.distributed as dist
 
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import RowSums
 
 T = TypeVar("T")
 
 
-def add_up(sums: Sums) -> Sums:
+def add_up(sums: RowSums) -> RowSums:
     """The sums of all ranks, on every rank; added in the order of ranks."""
     return reduce(lambda total, one: total + one, gather([sums]))
 

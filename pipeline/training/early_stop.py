@@ -62,8 +62,10 @@ class Watch:
         if progress.step in self._validation_steps():
             kept: dict[str, NDArray[np.float32]] | None = {} if self.judge.rank.looks_uri else None
             validation = self.judge.sums("validation", kept=kept).metrics()
-            if validation.ne is not None and validation.auc is not None:
-                found |= {"validation/ne": validation.ne, "validation/auc": validation.auc}
+            if validation.ne is not None:
+                found["validation/ne"] = validation.ne
+                if validation.auc is not None:
+                    found["validation/auc"] = validation.auc
                 self._weigh(validation.ne, kept)
         return found
 

@@ -1,7 +1,6 @@
 """How a stage starts: from its own checkpoint, else from an earlier stage, else from scratch."""
 
 import tempfile
-from math import log
 from pathlib import Path
 
 import torch
@@ -12,18 +11,20 @@ from pipeline.runtime import files
 from pipeline.training import checkpoint, published
 from pipeline.training.checkpoint import Progress, StageState
 from pipeline.training.optimizers import build_optimizer
+from pipeline.training.prior import EVEN, Prior
 from pipeline.training.rank import CPU, Rank
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
 from schemas.transfer import TransferConfig
 
+CLASS_TERMS = "classes.weight"  # of an FM of classes
 LEAST_DEVIATION = 1e-3  # of a fresh start's: rows that are nearly 0 are not blown up further than by its inverse
 
 
 def start(rank: Rank, stage: StageConfig, own: Path | None) -> StageState:
     """The state that the rank trains the stage on from here; `own` is the stage's last checkpoint."""
     config = rank.config
-    state = from_scratch(stage, config, rank.store.num_ids, rank.base_rate, rank.device, rank.shard)
+    state = from_scratch(stage, config, rank.store.num_ids, rank.prior, rank.device, rank.shard)
     if own is not None:
         checkpoint.restore(state, own)
     elif stage.init_from is not None:
@@ -40,19 +41,19 @@ def from_scratch(
     stage: StageConfig,
     config: TrainConfig,
     num_ids: int,
-    base_rate: float = 0.5,
+    prior: Prior = EVEN,
     device: torch.device = CPU,
     shard: Shard = WHOLE,
 ) -> StageState:
-    """A fresh table and model. Its bias gives the training rows' base rate: no step is spent on learning the mean."""
-    num_fields = len(config.data.features.fields)
-    dimension = config.table.dimension
-    model = models.build(stage.model, num_fields, dimension, stage.mlp, config.seed, stage.members).to(device)
+    """A fresh table and model, whose bias gives what is known of the labels without a step."""
+    num_fields, outputs = len(config.data.features.fields), prior.target.num_outputs
+    model = models.build(stage, num_fields, config.table.dimension, config.seed, outputs).to(device)
     with torch.no_grad():
-        model.bias.fill_(log(base_rate / (1 - base_rate)))
+        model.bias.view(-1, outputs).copy_(torch.tensor(prior.bias))
     table = Table.create(num_ids, config.table, config.seed, stage.embedding.name, shard).to(device)
     progress = Progress(stage.name, batch_size=stage.batch_size)
-    return StageState(table, model, build_optimizer(model.parameters(), stage.optimizer), progress)
+    optimizer = build_optimizer(model.parameters(), stage.optimizer)
+    return StageState(table, model, optimizer, progress, prior.target)
 
 
 def transfer(
@@ -60,7 +61,8 @@ def transfer(
 ) -> None:
     """Start from an earlier stage: its rows, their accumulators, its biases and layers, as far as `what` says.
 
-    `what` is resolved. Raises ValueError where `what.dense` asks for layers of another shape.
+    `what` is resolved. Between FMs of classes, what makes w and v the weights of each class comes with w. Raises
+    ValueError where `what.dense` asks for layers of another shape.
     """
     assert what.accumulators is not None
     table = state.table
@@ -77,9 +79,12 @@ def transfer(
     table.accumulators.mul_(what.accumulators * _squared_share(state, earlier))
     if what.dense:
         _take_over_layers(state, earlier, is_w0_kept=bool(what.w0))
-    elif what.w0:
-        with torch.no_grad():
-            state.model.w0.copy_(checkpoint.load_dense(earlier)["model.w0"])
+        return
+    names = [*(["w0"] if what.w0 else []), *([CLASS_TERMS] if what.w else [])]
+    own, its = state.model.state_dict(), checkpoint.load_dense(earlier)
+    for name in names:
+        if name in own and f"model.{name}" in its:
+            own[name].copy_(its[f"model.{name}"])
 
 
 def _squared_share(state: StageState, earlier: Path) -> float:

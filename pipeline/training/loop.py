@@ -88,4 +88,4 @@ def predict(
     state.table.settle()
     state.model.eval()
     for batch in placement.until_all_end(batches, num_fields):
-        yield batch, models.served(state.model(placement.lookup(batch)))
+        yield batch, models.served(state.model(placement.lookup(batch)), state.target)

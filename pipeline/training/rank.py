@@ -8,6 +8,7 @@ import torch.distributed as dist
 
 from pipeline.data.store import Store
 from pipeline.embedding.table import WHOLE, Shard
+from pipeline.training.prior import Prior
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
 
@@ -54,6 +55,12 @@ class Rank:
         """The share of clicks among the log's rows."""
         clicks = self.store.num_positives("train")
         return clicks / (clicks + (self.store.num_rows("train") - clicks) / self.negative_share)
+
+    @property
+    def prior(self) -> Prior:
+        """What a stage on these rows starts from."""
+        is_of_clicks = self.store.target.objective == "binary"
+        return Prior.of_clicks(self.base_rate) if is_of_clicks else Prior.of_labels(self.store)
 
     def on_rows_of(self, stage: StageConfig) -> Self:
         """The rank as the stage trains it: on its own days alone, and on its share of their negatives.

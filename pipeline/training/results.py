@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.data.store import SplitName, Store
 from pipeline.data.windows import local_windows
+from pipeline.evaluation import objectives
 from pipeline.evaluation.bootstrap import Bootstrap, compare
 from pipeline.evaluation.lift import Control, Lift, reached_at
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import RowSums
 from pipeline.runtime import files, trusted
 from pipeline.training import checkpoint, published
 from pipeline.training.checkpoint import Progress
@@ -27,14 +28,14 @@ def progress(run_uri: str, stage: str) -> Progress:
     return trusted.read(f"{stage_uri(run_uri, stage)}/{checkpoint.PROGRESS}", checkpoint.parse_progress)
 
 
-def held_out_sums(run_uri: str, stage: str) -> Sums:
+def held_out_sums(run_uri: str, stage: str) -> RowSums:
     """The sums that the stage's logits over all held-out rows add up to."""
     uri = f"{stage_uri(run_uri, stage)}/{published.HELD_OUT_SUMS}"
-    return trusted.read(uri, lambda npz: Sums.from_arrays(trusted.arrays(npz)))
+    return trusted.read(uri, lambda npz: objectives.from_arrays(trusted.arrays(npz)))
 
 
 def held_out_logits(run_uri: str, stage: str) -> NDArray[np.float32]:
-    """[R] of all held-out rows, in the store's order."""
+    """[R] of all held-out rows, in the store's order; of classes [R, C]."""
     return logits_in(stage_uri(run_uri, stage), published.HELD_OUT_LOGITS)
 
 
@@ -69,7 +70,7 @@ def lifts(run_uri: str, stages: Sequence[StageConfig], store: Store, num_fields:
             f"{_called(control)} alone",
             its.seconds,
             its.results.get("ne"),
-            compare(logits, base_logits, *held_out, draws),
+            compare(logits, base_logits, *held_out, draws, store.target.objective),
         )
         name = " then ".join(_called(one) for one in (*reversed(earlier), stage))
         lift = found.get(stage.name) or Lift(name, before + own.seconds, own.results.get("ne"))

@@ -23,13 +23,15 @@ from pipeline.data.windows import WINDOW_ROWS
 from pipeline.embedding.sharding import place
 from pipeline.evaluation import calibration
 from pipeline.evaluation.calibration import Calibration
-from pipeline.evaluation.metrics import VALIDATION, Sums
+from pipeline.evaluation.metrics import VALIDATION
+from pipeline.evaluation.row_sums import RowSums
 from pipeline.runtime import trusted
 from pipeline.runtime.progress import Point, Report
 from pipeline.training import checkpoint, collectives, initialize, loop, pretrain_layers, published
 from pipeline.training.checkpoint import StageState
 from pipeline.training.curves import Curves
 from pipeline.training.early_stop import Watch
+from pipeline.training.losses import loss_of
 from pipeline.training.rank import Rank, batch_starts
 from pipeline.training.step import TrainingStep, build_step, in_words, require_finite
 from pipeline.training.validation import Judge
@@ -107,7 +109,8 @@ class _Run:
         progress, watch, num_steps = self.state.progress, self.watch, self.rank.num_steps(self.stage)
         if progress.step and watch.next_look(progress.step - 1) == progress.step:
             watch.look()  # the checkpoint was made before it
-        curves = Curves(self.stage.name, num_steps, self.report, in_words(self.step, self.stage))
+        loss, computed_by = loss_of(self.state.target), in_words(self.step, self.stage)
+        curves = Curves(self.stage.name, num_steps, self.report, loss, computed_by)
         while progress.step < num_steps and not watch.is_over:
             self._take_until_look(batches, curves, num_steps)
             found = watch.look()
@@ -181,15 +184,17 @@ def _publish(rank: Rank, state: StageState, judge: Judge, uri: str) -> None:
         published.publish(uri, {name: size for of_rank in written for name, size in of_rank.items()})
 
 
-def _judged(judge: Judge, split: SplitName, layer: Calibration | None) -> tuple[Sums, dict[str, NDArray[np.float32]]]:
+def _judged(
+    judge: Judge, split: SplitName, layer: Calibration | None
+) -> tuple[RowSums, dict[str, NDArray[np.float32]]]:
     """All ranks' sums over the split; window -> logits of this rank's, as the model gives them when it serves."""
-    sums, of_group, is_finite = Sums.zero(), {}, True
+    sums, of_group, is_finite = judge.kind_of_sums.zero(), {}, True
     for number, rows, logits in judge.windows(split):
         if not np.isfinite(logits).all():
             is_finite = False
             continue
         of_group[str(number)] = layer.apply(logits) if layer else logits
-        sums += Sums.of(of_group[str(number)], rows.labels, rows.row_weights, rows.groups)
+        sums += judge.kind_of_sums.of(of_group[str(number)], rows.labels, rows.row_weights, rows.groups)
     judge.require_finite(is_finite)
     return collectives.add_up(sums), of_group
 

@@ -4,7 +4,6 @@ from math import log, nan
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -15,7 +14,7 @@ from pipeline.models.deepfm import DeepFM
 from pipeline.models.fnn import FNN
 from pipeline.training.checkpoint import StageState
 from pipeline.training.fused_step import fused_step, why_not_fused
-from pipeline.training.losses import Diverged, Losses
+from pipeline.training.losses import Diverged, Losses, loss_of
 from pipeline.training.precision import Precision, matmuls_in, resolve
 from pipeline.training.rank import Rank
 from schemas.stage import StageConfig
@@ -62,10 +61,11 @@ class AutogradStep:
         precision: Precision = "float32",
         offset: float = 0.0,
     ) -> None:
-        """`placement` is that of `state.table`; `offset` is added to the logits in the loss: see build_step."""
+        """`placement` is that of `state.table`; `offset` is added to the logits in a loss of clicks: see build_step."""
         self._state, self._placement, self._stage = state, placement, stage
         self._net: nn.Module = DistributedDataParallel(state.model) if placement.num_ranks > 1 else state.model
-        self._rank_batch_size, self._precision, self._offset = rank_batch_size, precision, offset
+        self._rank_batch_size, self._precision = rank_batch_size, precision
+        self._loss = loss_of(state.target, offset)
         self._asked: tuple[Tensor, torch.cuda.Event, int, int] | None = None
         self.why = ""
         """Why no faster kernel is taken, where there is one."""
@@ -86,10 +86,9 @@ class AutogradStep:
         batch, groups = prepared.batch, prepared.groups
         rows_UD = self._placement.pull(prepared).requires_grad_()
         with matmuls_in(self._precision, rows_UD.device):
-            logits = self._net(Lookup(rows_UD, groups.index_N, batch, groups)).float() + self._offset
+            logits = self._net(Lookup(rows_UD, groups.index_N, batch, groups)).float()
             weights_B = _weights(batch)
-            labels = batch.labels_B.expand_as(logits)
-            loss_sum = F.binary_cross_entropy_with_logits(logits, labels, weights_B, reduction="sum")
+            loss_sum = self._loss.total(logits, batch.labels_B, weights_B)
             # An infinite loss can have finite gradients. As nan they reach every rank, and all refuse the step.
             is_finite = torch.isfinite(loss_sum.detach())
             (loss_sum * torch.where(is_finite, 1 / self._rank_batch_size, nan)).backward()
@@ -104,8 +103,8 @@ class AutogradStep:
             rate = config.learning_rate * factor
             if step >= config.frozen_steps:
                 self._placement.push(prepared, rows_UD.detach(), rows_UD.grad, config, rate, step)
-        log_loss = loss_sum.detach() / self._stage.members
-        return Losses(batch.num_rows, log_loss, weights_B.sum(), (batch.labels_B * weights_B).sum())
+        outcomes = self._loss.outcomes(batch.labels_B, weights_B)
+        return Losses(batch.num_rows, loss_sum.detach() / self._stage.members, weights_B.sum(), outcomes)
 
     def finish(self) -> None:
         if self._asked is not None:

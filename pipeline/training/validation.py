@@ -12,7 +12,8 @@ from pipeline.data.rows import Rows
 from pipeline.data.store import SplitName
 from pipeline.data.windows import local_windows
 from pipeline.embedding.sharding import Placement
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.objectives import sums_of
+from pipeline.evaluation.row_sums import RowSums
 from pipeline.training import collectives, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.losses import Diverged
@@ -29,19 +30,24 @@ class Judge:
     samples: dict[tuple[SplitName, int], list[tuple[int, Rows]]] = field(default_factory=dict)
     """This rank's windows of the samples that were asked for: to find a few rows, all are read."""
 
+    @property
+    def kind_of_sums(self) -> type[RowSums]:
+        return sums_of(self.state.target.objective)
+
     def sums(
         self, split: SplitName, sample_rows: int | None = None, kept: dict[str, NDArray[np.float32]] | None = None
-    ) -> Sums:
+    ) -> RowSums:
         """Over all ranks, on every rank; of about `sample_rows` rows alone, always the same ones, where it is given.
 
         Window -> logits of this rank's are put into `kept`, where it is given.
         """
-        total, is_finite = Sums.zero(), True
+        total, is_finite = self.kind_of_sums.zero(), True
         for number, rows, logits in self.windows(split, sample_rows):
             if kept is not None:
                 kept[str(number)] = logits
             if np.isfinite(logits).all():
-                total += Sums.of(logits, rows.labels, rows.row_weights, rows.groups if sample_rows is None else None)
+                groups = rows.groups if sample_rows is None else None
+                total += self.kind_of_sums.of(logits, rows.labels, rows.row_weights, groups)
             else:
                 is_finite = False
         self.require_finite(is_finite)
@@ -59,7 +65,7 @@ class Judge:
     def windows(
         self, split: SplitName, sample_rows: int | None = None
     ) -> Iterator[tuple[int, Rows, NDArray[np.float32]]]:
-        """This rank's windows: which one of the split's it is, its rows, and their logits [R].
+        """This rank's windows: which one of the split's it is, its rows, and their logits [R], or [R, C] of classes.
 
         The ranks' windows together are all of the split. A sample takes as many rows of each.
         """

@@ -94,7 +94,7 @@ def of_fields(arguments: argparse.Namespace, folder: str) -> tuple[TrainConfig, 
 def nanoseconds_of_parts(config: TrainConfig, stage: StageConfig, stored: Store) -> dict[str, float]:
     """A row, one part after another in one thread; a pass before is not counted."""
     rank = Rank(config, stored, run_uri="")
-    state = initialize.from_scratch(stage, config, stored.num_ids, rank.base_rate)
+    state = initialize.from_scratch(stage, config, stored.num_ids, rank.prior)
     step = build_step(rank, stage, state, place(state.table, stored.num_ids, config.table, None))
     size = rank.batch_size(stage)
     for _ in range(2):

@@ -96,7 +96,7 @@ def trainer(
     cluster = config.cluster.model_copy(update={"fused": is_fused})
     rank = Rank(config.model_copy(update={"cluster": cluster}), stored, run_uri="")
     (stage,) = (stage for stage in config.stages if stage.name == stage_name)
-    state = initialize.from_scratch(stage, config, stored.num_ids, rank.base_rate)
+    state = initialize.from_scratch(stage, config, stored.num_ids, rank.prior)
     step = build_step(rank, stage, state, place(state.table, stored.num_ids, config.table, None, is_fused))
     return loop.train(state, step, map(step.prepare, batches), stage, num_steps=10**6)
 

@@ -8,7 +8,7 @@ from torch import nn
 from pipeline.models import MODELS, build
 from pipeline.models.dnn import DNN
 from pipeline.models.fnn import FNN
-from schemas.stage import MLPConfig, ModelName
+from schemas.stage import MLPConfig, ModelName, StageConfig
 
 
 def test_dnn_is_fnn_weight_by_weight():
@@ -29,7 +29,7 @@ def test_every_name_of_the_config_has_its_model():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_has_a_scalar_w0_of_zero_and_one_logit_a_row(name: ModelName):
-    model = build(name, num_fields=3, dimension=2, mlp=MLPConfig(hidden=(4,)), seed=0)
+    model = build(StageConfig(name=name, model=name, mlp=MLPConfig(hidden=(4,))), num_fields=3, dimension=2, seed=0)
     assert isinstance(model.w0, nn.Parameter)
     assert model.w0.shape == ()
     assert model.w0.item() == 0

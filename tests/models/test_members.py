@@ -12,9 +12,13 @@ from torch import Tensor, nn
 from pipeline.models import build, served
 from pipeline.models.members import Members
 from pipeline.models.mlp import MLP
-from schemas.stage import MLPConfig
+from schemas.stage import MLPConfig, ModelName, StageConfig
 
 NUM_INPUTS = 4
+
+
+def stage_of(name: ModelName, members: int) -> StageConfig:
+    return StageConfig(name=name, model=name, mlp=MLPConfig(hidden=(5,)), members=members)
 
 
 def alone(members: Members, config: MLPConfig) -> list[MLP]:
@@ -71,7 +75,7 @@ def test_what_is_served_is_the_mean_of_the_members_probabilities_by_hand():
 
 @pytest.mark.parametrize("name", ["dnn", "fnn", "deepfm"])
 def test_the_first_of_many_members_is_the_net_of_one_and_no_two_are_alike(name):
-    lone, many = (build(name, 3, 2, MLPConfig(hidden=(5,)), seed=7, members=count) for count in (1, 3))
+    lone, many = (build(stage_of(name, count), 3, 2, seed=7) for count in (1, 3))
     assert isinstance(lone.mlp, MLP)
     for own, its in zip(many.mlp.parameters(), lone.mlp.parameters(), strict=True):
         assert torch.equal(own.view(3, *its.shape)[0], its)
@@ -85,7 +89,7 @@ def test_the_first_of_many_members_is_the_net_of_one_and_no_two_are_alike(name):
 
 
 def test_members_over_one_fm_each_add_their_own_layers_to_it():
-    deepfm, fm = build("deepfm", 3, 2, MLPConfig(hidden=(5,)), seed=7, members=2), build("fm", 3, 2, MLPConfig(), 0)
+    deepfm, fm = build(stage_of("deepfm", 2), 3, 2, seed=7), build(stage_of("fm", 1), 3, 2, seed=0)
     with torch.no_grad():
         deepfm.mlp.layers[-1].weight[1].zero_()
     rows_BFD = torch.randn(6, 3, 3, generator=torch.Generator().manual_seed(0))

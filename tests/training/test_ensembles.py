@@ -75,7 +75,7 @@ def test_the_loss_that_is_told_is_the_mean_of_the_members(config, rows):
     logits_MB = state.model(state.table.read(batch)).detach()
     [step] = train_alone(state, [batch], stage, 1)
     loss = torch.nn.functional.binary_cross_entropy_with_logits(logits_MB, batch.labels_B.expand_as(logits_MB))
-    assert float(step.losses.log_loss / step.losses.weight) == pytest.approx(float(loss), rel=1e-5)
+    assert float(step.losses.loss / step.losses.weight) == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_a_restored_ensemble_goes_on_with_the_same_bits(config, rows, tmp_path):

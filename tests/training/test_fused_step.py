@@ -23,6 +23,7 @@ from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.fused_step import fused_step, why_not_fused
 from pipeline.training.losses import Diverged
+from pipeline.training.prior import Prior
 from pipeline.training.rank import Rank
 from pipeline.training.step import build_step, in_words
 from schemas.checking import derived
@@ -77,11 +78,11 @@ def test_three_fused_steps_are_three_by_autograd(config, kind, sizes, name, l2, 
     stage = changed(by_sgd, name=name, l2=l2, weight_decay=weight_decay, clip=clip)
     drawn = [random_batch(rng, num_rows, num_fields, num_ids, kind) for _ in range(3)]
     batches = [labelled(rng, batch, is_weighted=seed % 2 == 0) for batch in drawn]
-    one, other = (initialize.from_scratch(stage, config, num_ids, 0.3) for _ in range(2))
+    one, other = (initialize.from_scratch(stage, config, num_ids, Prior.of_clicks(0.3)) for _ in range(2))
     steps, expected = train_fused(one, batches, stage), train_alone(other, batches, stage, 10)
     assert_alike(one, other)
     for step, by_autograd in zip(steps, expected, strict=True):
-        for name in ("log_loss", "weight", "clicks"):
+        for name in ("loss", "weight", "outcomes"):
             found, wanted = getattr(step.losses, name), getattr(by_autograd.losses, name)
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
     assert one.progress.rows_seen == other.progress.rows_seen == 3 * num_rows
@@ -101,7 +102,7 @@ def test_a_step_on_two_bags_by_hand(config):
     dz = 1 / (1 + math.exp(-3.5)) - 1
     grads = dz * torch.tensor([[0.5, 1.5, 0.5], [0.5, 1.5, 0.5], [1.0, 0.5, 1.0]])
     accumulators = grads.square().sum(dim=1) / 5
-    assert float(step.losses.log_loss) == pytest.approx(-math.log(1 + dz))
+    assert float(step.losses.loss) == pytest.approx(-math.log(1 + dz))
     assert state.table.accumulators.tolist() == pytest.approx(accumulators.tolist())
     expected = before - 0.1 * grads / accumulators.sqrt()[:, None]
     torch.testing.assert_close(state.table.rows[:, :3], expected, rtol=1e-5, atol=1e-6)

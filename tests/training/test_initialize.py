@@ -9,6 +9,7 @@ from pipeline.data.rows import Rows
 from pipeline.embedding.table import WHOLE, Shard, Table
 from pipeline.training import checkpoint, initialize, published
 from pipeline.training.checkpoint import StageState
+from pipeline.training.prior import Prior
 from schemas.config import TrainConfig
 from schemas.stage import StageConfig
 from schemas.transfer import TransferConfig
@@ -95,7 +96,7 @@ def test_every_optimizer_survives_its_checkpoint(config, rows, tmp_path, name):
 def test_every_model_starts_at_the_base_rate(config, rows, model):
     stage = config.stages[1].model_copy(update={"model": model, "mlp": config.stages[1].mlp})
     flat = config.model_copy(update={"table": config.table.model_copy(update={"init_deviation": 1e-9})})
-    state = initialize.from_scratch(stage, flat, NUM_IDS, base_rate=0.03)
+    state = initialize.from_scratch(stage, flat, NUM_IDS, prior=Prior.of_clicks(0.03))
     logits_B = logits_of(state, batches_of(rows, len(rows)))
     torch.testing.assert_close(logits_B.sigmoid(), torch.full_like(logits_B, 0.03))
 
@@ -113,7 +114,9 @@ def fm_folder(config, rows, tmp_path) -> Path:
 
 
 def fresh(config: TrainConfig, shard: Shard = WHOLE) -> StageState:
-    return initialize.from_scratch(config.stages[1], config, NUM_IDS + NUM_STRANGERS, base_rate=0.3, shard=shard)
+    return initialize.from_scratch(
+        config.stages[1], config, NUM_IDS + NUM_STRANGERS, prior=Prior.of_clicks(0.3), shard=shard
+    )
 
 
 def transferred(config: TrainConfig, folder: Path, shard: Shard = WHOLE, **what: object) -> StageState:

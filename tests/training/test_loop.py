@@ -24,7 +24,7 @@ def test_the_first_log_loss_is_that_of_knowing_nothing(config, rows):
     flat = config.model_copy(update={"table": config.table.model_copy(update={"init_deviation": 1e-9})})
     state = initialize.from_scratch(config.stages[0], flat, NUM_IDS)
     first = train(state, rows.slice(0, 16), config.stages[0])[0]
-    assert float(first.losses.log_loss / first.losses.weight) == pytest.approx(math.log(2), abs=1e-6)
+    assert float(first.losses.loss / first.losses.weight) == pytest.approx(math.log(2), abs=1e-6)
 
 
 def test_it_learns_what_one_field_tells(config, rows):

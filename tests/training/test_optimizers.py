@@ -23,7 +23,7 @@ from schemas.optimization import (
     Schedule,
     StepSchedule,
 )
-from schemas.stage import MLPConfig
+from schemas.stage import MLPConfig, StageConfig
 
 NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
 
@@ -90,7 +90,9 @@ def test_weight_decay_by_hand(name: str, place: float):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("model_name", ["fm", "deepfm"])
 def test_every_parameter_of_a_model_is_trained(name: str, model_name: str):
-    model = build(model_name, num_fields=3, dimension=2, mlp=MLPConfig(hidden=(4,), activation="tanh"), seed=0)
+    model = build(
+        StageConfig(name=model_name, model=model_name, mlp=MLPConfig(hidden=(4,), activation="tanh")), 3, 2, seed=0
+    )
     before = {key: value.clone() for key, value in model.state_dict().items()}
     optimizer = build_optimizer(model.parameters(), config_of(name))
     model(lookup_of(torch.full((2, 3, 3), 0.5))).sum().backward()

@@ -17,6 +17,7 @@ from pipeline.models.rbm import LayerFit
 from pipeline.training import initialize, pretrain_layers
 from pipeline.training.checkpoint import StageState
 from pipeline.training.losses import Diverged
+from pipeline.training.prior import Prior
 from pipeline.training.rank import Rank
 from schemas.config import TrainConfig
 from schemas.stage import MLPConfig, RBMConfig, StageConfig
@@ -52,7 +53,7 @@ def store(rows, tmp_path_factory) -> Store:
 def state_of(config: TrainConfig, model: str, dropout: float = 0.0) -> StageState:
     mlp = MLPConfig(hidden=(8, 4), activation="sigmoid", dropout=dropout)
     stage = StageConfig.model_validate({"name": f"the-{model}", "model": model, "mlp": mlp})
-    state = initialize.from_scratch(stage, config, NUM_IDS, base_rate=0.3)
+    state = initialize.from_scratch(stage, config, NUM_IDS, prior=Prior.of_clicks(0.3))
     state.table.rows[:, 0] = torch.linspace(-1, 1, NUM_IDS)  # as if an FM had been there
     return state
 

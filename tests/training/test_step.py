@@ -17,6 +17,7 @@ from pipeline.embedding.sharding import Alone
 from pipeline.training import initialize, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.fused_step import FusedStep
+from pipeline.training.prior import Prior
 from pipeline.training.rank import Rank
 from pipeline.training.step import AutogradStep, TrainingStep, build_step
 from schemas.config import TrainConfig
@@ -65,7 +66,7 @@ def trained(
     stage: StageConfig, config: TrainConfig, is_fused: bool, num_steps: int, of_data: float = SHARE
 ) -> StageState:
     """From a base rate that is off."""
-    state = initialize.from_scratch(stage, config, num_ids=2, base_rate=0.4)
+    state = initialize.from_scratch(stage, config, num_ids=2, prior=Prior.of_clicks(0.4))
     step = step_of(state, stage, config, is_fused, of_data)
     list(loop.train(state, step, map(step.prepare, repeat(kept_rows(), num_steps)), stage, num_steps))
     return state
@@ -96,11 +97,11 @@ def test_the_first_step_on_a_share_of_the_negatives_by_hand(config, stage, is_fu
 
 @needs_numba
 def test_both_kernels_take_the_same_first_step_on_a_share_of_the_negatives(config, stage, rows):
-    states = [initialize.from_scratch(stage, config, NUM_IDS, base_rate=0.4) for _ in range(2)]
+    states = [initialize.from_scratch(stage, config, NUM_IDS, prior=Prior.of_clicks(0.4)) for _ in range(2)]
     losses = []
     for state, is_fused in zip(states, (False, True), strict=True):
         step = step_of(state, stage, config, is_fused)
-        losses.append(step.take(step.prepare(Batch.of(rows, 0, len(rows))), 1.0).log_loss)
+        losses.append(step.take(step.prepare(Batch.of(rows, 0, len(rows))), 1.0).loss)
     one, other = states
     torch.testing.assert_close(one.table.rows, other.table.rows, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(one.table.accumulators, other.table.accumulators, rtol=1e-4, atol=1e-12)

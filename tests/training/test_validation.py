@@ -8,6 +8,7 @@ from pipeline.data.rows import Rows
 from pipeline.data.store import Store, StoredPart, complete, write_part
 from pipeline.embedding.sharding import Alone
 from pipeline.training import initialize
+from pipeline.training.prior import Prior
 from pipeline.training.rank import Rank
 from pipeline.training.validation import Judge
 from schemas.config import TrainConfig
@@ -29,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_sample_is_read_once_and_kept_for_all_looks(config: TrainConfig, store: Store):
     stage = config.stages[0]
-    state = initialize.from_scratch(stage, config, NUM_IDS, base_rate=0.3)
+    state = initialize.from_scratch(stage, config, NUM_IDS, prior=Prior.of_clicks(0.3))
     judge = Judge(Rank(config, store, run_uri=""), state, Alone(state.table))
     first = judge.sums("test", 40)
     assert first.metrics().rows == 40, "a tenth of each part"
