@@ -43,8 +43,9 @@ def _lines(tonight: "Tonight", config: TrainConfig) -> dict[str, str]:
     """Name -> what is said of it."""
     from pipeline.nights import records
     from pipeline.nights.expected import expected, time_in_words
-    from pipeline.retrain import disk, stage_days
+    from pipeline.retrain import disk, stage_days, warm_start
 
+    new = warm_start.in_words(tonight.new_fields)
     days, inputs, free = tonight.days, tonight.inputs, disk.free_bytes(config)
     trained_on, held_out = (inputs.manifest.of_days(of) for of in (inputs.train_days, inputs.test_days))
     nights = records.all_of(config)
@@ -54,6 +55,7 @@ def _lines(tonight: "Tonight", config: TrainConfig) -> dict[str, str]:
         "night": f"{days.day}, key {days.key}",
         "champion": tonight.champion.uri if tonight.champion else "none yet",
         "start": f"{tonight.start}: {tonight.why}",
+        **({"new fields": new.partition(": ")[2]} if new else {}),
         "stages": ", ".join(stage.name for stage in tonight.stages) or "none",
         "train on": f"{trained_on.num_rows:,} rows of {len(trained_on.days)} days"
         + (f", {trained_on.days[0]} to {trained_on.days[-1]}" if trained_on.days else ""),

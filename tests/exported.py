@@ -81,6 +81,16 @@ def bundle_of(
     return Bundle(contents, vocab, table, model)
 
 
+def joined_bundle() -> Bundle:
+    """An FM, of which the last fields have joined its vocabulary when that had learned values of the first."""
+    few = bundle_of({"model": "fm"}, ALL_FIELDS[2:8])
+    spec, rows = FeatureSpec.model_validate({"label": "click", "fields": ALL_FIELDS}), rows_of(400, 0)
+    counts = vocabulary.count(rows, spec)
+    vocab = few.vocabulary.under(spec, counts).grow(counts)
+    table = Table(torch.randn(vocab.num_ids, 1 + DIMENSION) * 0.2, torch.ones(vocab.num_ids))
+    return Bundle(few.contents.model_copy(update={"features": spec}), vocab, table, few.model)
+
+
 def session_of(bundle: Bundle, folder: Path, integers: Collection[str] = ()) -> Session:
     graph, _ = graph_of(bundle, integers)
     onnx.checker.check_model(graph)

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.data import columns
+from pipeline.data.field_ids import FieldIds
 from pipeline.data.hashing import Hashed, Words, hash64
 from pipeline.data.rows import Rows, ranges
 from pipeline.data.target import class_numbers
 from pipeline.data.value_counts import log_bucket
-from pipeline.data.vocabulary import FieldIds, Vocabulary
+from pipeline.data.vocabulary import Vocabulary
 from schemas.features import CategoricalField, FeatureField, HashEncoder, MultiValuedField, NumericField
 
 
@@ -145,7 +146,7 @@ class _Lookup:
 
 def _lookups(vocabulary: Vocabulary) -> dict[str, _Lookup]:
     hashes = hash64(vocabulary.values.column("value").combine_chunks())
-    ids = vocabulary.num_reserved + np.arange(len(hashes), dtype=np.int32)
+    ids = vocabulary.value_ids
     names, field_of_value = columns.distinct(vocabulary.values.column("field"))
     codes = field_of_value.to_numpy()
     code_of = {name: code for code, name in enumerate(names.to_pylist())}

@@ -10,14 +10,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.data import target
+from pipeline.data.field_ids import FieldIds, fit, lay_out
 from pipeline.data.target import CLICKS, Target
 from pipeline.data.value_counts import COUNTS_SCHEMA, ValueCounts
 from schemas.features import (
     FeatureField,
     FeatureSpec,
     LogBucketEncoder,
-    QuantileBucketEncoder,
-    ScaleEncoder,
     VocabularyEncoder,
 )
 
@@ -25,20 +24,13 @@ LEARNED = VocabularyEncoder | LogBucketEncoder
 
 
 @dataclass(frozen=True, slots=True)
-class FieldIds:
-    """The ids that a field has from the start.
+class Joined:
+    """Fields that joined a vocabulary later, all at once: their own ids lie behind those of the values before them."""
 
-    `block` is the first id of its fixed ones: `num_buckets` of a hash, one more than `edges` of quantile buckets, one
-    of a scaled number; a field with a vocabulary has none. A scaled number x weighs (x - shift) / scale.
-    """
-
-    name: str
-    oov: int
-    missing: int
-    block: int
-    edges: tuple[float, ...] = ()
-    shift: float = 0.0
-    scale: float = 1.0
+    num_values: int
+    """That there were then."""
+    num_ids: int
+    """Of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +38,19 @@ class Vocabulary:
     """Reserved ids of every field, then the values in the order they were learned.
 
     Ids [0, num_reserved) are the fields' own; the value in row i of `values` (columns field, value, count) has id
-    num_reserved + i. Growing appends rows and changes none, so a table trained under it stays valid.
+    num_reserved + i, and is moved back by what has `joined` before it. Growing appends ids and changes none, so a table
+    trained under it stays valid.
     """
 
     spec: FeatureSpec
     fields: tuple[FieldIds, ...]
+    """In the order of the spec."""
     num_reserved: int
     values: pa.Table
     target: Target = CLICKS
     """What its models' outputs are of: learned with the values, and left as it is by growing."""
+    joined: tuple[Joined, ...] = ()
+    """In the order in which they did."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -63,7 +59,24 @@ class Vocabulary:
 
     @property
     def num_ids(self) -> int:
-        return self.num_reserved + len(self.values)
+        return sum(num_ids for _, num_ids in self.own_ids) + len(self.values)
+
+    @property
+    def own_ids(self) -> list[tuple[int, int]]:
+        """Where the fields' own ids begin, and how many they are: those from the start, then of each that joined."""
+        found = [(0, self.num_reserved)]
+        for one in self.joined:
+            before = sum(num_ids for _, num_ids in found)
+            found.append((before + one.num_values, one.num_ids))
+        return found
+
+    @property
+    def value_ids(self) -> NDArray[np.int32]:
+        """The id of each row of `values`, ascending."""
+        ids = self.num_reserved + np.arange(len(self.values), dtype=np.int32)
+        for one in self.joined:
+            ids[one.num_values :] += one.num_ids
+        return ids
 
     @property
     def fingerprint(self) -> str:
@@ -75,7 +88,7 @@ class Vocabulary:
         return digest.hexdigest()[:16]
 
     def first(self, num_values: int) -> "Vocabulary":
-        """As it was when it had so many values: growing only appends."""
+        """As it was when it had so many values: growing only appends. Fields that joined it later are there already."""
         return replace(self, values=self.values.slice(0, num_values).combine_chunks())
 
     def grow(self, counts: pa.Table) -> "Vocabulary":
@@ -85,6 +98,18 @@ class Vocabulary:
         new = frequent.join(known, keys=["field", "value"], join_type="left anti").select(COUNTS_SCHEMA.names)
         new = new.sort_by([("count", "descending"), ("field", "ascending"), ("value", "ascending")])
         return replace(self, values=pa.concat_tables([self.values, new.cast(COUNTS_SCHEMA)]).combine_chunks())
+
+    def under(self, spec: FeatureSpec, counts: pa.Table) -> "Vocabulary":
+        """With the fields that `spec` has beside its own, which get ids behind all others. Known ids stay.
+
+        The spec may have its fields in another order.
+        """
+        known = {ids.name: ids for ids in self.fields}
+        new = [field for field in spec.fields if field.name not in known]
+        laid_out, end = lay_out(new, self.num_ids, counts)
+        known |= {ids.name: ids for ids in laid_out}
+        joined = (*self.joined, Joined(len(self.values), end - self.num_ids)) if new else self.joined
+        return replace(self, spec=spec, fields=tuple(known[field.name] for field in spec.fields), joined=joined)
 
     def evict(self, recent_counts: pa.Table, max_count: int) -> tuple["Vocabulary", NDArray[np.int64]]:
         """Drop the rare values that were not seen lately; a value that comes back can be learned again.
@@ -98,22 +123,26 @@ class Vocabulary:
         seen = placed.join(recent_counts.select(keys), keys=keys, join_type="left semi")
         stays = pc.greater(self.values["count"], max_count).to_numpy().copy()
         stays[seen["position"].to_numpy()] = True
-        kept = np.flatnonzero(stays)
-        values = self.values.take(pa.array(kept)).combine_chunks()
-        return replace(self, values=values), np.concatenate([np.arange(self.num_reserved), self.num_reserved + kept])
+        old_ids = np.delete(np.arange(self.num_ids), self.value_ids[~stays])
+        fields = tuple(ids.among(old_ids) for ids in self.fields)
+        joined = [replace(one, num_values=int(stays[: one.num_values].sum())) for one in self.joined]
+        values = self.values.filter(pa.array(stays)).combine_chunks()
+        return replace(self, values=values, fields=fields, joined=tuple(joined)), old_ids
 
     def layout_json(self) -> str:
         """All but the values, which are a Parquet file of their own."""
         fields = [asdict(field) for field in self.fields]
-        return json.dumps({"num_reserved": self.num_reserved, "fields": fields, **self.target.to_json()})
+        joined = {"joined": [asdict(one) for one in self.joined]} if self.joined else {}
+        return json.dumps({"num_reserved": self.num_reserved, "fields": fields, **self.target.to_json(), **joined})
 
     @staticmethod
     def from_parts(spec: FeatureSpec, layout_json: str, values: pa.Table) -> "Vocabulary":
         """The inverse of `layout_json` and `values`."""
         layout = json.loads(layout_json)
         fields = tuple(FieldIds(**{**field, "edges": tuple(field["edges"])}) for field in layout["fields"])
+        joined = tuple(Joined(**one) for one in layout.get("joined", ()))
         target = Target.from_json(layout)
-        return Vocabulary(spec, fields, layout["num_reserved"], values.cast(COUNTS_SCHEMA), target)
+        return Vocabulary(spec, fields, layout["num_reserved"], values.cast(COUNTS_SCHEMA), target, joined)
 
 
 def without_rare(counts: pa.Table, spec: FeatureSpec) -> pa.Table:
@@ -147,13 +176,8 @@ def build(spec: FeatureSpec, counts: pa.Table) -> Vocabulary:
 
     Raises Refusal for labels of fewer than two classes, or of too many.
     """
-    next_id = 2 * len(spec.fields)
-    fields = []
-    for position, field in enumerate(spec.fields):
-        ids = _fit(field, FieldIds(field.name, 2 * position, 2 * position + 1, next_id), counts)
-        fields.append(ids)
-        next_id += block_size(field, ids)
-    first = Vocabulary(spec, tuple(fields), next_id, COUNTS_SCHEMA.empty_table(), _target(spec, counts))
+    fields, num_reserved = lay_out(spec.fields, 0, counts)
+    first = Vocabulary(spec, tuple(fields), num_reserved, COUNTS_SCHEMA.empty_table(), _target(spec, counts))
     return first.grow(counts)
 
 
@@ -178,46 +202,5 @@ def _target(spec: FeatureSpec, counts: pa.Table) -> Target:
         case "multiclass":
             return target.of_classes(pc.unique(of_label["value"]).to_pylist(), spec)
         case "regression":
-            ids = _fit(spec.counted[-1], FieldIds(spec.label, 0, 0, 0), of_label)
+            ids = fit(spec.counted[-1], FieldIds(spec.label, 0, 0, 0), of_label)
             return target.of_numbers(ids.shift, ids.scale, spec)
-
-
-def _fit(field: FeatureField, ids: FieldIds, counts: pa.Table) -> FieldIds:
-    """Quantile edges or scaling of a numeric field, from its counted bins."""
-    if not isinstance(field.encoder, QuantileBucketEncoder | ScaleEncoder):
-        return ids
-    of_field = counts.filter(pc.equal(counts["field"], field.name))
-    values = of_field["value"].cast(pa.float64()).to_numpy()
-    order = np.argsort(values)
-    values, rows = values[order], of_field["count"].to_numpy()[order]
-    if not len(values):
-        return ids
-    if isinstance(field.encoder, QuantileBucketEncoder):
-        return replace(ids, edges=_quantile_edges(values, rows, field.encoder.num_buckets))
-    if field.encoder.to == "unit":
-        shift, scale = float(values[0]), float(values[-1] - values[0])
-    else:
-        shift = float(np.average(values, weights=rows))
-        scale = float(np.sqrt(np.average((values - shift) ** 2, weights=rows)))
-    return replace(ids, shift=shift, scale=scale or 1.0)
-
-
-def _quantile_edges(values: np.ndarray, rows: np.ndarray, num_buckets: int) -> tuple[float, ...]:
-    """Inner edges: a number belongs to the bucket of the edges at or below it."""
-    last_of_bucket = np.searchsorted(np.cumsum(rows), rows.sum() * np.arange(1, num_buckets) / num_buckets)
-    first_of_next = np.minimum(last_of_bucket + 1, len(values) - 1)
-    edges = np.unique(values[first_of_next])
-    return tuple(float(edge) for edge in edges if edge > values[0])
-
-
-def block_size(field: FeatureField, ids: FieldIds) -> int:
-    """How many ids a field has from its `block` on."""
-    match field.encoder.type:
-        case "hash":
-            return field.encoder.num_buckets
-        case "quantile_bucket":
-            return len(ids.edges) + 1
-        case "scale":
-            return 1
-        case _:
-            return 0

@@ -6,7 +6,8 @@ from math import isfinite
 
 import pyarrow.compute as pc
 
-from pipeline.data.vocabulary import FieldIds, Vocabulary, block_size
+from pipeline.data.field_ids import FieldIds, block_size
+from pipeline.data.vocabulary import Vocabulary
 from schemas.features import FeatureField
 
 
@@ -15,17 +16,7 @@ def check(vocabulary: Vocabulary) -> None:
     if vocabulary.target.objective != vocabulary.spec.objective:
         raise ValueError(f"labels of {vocabulary.target.objective}, not of {vocabulary.spec.objective}")
     _check_names((ids.name for ids in vocabulary.fields), vocabulary)
-    next_id = 2 * len(vocabulary.fields)
-    for position, (field, ids) in enumerate(zip(vocabulary.spec.fields, vocabulary.fields, strict=True)):
-        expected = 2 * position, 2 * position + 1, next_id
-        if (ids.oov, ids.missing, ids.block) != expected:
-            raise ValueError(
-                f"field {ids.name!r} begins at the ids {(ids.oov, ids.missing, ids.block)}, not {expected}"
-            )
-        _check_numbers(field, ids)
-        next_id += block_size(field, ids)
-    if vocabulary.num_reserved != next_id:
-        raise ValueError(f"{vocabulary.num_reserved} reserved ids, not the {next_id} of its fields")
+    _check_own_ids(vocabulary)
     if any(column.null_count for column in vocabulary.values.columns):
         raise ValueError("a value without its field, its text or its count")
     learned = {field.name for field in vocabulary.spec.fields if hasattr(field.encoder, "min_count")}
@@ -40,6 +31,30 @@ def check_distinct(vocabulary: Vocabulary) -> None:
     num_distinct = len(values.group_by(["field", "value"]).aggregate([]))
     if num_distinct != len(values):
         raise ValueError(f"{len(values) - num_distinct:,} values that have an id already")
+
+
+def _check_own_ids(vocabulary: Vocabulary) -> None:
+    """Those that were there from the start, then those that joined it together, each time: as they are laid out."""
+    counts = [one.num_values for one in vocabulary.joined]
+    if sorted(rising := [0, *counts, len(vocabulary.values)]) != rising:
+        raise ValueError(f"fields that joined {counts} values, of {len(vocabulary.values):,}")
+    in_order = sorted(zip(vocabulary.spec.fields, vocabulary.fields, strict=True), key=lambda one: one[1].oov)
+    for start, num_ids in vocabulary.own_ids:
+        together = [(field, ids) for field, ids in in_order if ids.oov < start + num_ids]
+        in_order = in_order[len(together) :]
+        next_id = start + 2 * len(together)
+        for position, (field, ids) in enumerate(together):
+            expected = start + 2 * position, start + 2 * position + 1, next_id
+            if (ids.oov, ids.missing, ids.block) != expected:
+                raise ValueError(
+                    f"field {ids.name!r} begins at the ids {(ids.oov, ids.missing, ids.block)}, not {expected}"
+                )
+            _check_numbers(field, ids)
+            next_id += block_size(field, ids)
+        if next_id != start + num_ids:
+            raise ValueError(f"{num_ids} reserved ids, not the {next_id - start} of its fields")
+    for _, ids in in_order:
+        raise ValueError(f"field {ids.name!r} begins at the id {ids.oov}, which is none of a field's own")
 
 
 def _check_names(found: Iterable[str], vocabulary: Vocabulary) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow.compute as pc
 from onnx import TensorProto
 
-from pipeline.data.vocabulary import FieldIds, Vocabulary
+from pipeline.data.field_ids import FieldIds
+from pipeline.data.vocabulary import Vocabulary
 from pipeline.export import text_hash
 from pipeline.export.graph import Graph
 from pipeline.export.inputs import MISSING_INTEGER, MISSING_TEXT
@@ -32,7 +33,7 @@ class CategoryIds:
             return self._hashed(field, field.encoder, ids, missing)
         of_field = pc.equal(self._vocabulary.values["field"], field.name)
         texts = self._vocabulary.values["value"].filter(of_field).to_pylist()
-        values = (self._vocabulary.num_reserved + pc.indices_nonzero(of_field).to_numpy()).tolist()
+        values = self._vocabulary.value_ids.take(pc.indices_nonzero(of_field)).tolist()
         keys = (
             {"keys_int64s": [MISSING_INTEGER, *map(int, texts)]}
             if field.name in self._integers

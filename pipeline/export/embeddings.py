@@ -7,7 +7,8 @@ from math import inf
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data.vocabulary import FieldIds, Vocabulary, block_size
+from pipeline.data.field_ids import FieldIds, block_size
+from pipeline.data.vocabulary import Vocabulary
 from pipeline.export import place
 from pipeline.registry.bundle import Bundle
 from schemas.features import FeatureField
@@ -48,16 +49,23 @@ def export(bundle: Bundle, out_uri: str) -> int:
 
 
 def _named(vocabulary: Vocabulary) -> Iterator[pa.Table]:
-    """Columns field, value, count of all ids, in their order."""
-    own, names = [*zip(vocabulary.spec.fields, vocabulary.fields, strict=True)], vocabulary.values.schema
-    both = [(ids.name, value) for _, ids in own for value in (OTHER, MISSING)]
-    yield _without_counts(names, both)
+    """Columns field, value, count of all ids, in their order: fields' own, and the values learned since they joined."""
+    own = sorted(zip(vocabulary.spec.fields, vocabulary.fields, strict=True), key=lambda one: one[1].oov)
+    joined_at = [0, *(one.num_values for one in vocabulary.joined), len(vocabulary.values)]
+    for (first, num_ids), (since, until) in zip(vocabulary.own_ids, pairwise(joined_at), strict=True):
+        yield from _named_own([(field, ids) for field, ids in own if first <= ids.oov < first + num_ids], vocabulary)
+        for start in range(since, until, ROWS_AT_ONCE):
+            yield vocabulary.values.slice(start, min(ROWS_AT_ONCE, until - start))
+
+
+def _named_own(own: Sequence[tuple[FeatureField, FieldIds]], vocabulary: Vocabulary) -> Iterator[pa.Table]:
+    """Of the ids that fields have of their own which were there together."""
+    schema = vocabulary.values.schema
+    yield _without_counts(schema, [(ids.name, value) for _, ids in own for value in (OTHER, MISSING)])
     for field, ids in own:
         blocks = _blocks(field, ids)
         for start in range(0, len(blocks), ROWS_AT_ONCE):
-            yield _without_counts(names, [(ids.name, value) for value in blocks[start : start + ROWS_AT_ONCE]])
-    for start in range(0, len(vocabulary.values), ROWS_AT_ONCE):
-        yield vocabulary.values.slice(start, ROWS_AT_ONCE)
+            yield _without_counts(schema, [(ids.name, value) for value in blocks[start : start + ROWS_AT_ONCE]])
 
 
 def _blocks(field: FeatureField, ids: FieldIds) -> Sequence[str]:

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from pipeline.data.field_ids import FieldIds
 from pipeline.data.value_counts import log_bucket
-from pipeline.data.vocabulary import FieldIds, Vocabulary
+from pipeline.data.vocabulary import Vocabulary
 from pipeline.export.graph import Graph
 from schemas.features import LogBucketEncoder, NumericField
 
@@ -35,7 +36,7 @@ def pieces_of(field: NumericField, ids: FieldIds, vocabulary: Vocabulary) -> Pie
         return Pieces(np.asarray(ids.edges, F64), ids.block + np.arange(len(ids.edges) + 1, dtype=I64))
     is_own = pc.equal(vocabulary.values["field"], field.name)
     buckets = np.array([int(value) for value in vocabulary.values["value"].filter(is_own).to_pylist()], I64)
-    of_bucket = vocabulary.num_reserved + pc.indices_nonzero(is_own).to_numpy().astype(I64)
+    of_bucket = vocabulary.value_ids.take(pc.indices_nonzero(is_own)).astype(I64)
     order = np.argsort(buckets)
     edges: list[float] = []
     found = [ids.oov]

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.data.vocabulary import FieldIds, Vocabulary
+from pipeline.data.field_ids import FieldIds
+from pipeline.data.vocabulary import Vocabulary
 from schemas.features import FeatureField, NumericField
 
 NUM_ROWS = 1_000

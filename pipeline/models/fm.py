@@ -31,6 +31,11 @@ class FM(nn.Module):
         """What is added to every logit; of one element, or [C]."""
         return self.w0
 
+    @property
+    def inputs_ahead(self) -> int:
+        """Of the layers beside it, before those of the fields."""
+        return 0
+
     def forward(self, lookup: Lookup) -> Tensor:
         """-> logits [B], or [B, C]"""
         if self.classes is None and lookup.groups is not None and lookup.is_plain:

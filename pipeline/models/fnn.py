@@ -28,6 +28,11 @@ class FNN(nn.Module):
         """What is added to every logit: not w0, which is an input here. [C], or [M C]; C is 1 but of classes"""
         return self.mlp.bias
 
+    @property
+    def inputs_ahead(self) -> int:
+        """Of the layers, before those of the fields: w0."""
+        return self.w0.numel()
+
     def inputs(self, lookup: Lookup) -> Tensor:
         """z of each row. [B, 1 + F (1 + K)], or [B, C + F (1 + K)]"""
         rows_BFD = lookup.cells(layers_dtype(lookup.rows_UD))

@@ -13,11 +13,12 @@ from pipeline.nights.records import Move, Night
 from pipeline.profiles.bounds import Kind
 from pipeline.profiles.psi import field_psi
 from pipeline.registry import metric_names
-from pipeline.registry.tags import OUTCOME, SERVES, START, UNKNOWN_COLUMNS
+from pipeline.registry.tags import NEW_FIELDS, OUTCOME, SERVES, START, UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Retrain
 from pipeline.report import html
 from pipeline.report.page import REPORT, ColumnProfile, DataProfile, Growth, Page, sentence, two_sentences
 from pipeline.report.page import Night as ProgressiveNight
+from pipeline.retrain import warm_start
 from schemas.config import TrainConfig
 
 MOST_ENTRIES = 14  # of what served
@@ -31,7 +32,14 @@ def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainCo
     run.describe(two_sentences(page))
     run.rename(night.became)
     unknown = unknown_in_words(progress.tonight.days.manifest.unknown_columns)
-    tags = {OUTCOME: night.became, START: night.start, SERVES: _serves(progress), UNKNOWN_COLUMNS: unknown}
+    new = ", ".join(progress.tonight.new_fields)
+    tags = {
+        OUTCOME: night.became,
+        START: night.start,
+        SERVES: _serves(progress),
+        UNKNOWN_COLUMNS: unknown,
+        NEW_FIELDS: new,
+    }
     for tag, value in tags.items():
         if value:
             run.set_tag(tag, value)
@@ -98,6 +106,8 @@ def _notes(progress: NightProgress) -> tuple[str, ...]:
     tonight, trained = progress.tonight, progress.trained
     days = tonight.inputs.train_days
     notes = [f"Start: {tonight.start}, for {tonight.why}."]
+    if tonight.new_fields:
+        notes.append(sentence(warm_start.in_words(tonight.new_fields)))
     if trained:
         passes = trained.rows_seen / max(1, trained.rows_trained)
         words = f"{passes:.3g} pass{'es' * (passes != 1)} in all stages"

@@ -47,6 +47,12 @@ class Tonight:
         return () if self.start == "none" else self.config.plan
 
     @property
+    def new_fields(self) -> tuple[str, ...]:
+        """Those of the config that the champion does not know, where it goes on."""
+        is_going_on = self.bundle and self.start in ("warm", "both")
+        return warm_start.new_fields(self.bundle.spec, self.config.data.features) if self.bundle and is_going_on else ()
+
+    @property
     def disk_need(self) -> DiskNeed:
         """By the champion's ids, to which the night adds a few."""
         num_ids = self.bundle.vocabulary.num_ids if self.bundle else None

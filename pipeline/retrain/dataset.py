@@ -98,8 +98,9 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
 def encoded_store(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabulary | None = None) -> Store:
     """The store of these inputs: opened if an earlier retrain has made it, else counted and encoded.
 
-    Its vocabulary is grown from the `known` one, whose ids stay what they are. Days that were encoded on the way to
-    that one are taken as they are, unless the config says to encode them again.
+    Its vocabulary is grown from the `known` one, whose ids stay what they are, with fields that the config has beside
+    its own. Days that were encoded on the way to that one are taken as they are, unless the config says to encode them
+    again.
     """
     data, manifest, work = config.data, inputs.manifest, config.work_uri
     earlier = EncodedDays(f"{work}/encoded/days", data, config.seed)
@@ -134,7 +135,7 @@ def _vocabulary(config: TrainConfig, inputs: Inputs, show: Show, known: Vocabula
     learned = [day for day in counted if day not in (*split.validation_days, *split.test_days)]
     others = manifest.of_days([day for day in manifest.days if day not in counted])
     counts = passes.count_values(others, data, split, profiler.counts_of(learned, manifest, data, work))
-    vocab = known.grow(counts) if known else vocabulary.build(data.features, counts)
+    vocab = known.under(data.features, counts).grow(counts) if known else vocabulary.build(data.features, counts)
     by_profile = f"; {len(learned)} days as their profiles have counted them" if learned else ""
     show(Event("count values", 1, 1, f"{vocab.num_ids:,} ids{by_profile}", others.num_rows))
     return vocab

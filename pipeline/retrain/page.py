@@ -7,15 +7,17 @@ from datetime import date
 import pyarrow.compute as pc
 
 from pipeline.data import store as stores
+from pipeline.data.field_ids import block_size
 from pipeline.data.left_aside import in_words
 from pipeline.data.store import SplitName, Store
 from pipeline.data.unknown_columns import unknown_in_words
-from pipeline.data.vocabulary import Vocabulary, block_size
+from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.metrics import Sums
 from pipeline.registry.tracking import Retrain
 from pipeline.report import retrain_page
 from pipeline.report.page import NOTHING_SERVES, REPORT, sentence
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage
+from pipeline.retrain import warm_start
 from pipeline.retrain.promotion import Decision, Opponent
 from pipeline.retrain.trained import Trained
 from pipeline.runtime.progress import Phase
@@ -103,7 +105,11 @@ def _notes(ended: Ended) -> Iterator[str]:
     if ended.was_begun:
         yield "An earlier call had begun this retrain: times are those of the call that ended it."
     yield from (sentence(words) for words in trained.seen_before)
-    others = [unknown_in_words(inputs.manifest.unknown_columns), in_words(inputs.manifest.left_aside)]
+    others = [
+        warm_start.in_words(trained.prepared.new_fields),
+        unknown_in_words(inputs.manifest.unknown_columns),
+        in_words(inputs.manifest.left_aside),
+    ]
     yield from (sentence(words) for words in others if words)
     yield from (f"{words}." for words in trained.prepared.left_open)  # which begin with a stage's name
     yield from (f"{stage} is {uri}." for stage, uri in ended.others.items())

@@ -9,7 +9,7 @@ from pipeline.evaluation.intervals import intervals
 from pipeline.evaluation.metrics import Sums
 from pipeline.registry import versions
 from pipeline.registry.golden import Host
-from pipeline.registry.tags import SERVES, UNKNOWN_COLUMNS, VERDICT
+from pipeline.registry.tags import NEW_FIELDS, SERVES, UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
 from pipeline.report import plots
 from pipeline.retrain import (
@@ -111,10 +111,10 @@ def train(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None = No
     """Encode the rows, train the plan's stages on them, and record how each has ended; see `fit` for the host."""
     config, inputs, run_uri = prepared.config, prepared.inputs, prepared.run_uri
     encoded = encoded_store(config, inputs, clock, warm_start.vocabulary_of(prepared.bundles))
-    warm_start.lay_out(prepared.bundles, run_uri)
+    warm_start.lay_out(prepared.bundles, run_uri, config.data.features)
     fitting.check_memory(config.table, config.cluster, config.plan, encoded.num_ids)
     seen = stage_days.seen_before(config, inputs.train_days, inputs.learned_before)
-    for words in (*prepared.left_open, *seen):
+    for words in filter(None, (*prepared.left_open, *seen, warm_start.in_words(prepared.new_fields))):
         task, _, note = words.partition(": ")
         clock(Event(task, 1, 1, note))
     run.open_stages(config.plan)
@@ -173,6 +173,8 @@ def _trained(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None) 
     unknown = prepared.inputs.manifest.unknown_columns
     if unknown:
         run.set_tag(UNKNOWN_COLUMNS, unknown_in_words(unknown))
+    if prepared.new_fields:
+        run.set_tag(NEW_FIELDS, ", ".join(prepared.new_fields))
     trained = train(prepared, run, clock, host)
     run.log_best(trained.best.name, trained.results[trained.best.name])
     return trained

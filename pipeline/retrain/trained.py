@@ -26,6 +26,12 @@ class Prepared:
     """A sentence for each stage whose config left to its rows how it is trained."""
 
     @property
+    def new_fields(self) -> tuple[str, ...]:
+        """Those that the models do not know which stages start from."""
+        known = warm_start.vocabulary_of(self.bundles)
+        return warm_start.new_fields(known.spec, self.config.data.features) if known else ()
+
+    @property
     def run_uri(self) -> str:
         return f"{self.config.work_uri}/runs/{self.inputs.identity}"
 

@@ -1,13 +1,14 @@
 """The registered model that a retrain starts from: found, held against the config, and laid out for the ranks."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.models.more_fields import over_fields
 from pipeline.registry import model_uri
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
@@ -16,6 +17,7 @@ from pipeline.training import checkpoint, kept, published
 from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
+from schemas.features import FeatureSpec
 
 
 def pinned(config: TrainConfig, tracking: Tracking) -> TrainConfig:
@@ -54,8 +56,18 @@ def vocabulary_of(bundles: Mapping[str, Bundle]) -> Vocabulary | None:
     return next((bundle.vocabulary for bundle in bundles.values()), None)
 
 
-def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
-    """Each as a published stage, from which the ranks start theirs."""
+def new_fields(known: FeatureSpec, spec: FeatureSpec) -> tuple[str, ...]:
+    """Those of the spec that a model of the known one has never seen."""
+    return tuple(name for name in spec.feature_columns if name not in known.feature_columns)
+
+
+def in_words(new: Sequence[str]) -> str:
+    """What becomes of new fields; empty where there are none."""
+    return f"new fields: the rows of {', '.join(new)} start fresh, all others go on" if new else ""
+
+
+def lay_out(bundles: Mapping[str, Bundle], run_uri: str, spec: FeatureSpec) -> None:
+    """Each as a published stage over the fields of the spec, from which the ranks start theirs."""
     for uri, bundle in bundles.items():
         target = published.stage_uri(run_uri, published.origin_name(uri))
         if kept.stage(target):
@@ -65,14 +77,16 @@ def lay_out(bundles: Mapping[str, Bundle], run_uri: str) -> None:
             table = bundle.table
             if bundle.stage.embedding.name != "adagrad":  # Adam's mean of squares is no learning rate of a row
                 table = replace(table, accumulators=torch.zeros_like(table.accumulators))
-            checkpoint.save_origin(bundle.stage.name, bundle.stage.batch_size, table, bundle.model, folder)
+            places = [spec.feature_columns.index(name) for name in bundle.spec.feature_columns]
+            tensors = over_fields(bundle.model, places, len(spec.fields))
+            checkpoint.save_origin(bundle.stage.name, bundle.stage.batch_size, table, tensors, folder)
             for file in sorted(folder.iterdir()):
                 files.write_bytes(f"{target}/{file.name}", file.read_bytes())
         published.publish(target)
 
 
 def check(uri: str, bundle: Bundle, config: TrainConfig) -> None:
-    """Raise Refusal for a model of another dimension or other fields than the config's, with both shown."""
+    """Raise Refusal for a model of another dimension, or of a field that the config has not so, with both shown."""
     own, its = config.table.dimension, bundle.contents.table.dimension
     if own != its:
         raise Refusal(
@@ -82,13 +96,12 @@ def check(uri: str, bundle: Bundle, config: TrainConfig) -> None:
             remedy=f"set table.dimension to {its}, or start from another model",
         )
     fields, its_fields = config.data.features.fields, bundle.spec.fields
-    if fields != its_fields:
-        differing = [field.name for field in fields if field not in its_fields]
-        differing += [field.name for field in its_fields if field not in fields and field.name not in differing]
+    lost = [field.name for field in its_fields if field not in fields]
+    if lost:
         raise Refusal(
             found=f"{uri}, trained on the fields {', '.join(field.name for field in its_fields)}",
-            expected=f"the fields {', '.join(field.name for field in fields)}, encoded alike; these differ, or their "
-            f"order does: {', '.join(differing) or 'the order'}",
+            expected=f"all of them among the fields {', '.join(field.name for field in fields)}, encoded alike; these "
+            f"are not, or otherwise: {', '.join(lost)}",
             where="stages.*.init_from, data.features",
-            remedy="start from a model of this feature spec, or from none",
+            remedy="leave its fields as they are, or start from no model; fields may be added, in any order",
         )

@@ -86,10 +86,10 @@ def save_table(table: Table, folder: Path) -> None:
     tensor_files.save({name: values.cpu() for name, values in tensors.items()}, folder / _table_file(table.shard))
 
 
-def save_origin(name: str, batch_size: int, table: Table, model: CTRModel, folder: Path) -> None:
-    """Write a model that was trained elsewhere as a stage of that name, for others to start from; without optimizer."""
+def save_origin(name: str, batch_size: int, table: Table, model: Mapping[str, Tensor], folder: Path) -> None:
+    """Write a model's tensors, trained elsewhere, as a stage of that name for others to start from; no optimizer."""
     save_table(table, folder)
-    dense = {f"model.{name}": value for name, value in model.state_dict().items()}
+    dense = {f"model.{name}": value for name, value in model.items()}
     _write(folder, dense, Progress(name, batch_size=batch_size), table)
 
 

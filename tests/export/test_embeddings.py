@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from exported import DIMENSION, bundle_of
+from exported import DIMENSION, bundle_of, joined_bundle
 
 from pipeline.export import embeddings
 
@@ -25,6 +25,18 @@ def test_every_row_of_the_table_is_there_once_under_its_field_and_value(bundle, 
     assert learned.select(["field", "value", "count"]).to_pydict() == bundle.vocabulary.values.to_pydict()
     assert pq.ParquetFile(path).num_row_groups > 5, "so many are not held at once"
     assert [one.name for one in path.parent.iterdir()] == ["embeddings.parquet"]
+
+
+def test_rows_of_fields_that_joined_later_stand_where_their_ids_are(tmp_path):
+    bundle = joined_bundle()
+    embeddings.export(bundle, str(tmp_path / "embeddings.parquet"))
+    table = pq.read_table(tmp_path / "embeddings.parquet")
+    assert np.array_equal(table["w"].to_numpy(), bundle.table.rows[:, 0].numpy())
+    learned = table.take(bundle.vocabulary.value_ids)
+    assert learned.select(["field", "value", "count"]).to_pydict() == bundle.vocabulary.values.to_pydict()
+    for ids in bundle.vocabulary.fields:
+        own = table.take([ids.oov, ids.missing])
+        assert (own["field"].to_pylist(), own["value"].to_pylist()) == ([ids.name] * 2, ["<other>", "<missing>"])
 
 
 def test_rows_that_stand_for_no_single_value_say_what_they_stand_for(bundle, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from exported import ALL_FIELDS, HASH, bundle_of, largest_difference, rows_of, session_of
+from exported import ALL_FIELDS, HASH, bundle_of, joined_bundle, largest_difference, rows_of, session_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +41,13 @@ def test_all_kinds_of_fields_may_stand_beside_one_another(tmp_path):
     session = session_of(bundle, tmp_path)
     assert check(session, bundle, ()).largest_difference <= MAX_DIFFERENCE
     for rows in (rows_of(200, seed=1), rows_of(1, seed=2)):
+        assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+
+
+def test_fields_that_joined_later_are_read_by_the_ids_that_they_have(tmp_path):
+    bundle = joined_bundle()
+    session = session_of(bundle, tmp_path)
+    for rows in (rows_of(200, seed=0), rows_of(200, seed=1)):
         assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
 
 

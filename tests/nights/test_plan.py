@@ -226,7 +226,7 @@ def test_a_cold_start_can_be_asked_for(logs, tracking):
             {"stages": [STAGES[0], {**STAGES[1], "members": 2}]},
             "stage 'deepfm' has other layers than the champion",
         ),
-        ({"fields": SPEC["fields"][:-1]}, "these differ, or their order does: price"),
+        ({"fields": SPEC["fields"][:-1]}, "these are not, or otherwise: price"),
     ],
     ids=["dimension", "model", "layers", "members", "fields"],
 )
