@@ -16,6 +16,7 @@ import typer
 from jobs import (
     backfill,
     bench,
+    config,
     doctor,
     errors,
     evaluate,
@@ -23,6 +24,7 @@ from jobs import (
     export,
     generate,
     imports,
+    init,
     nightly,
     plan,
     prune,
@@ -71,6 +73,7 @@ def nightjar(
 
 app.command("generate")(generate.generate)
 app.add_typer(imports.app, name="import")
+app.command("init")(init.init)
 app.command("train")(train.train)
 app.command("nightly")(nightly.nightly)
 app.command("backfill")(backfill.backfill)
@@ -91,6 +94,7 @@ app.command("submit", context_settings={"allow_interspersed_args": False})(submi
 app.command("jobs")(submitted.jobs)
 app.command("logs")(submitted.logs)
 app.command("stop")(submitted.stop)
+app.add_typer(config.app, name="config")
 app.add_typer(bench.app, name="bench")
 
 

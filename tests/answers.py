@@ -15,7 +15,7 @@ PAGE = TESTS / "README.md"
 # Folders of tests, in the order in which a user meets what they are about, and what stands over their lines.
 TITLES = {
     "schemas": "Configs, feature specs and overrides",
-    "intake": "Imports",
+    "intake": "A log on its way in",
     "data": "The log",
     "profiles": "A day against the days before it",
     "jobs": "The command and what it stands on",

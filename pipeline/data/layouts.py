@@ -67,16 +67,16 @@ def kinds_in_words(names: Sequence[str]) -> str:
     """How many files of which kinds, each with the first and last of their names: `7 CSV files, a.csv to g.csv`."""
     of_kind: dict[str, list[str]] = {}
     for name in names:
-        of_kind.setdefault(_kind(name), []).append(name)
+        of_kind.setdefault(kind_of(name), []).append(name)
     return "; ".join(
-        f"{len(alike)} {kind}file{'s' * (len(alike) > 1)}, {_first_to_last(alike)}"
+        f"{len(alike)} {kind}{' ' * bool(kind)}file{'s' * (len(alike) > 1)}, {_first_to_last(alike)}"
         for kind, alike in sorted(of_kind.items(), key=lambda one: (not one[0], -len(one[1])))
     )
 
 
 def remedy_of_files(names: Sequence[str]) -> str:
     """What makes days of files of these names, Parquet or other; empty where nobody knows what they hold."""
-    kinds = {word for name in names for word in _kind(name).split()}
+    kinds = {word for name in names for word in kind_of(name).split()}
     if kinds - {*PACKED.values(), "Parquet"}:
         return f"write them as Parquet, by day: `From CSV` in {PAGE} does it in five lines"
     return "unpack them: Parquet is packed within itself" if kinds & {*PACKED.values()} else ""
@@ -116,7 +116,7 @@ def _below(fs: fsspec.AbstractFileSystem, root: str, folder: str) -> str:
 
 
 def _as_files(names: Sequence[str], path: FolderPath) -> tuple[str, str] | None:
-    if not any(map(_kind, names)):
+    if not any(map(kind_of, names)):
         return None
     what = kinds_in_words(names)
     return what, remedy_of_files(names) or f"move them into a folder a day, {path}: `Other layouts` in {PAGE}"
@@ -154,8 +154,8 @@ def _first_to_last(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
-def _kind(name: str) -> str:
-    """`CSV `, `gzipped CSV `, or nothing of a name that tells nothing."""
+def kind_of(name: str) -> str:
+    """`CSV`, `gzipped CSV`, or nothing of a name that tells nothing."""
     *_, before, last = ["", "", *name.lower().split(".")]
     words = [PACKED.get(last, ""), KINDS.get(before if last in PACKED else last, "")]
-    return "".join(f"{word} " for word in words if word)
+    return " ".join(word for word in words if word)

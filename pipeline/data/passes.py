@@ -55,6 +55,12 @@ def count_values(
 
     Raises Refusal for rows that break the contract; a `max_bad_share` above 0 leaves them out (`quality.sound_rows`).
     """
+    keep = None if with_rare else partial(vocabulary.without_rare, spec=data.features)
+    return count_parts(manifest.parts(data.rows_per_part), counting(data, split), COUNTS_SCHEMA, keep, counted)
+
+
+def counting(data: DataConfig, split: ResolvedSplit) -> Work:
+    """What `count_values` does with a part."""
     spec = data.features
 
     def count(part: Part) -> pa.Table:
@@ -66,8 +72,7 @@ def count_values(
                 counts.add(sound if is_learned.all() else sound.filter(pa.array(is_learned)))
         return counts.total()
 
-    keep = None if with_rare else partial(vocabulary.without_rare, spec=spec)
-    return count_parts(manifest.parts(data.rows_per_part), count, COUNTS_SCHEMA, keep, counted)
+    return count
 
 
 def count_parts(

@@ -14,6 +14,8 @@ VERBS += [
     "import criteo",
     "import avazu",
     "import csv",
+    "config",
+    "config check",
     "bench",
     "bench step",
     "bench feed",

@@ -1,0 +1,92 @@
+"""A proposed spec as a file for people: each column beside what was seen of it, and why it is proposed as that."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+import yaml
+
+from pipeline.intake.column import Column
+from pipeline.intake.proposed import Proposed
+from schemas.click_log import is_list, is_text
+
+WIDTH = 120
+PLAIN = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+def text(proposed: Proposed, looked_at: str) -> str:
+    """The YAML of `proposed.spec()`; `looked_at` says at which rows."""
+    return "\n".join([*_lines(proposed, looked_at), ""])
+
+
+def _lines(proposed: Proposed, looked_at: str) -> Iterator[str]:
+    yield from comment(
+        f"Guessed by `nightjar init` from {looked_at}. Look it over: a column that is known only after the click "
+        "belongs under `ignored`. What else an entry can say is in schemas/README.md."
+    )
+    yield ""
+    shares = f"{proposed.click_share:.2%} of the rows"
+    yield f"label: {plain(proposed.label.name)} # {proposed.label.reason}; a click in {shares}"
+    if proposed.row_key:
+        yield f"row_key: {plain(proposed.row_key.name)} # {proposed.row_key.reason}; carried into what is scored"
+    if proposed.group:
+        yield f"group: {plain(proposed.group.name)} # {proposed.group.reason}; GAUC ranks each one's rows by themselves"
+    if proposed.ignored:
+        yield ""
+        yield "ignored:"
+    for name, why in proposed.ignored.items():
+        yield from comment(f"{seen(proposed.columns[name])}: {why}", indent=2)
+        yield f"  - {plain(name)}"
+    yield ""
+    if proposed.strongest:
+        name, auc = proposed.strongest
+        yield from comment(f"{name} alone tells the label best, with AUC {auc:.3f}: is it known before the click?")
+    yield "fields:"
+    for name, one in proposed.fields.items():
+        yield from comment(f"{seen(proposed.columns[name])}: {one.reason}", indent=2)
+        yield f"  - {flow({'name': name, **(one.entry or {})})}"
+
+
+def seen(column: Column) -> str:
+    """What the sample has of a column: type, values, nulls and examples."""
+    if not column.is_readable:
+        return type_in_words(column.kind)
+    number = f"{column.num_distinct:,} value{'s' * (column.num_distinct != 1)}"
+    empty = "null or empty" if column.has_lists else "null"
+    nulls = f"{column.null_share:.1%} {empty}" if column.null_share else "no nulls"
+    examples = f" ({column.examples})" if column.num_distinct else ""
+    return f"{type_in_words(column.kind)}, {number}, {nulls}{examples}"
+
+
+def type_in_words(kind: pa.DataType) -> str:
+    if is_list(kind):
+        return f"list of {type_in_words(kind.value_type)}"
+    kind = kind.value_type if pt.is_dictionary(kind) else kind
+    return "string" if is_text(kind) else str(kind)
+
+
+def comment(words: str, indent: int = 0) -> list[str]:
+    """The words as lines of a comment, broken where they are too long."""
+    start = f"{' ' * indent}# "
+    return textwrap.wrap(
+        words, WIDTH, initial_indent=start, subsequent_indent=start, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def flow(value: Any) -> str:
+    """A value in YAML, on one line, as people write it."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {flow(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(flow, value))}]"
+    return plain(value) if isinstance(value, str) else json.dumps(value)
+
+
+def plain(word: str) -> str:
+    """A text in YAML: as it is, where YAML reads that as text, else in quotes."""
+    is_plain = PLAIN.fullmatch(word) and yaml.safe_load(word) == word and word not in ("y", "n", "Y", "N")
+    return word if is_plain else json.dumps(word)
