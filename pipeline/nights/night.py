@@ -16,7 +16,7 @@ from pipeline.registry import server
 from pipeline.registry.tags import DATE
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.report.page import Outcome
-from pipeline.retrain import disk, leasing, on_nodes, promotion
+from pipeline.retrain import disk, explaining, leasing, on_nodes, promotion
 from pipeline.retrain.dataset import settings_of_cluster
 from pipeline.runtime import cluster
 from pipeline.runtime.cluster import Cluster
@@ -120,7 +120,9 @@ def _work(night: NightRun) -> Night:
         cluster.current().leave()
     decision = steps.decide(night, looks, opponent, trained)
     serves, refreshed = steps.serve(night, decision)
-    return _conclude(night, NightProgress(night.tonight, looks, opponent, trained, decision, refreshed, serves))
+    tonight = night.tonight
+    worth = explaining.worth_of(decision.bundle, tonight.config, tonight.inputs, night.run, night.clock)
+    return _conclude(night, NightProgress(tonight, looks, opponent, trained, decision, refreshed, serves, worth))
 
 
 def _stop(night: NightRun, progress: NightProgress) -> Stopped:
@@ -174,6 +176,7 @@ def _record(night: NightRun, progress: NightProgress, outcome: Outcome, words: s
         breaches=progress.looks.summed_up("broken"),
         unusual=progress.looks.summed_up("unusual"),
         num_breaches=len(progress.looks.breaches),
+        worth=progress.worth.rises if progress.worth else {},
         failures=trained.failures if trained else {},
         failed_rules=decision.verdict.failed_rules if decision else (),
         settings=over.settings_of(night.config),

@@ -53,6 +53,7 @@ def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainCo
 
 def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Sequence[Night]) -> Page:
     decision, tonight = progress.decision, progress.tonight
+    last = next((one for one in reversed(before) if one.worth and one.day < night.day), None)
     return Page(
         model=config.mlflow.registered_model,
         date=_span(night.held_out_days),
@@ -67,6 +68,9 @@ def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Se
         curves=_curves(progress),
         nights=_progress([*before, night]),
         history=_history(night, before, records.moves_of(config)),
+        worth=progress.worth,
+        worth_before=last.worth if last else {},
+        worth_of=str(last.day) if last else "",
         profile=_data(progress.looks, config.night.quality.trailing_days),
         growth=_growth(
             tonight.bundle.vocabulary if tonight.bundle else None, decision.bundle.vocabulary if decision else None

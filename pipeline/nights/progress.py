@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.evaluation.baselines import CONSTANTS
+from pipeline.evaluation.worth import Worth
 from pipeline.nights.plan import Tonight
 from pipeline.profiles.bounds import Breach, Kind, summed_up
 from pipeline.profiles.profile import DayProfile
@@ -49,6 +50,8 @@ class NightProgress:
     """What the accepted candidate has learned of the held-out days."""
     serves: Version | None = None
     """From now on."""
+    worth: Worth | None = None
+    """Of each field, to the candidate."""
 
     @property
     def baselines(self) -> dict[str, dict[str, float]]:

@@ -56,6 +56,8 @@ class Night:
     unusual: tuple[str, ...] = ()
     num_breaches: int = 0
     """Of both kinds, all of them in `breaches.txt` of the run."""
+    worth: dict[str, float] = field(default_factory=dict)
+    """Field -> the rise of the candidate's NE where it is shuffled; empty where it was not asked for."""
     failures: dict[str, str] = field(default_factory=dict)
     """Stages that could not be trained, and why."""
     failed_rules: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from pipeline.report.markup import Markup, document, element, joined, section, t
 from pipeline.report.page import ColumnProfile, DataProfile, Growth, Night, Page, lead, sentence, two_sentences
 from pipeline.report.plots import plot_calibration
 from pipeline.report.sections import DASH, NUMBER, WORDS, number, share, tile
+from pipeline.report.worth import worth_section
 
 __all__ = ["Page", "Night", "DataProfile", "ColumnProfile", "Growth", "render", "two_sentences"]
 
@@ -16,7 +17,7 @@ def render(page: Page) -> str:
     body = [_header(page)]
     body += [*sections.gate(page.verdict), *sections.comparison(page.evidence, page.confidence)]
     body += [*_plots(page), *sections.slices(page.evidence, page.confidence)]
-    body += [*_data(page), *_particulars(page)]
+    body += [*worth_section(page.worth, page.worth_before, page.worth_of), *_data(page), *_particulars(page)]
     return document(f"{page.model}, {page.date}: {page.became}", *body)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pipeline.evaluation.gate import Evidence, Verdict
 from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.worth import Worth
 from pipeline.runtime.progress import Phase
 
 REPORT = "report.html"  # what a page is called among the artifacts of its run
@@ -77,6 +78,9 @@ class Page:
     curves: Mapping[str, Sums] = field(default_factory=dict)  # name -> sums on the held-out rows
     nights: tuple[Night, ...] = ()
     history: tuple[tuple[str, str, str], ...] = ()  # when, what became of the champion, what served from then on
+    worth: Worth | None = None  # of the fields to the candidate
+    worth_before: Mapping[str, float] = field(default_factory=dict)  # field -> its rise of NE an earlier night
+    worth_of: str = ""  # which night
     profile: DataProfile | None = None
     growth: tuple[Growth, ...] = ()
     phases: tuple[Phase, ...] = ()  # of its time

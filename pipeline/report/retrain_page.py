@@ -8,10 +8,12 @@ from pipeline.evaluation.gate import Evidence, Verdict
 from pipeline.evaluation.intervals import CONFIDENCE, few_clicks
 from pipeline.evaluation.metrics import Sums
 from pipeline.evaluation.row_sums import Metrics
+from pipeline.evaluation.worth import Worth
 from pipeline.report import charts, plots, sections
 from pipeline.report.markup import Markup, document, element, joined, section, table
 from pipeline.report.page import sentence
 from pipeline.report.sections import DASH, INTERVAL, NUMBER, WORDS, number, share, tile
+from pipeline.report.worth import worth_section
 from pipeline.runtime.progress import Phase
 
 STAGE, NE, NE_BOUNDS, AUC, AUC_BOUNDS, LOSS = "stage", "ne", "ne bounds", "auc", "auc bounds", "loss"
@@ -90,6 +92,7 @@ class RetrainPage:
     evidence: Evidence | None = None
     confidence: float = 0.95
     sums: Mapping[str, Sums] = field(default_factory=dict)  # stage -> those of the held-out rows
+    worth: Worth | None = None  # of the fields to the best stage
     fields: tuple[FieldIds, ...] = ()
     phases: tuple[Phase, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -101,7 +104,7 @@ def render(page: RetrainPage) -> str:
     body += sections.gate(page.verdict)
     if page.evidence and page.evidence.champion:  # else the stages' table has it all
         body += sections.comparison(page.evidence, page.confidence)
-    body += [*sections.slices(page.evidence, page.confidence), *_particulars(page)]
+    body += [*sections.slices(page.evidence, page.confidence), *worth_section(page.worth), *_particulars(page)]
     return document(f"{page.model}, retrain held out on {page.date}: {page.became or page.outcome}", *body)
 
 

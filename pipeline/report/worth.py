@@ -1,9 +1,13 @@
-"""What each field is worth, drawn: bars as long as NE rises without it."""
+"""What each field is worth, as bars as long as NE rises without it: a figure, and a section of a page."""
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pipeline.evaluation.worth import Worth
+from pipeline.evaluation.worth import FieldWorth, Worth
+from pipeline.report import charts
+from pipeline.report.markup import Markup, section, table
 from pipeline.report.plots import COLORS, LEGEND
+from pipeline.report.sections import DASH, INTERVAL, NUMBER, WIDE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,3 +34,26 @@ def plot_worth(worth: Worth) -> "Figure":
     axes.set_axisbelow(True)
     axes.legend(loc="lower right", **LEGEND)
     return figure
+
+
+def worth_section(worth: Worth | None, before: Mapping[str, float] | None = None, of: str = "") -> Iterator[Markup]:
+    """A row a field, with its change since what it was worth `before`, on the night `of`, where that is known."""
+    if worth is None:
+        return
+    most = max(one.rise for one in worth.fields)
+    shuffles = len(worth.fields[0].shuffles)
+
+    def row(one: FieldWorth) -> list[str]:
+        bar = charts.span(0.0, one.rise, most) if one.rise > 0 else ""
+        low, high = one.bounds
+        cells = [one.name, bar, f"{one.rise:+.4f}", f"{low:+.4f} to {high:+.4f}", f"{one.missing:+.4f}"]
+        if before:
+            cells.append(f"{one.rise - before[one.name]:+.4f}" if one.name in before else DASH)
+        return cells
+
+    columns = [("Field", ""), ("", "bars"), ("Shuffled", NUMBER), (f"Of {shuffles} shuffles", f"{INTERVAL} wide")]
+    columns += [("Missing", NUMBER)] + ([(f"Against {of}", WIDE)] if before else [])
+    note = (
+        f"How much NE rises on {worth.rows:,} held-out rows where a field's values are shuffled among them, or missing."
+    )
+    yield section("What each field is worth", table(columns, [row(one) for one in worth.by_rise]), note=note)

@@ -13,6 +13,7 @@ from pipeline.data.store import SplitName, Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.worth import Worth
 from pipeline.registry.tracking import Retrain
 from pipeline.report import retrain_page
 from pipeline.report.page import NOTHING_SERVES, REPORT, sentence
@@ -42,6 +43,7 @@ class Ended:
     decision: Decision | None = None
     others: Mapping[str, str] = field(default_factory=dict)
     """Stage -> its version, of those that were registered beside the best one."""
+    worth: Worth | None = None
     best_possible_ne: float | None = None
     was_begun: bool = False
     """An earlier call had begun it."""
@@ -81,6 +83,7 @@ def _page(run: Retrain, ended: Ended, phases: Sequence[Phase]) -> RetrainPage:
             for name in _no_controls(trained)
             if isinstance(sums := results.held_out_sums(trained.prepared.run_uri, name), Sums)
         },
+        worth=ended.worth,
         fields=_fields(vocabulary),
         phases=tuple(phases),
         versions={**model, "MLflow run": run.run_id, "retrain": inputs.identity, "seed": str(config.seed), **log},

@@ -15,6 +15,7 @@ from pipeline.report import plots
 from pipeline.retrain import (
     defaults,
     disk,
+    explaining,
     leasing,
     leftovers,
     on_nodes,
@@ -181,7 +182,7 @@ def _trained(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None) 
 
 
 def _judge(ended: Ended, register: Register, run: Retrain, clock: Clock, host: Host, lease: Lease) -> Ended:
-    """Register the best stage, and the others where all are asked for, and let the gate decide."""
+    """Register the best stage, and the others where all are asked for, let the gate decide, and explain the best."""
     trained, others = ended.trained, {}
     if register is Register.ALL:
         with clock.unshown("register the others"):
@@ -189,7 +190,9 @@ def _judge(ended: Ended, register: Register, run: Retrain, clock: Clock, host: H
     registered = _register(trained, run, clock, host)
     with clock.unshown("draw the figures"):  # while it is tried
         plot(trained, run)
-    return replace(ended, others=others, decision=_decide(registered, ended, run, clock, lease))
+    decision = _decide(registered, ended, run, clock, lease)
+    worth = explaining.worth_of(decision.bundle, trained.prepared.config, trained.prepared.inputs, run, clock)
+    return replace(ended, others=others, decision=decision, worth=worth)
 
 
 def _register_others(trained: Trained, run: Retrain, host: Host) -> dict[str, str]:

@@ -90,7 +90,8 @@ def test_mlflow_holds_a_parent_and_a_child_a_stage_with_curves_figures_and_plots
     names = {artifact.path for artifact in client.list_artifacts(trained["run_id"])}
     assert {"config.yaml", "features.json", "manifest.json", "report.html"} <= names
     plots = {artifact.path for artifact in client.list_artifacts(trained["run_id"], "plots")}
-    assert plots == {"plots/roc.png", "plots/calibration.png", "plots/precision_recall.png"}
+    assert plots == {f"plots/{name}.png" for name in ("roc", "calibration", "precision_recall", "explain")}
+    assert max(SPEC["fields"], key=lambda field: parent.data.metrics[f"explain/{field['name']}"])["name"] == "age"
     assert str(client.get_model_version_by_alias("ctr", "champion").version) == "1"
 
 

@@ -136,6 +136,7 @@ AROUND_A_RETRAIN = {
     "pipeline.scoring",
     "pipeline.retrain.baselines",
     "pipeline.retrain.disk",
+    "pipeline.retrain.explaining",  # tells of what has come of it
     "pipeline.retrain.fit",  # shows and times what training.on_ray does
     "pipeline.retrain.leasing",
     "pipeline.retrain.leftovers",
