@@ -9,7 +9,7 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.export.inputs import MISSING_INTEGER, MISSING_TEXT, PROBABILITY, inputs_of
 from schemas.errors import Refusal
 
-MAX_TEXT_BYTES = 1_900_000_000  # a file of ONNX ends at 2 GiB; rows of the table may lie beside it, texts may not
+MAX_TEXT_BYTES = 1_500_000_000  # a graph's file ends at 2 GiB; what `graph` leaves of it to large tables
 BYTES_A_VALUE = 14  # beside its text: the id, and what protobuf says of both
 
 

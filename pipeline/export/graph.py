@@ -10,7 +10,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 OPSETS = {"": 20, "ai.onnx.ml": 4, "com.microsoft": 1}
 """Versions of the operators, by domain: what ONNX Runtime has had since 1.17."""
 IR_VERSION = 9  # of the file's own format, which goes with those
-EXTERNAL_BYTES = 2**30  # a constant from here on lies in a file beside the graph's own, which ends at 2 GiB
+EXTERNAL_BYTES = 2**29  # a constant from here on lies in a file beside the graph's own, which ends at 2 GiB
 SMALL_BYTES = 1024
 EXTERNAL_FILE = "model.onnx.data"
 Shape = Sequence[int | str]

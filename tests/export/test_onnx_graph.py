@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from exported import ALL_FIELDS, HASH, bundle_of, joined_bundle, largest_difference, rows_of, session_of
+from exported import ALL_FIELDS, HASH, LEARNED, bundle_of, joined_bundle, largest_difference, rows_of, session_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +19,6 @@ from schemas.errors import Failure
 MAX_DIFFERENCE = 1e-6
 NET = {"hidden": [8, 5], "dropout": 0.5}
 INTEGERS = ("hour", "user", "segments")
-LEARNED = [field for field in ALL_FIELDS if field.get("encoder", {}).get("type") != "hash"]
 STEPS = Isotonic(knots_x=(-1.0, -0.2, 0.1, 2.0), knots_y=(-2.0, -2.0, 0.5, 0.9))
 
 
