@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import pyarrow.compute as pc
 from onnx import TensorProto
 
 from pipeline.data.field_ids import FieldIds
@@ -11,6 +10,7 @@ from pipeline.data.vocabulary import Vocabulary
 from pipeline.export import text_hash
 from pipeline.export.graph import Graph
 from pipeline.export.inputs import MISSING_INTEGER, MISSING_TEXT
+from pipeline.export.learned import learned
 from schemas.features import CategoricalField, HashEncoder, MultiValuedField
 
 Categories = CategoricalField | MultiValuedField
@@ -31,19 +31,17 @@ class CategoryIds:
         ids = self._own[field.name]
         if isinstance(field.encoder, HashEncoder):
             return self._hashed(field, field.encoder, ids, missing)
-        of_field = pc.equal(self._vocabulary.values["field"], field.name)
-        texts = self._vocabulary.values["value"].filter(of_field).to_pylist()
-        values = self._vocabulary.value_ids.take(pc.indices_nonzero(of_field)).tolist()
+        values, of_values = learned(self._vocabulary, field.name)
         keys = (
-            {"keys_int64s": [MISSING_INTEGER, *map(int, texts)]}
+            {"keys_int64s": [MISSING_INTEGER, *map(int, values.to_pylist())]}
             if field.name in self._integers
-            else {"keys_strings": [one.encode() for one in (MISSING_TEXT, *texts)]}
+            else {"keys_strings": [one.encode() for one in (MISSING_TEXT, *values.to_pylist())]}
         )
         return self._graph.op(
             "LabelEncoder",
             field.name,
             domain="ai.onnx.ml",
-            values_int64s=[missing, *values],
+            values_int64s=[missing, *of_values.tolist()],
             default_int64=ids.oov,
             **keys,
         )

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.export.inputs import MISSING_INTEGER, MISSING_TEXT, PROBABILITY, inputs_of
+from pipeline.export.learned import learned
 from schemas.errors import Refusal
 
 MAX_TEXT_BYTES = 1_500_000_000  # a graph's file ends at 2 GiB; what `graph` leaves of it to large tables
@@ -46,7 +47,7 @@ def require_exportable(vocabulary: Vocabulary, integers: Collection[str]) -> Non
 
 
 def _require_values(vocabulary: Vocabulary, name: str, are_integers: bool) -> None:
-    of_field = vocabulary.values.filter(pc.equal(vocabulary.values["field"], name))["value"]
+    of_field, _ = learned(vocabulary, name)
     missing = str(MISSING_INTEGER) if are_integers else MISSING_TEXT
     wrong = of_field.filter(pc.equal(of_field, missing))
     expected, remedy = "a value that no missing one is sent as", "leave the column away, or write another value there"

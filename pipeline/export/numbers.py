@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from onnx import TensorProto
 
@@ -16,6 +15,7 @@ from pipeline.data.field_ids import FieldIds
 from pipeline.data.value_counts import log_bucket
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.export.graph import Graph
+from pipeline.export.learned import learned
 from schemas.features import LogBucketEncoder, NumericField
 
 LARGEST = np.finfo(np.float64).max
@@ -34,9 +34,8 @@ def pieces_of(field: NumericField, ids: FieldIds, vocabulary: Vocabulary) -> Pie
     """Of a field of quantile or log buckets."""
     if not isinstance(field.encoder, LogBucketEncoder):
         return Pieces(np.asarray(ids.edges, F64), ids.block + np.arange(len(ids.edges) + 1, dtype=I64))
-    is_own = pc.equal(vocabulary.values["field"], field.name)
-    buckets = np.array([int(value) for value in vocabulary.values["value"].filter(is_own).to_pylist()], I64)
-    of_bucket = vocabulary.value_ids.take(pc.indices_nonzero(is_own)).astype(I64)
+    values, of_bucket = learned(vocabulary, field.name)
+    buckets = np.array([*map(int, values.to_pylist())], I64)
     order = np.argsort(buckets)
     edges: list[float] = []
     found = [ids.oov]
@@ -75,7 +74,7 @@ def bucket_ids(graph: Graph, fields: Sequence[NumericField], vocabulary: Vocabul
     """Int64 [fields, R]."""
     own = {ids.name: ids for ids in vocabulary.fields}
     found = [pieces_of(field, own[field.name], vocabulary) for field in fields]
-    width = max(len(one.edges) for one in found)
+    width = max(1, *(len(one.edges) for one in found))
     # NaN, where a field has fewer: no number is at or above it.
     edges_FE = np.stack([np.append(one.edges, np.full(width - len(one.edges), np.nan)) for one in found])
     starts = np.cumsum([0, *(len(one.ids) for one in found[:-1])])

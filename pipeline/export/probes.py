@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.data.field_ids import FieldIds
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.export.learned import learned
 from schemas.features import FeatureField, NumericField
 
 NUM_ROWS = 1_000
@@ -48,7 +48,7 @@ class _Values:
     def __init__(
         self, rng: np.random.Generator, field: FeatureField, vocabulary: Vocabulary, are_integers: bool
     ) -> None:
-        of_field = vocabulary.values["value"].filter(pc.equal(vocabulary.values["field"], field.name))
+        of_field, _ = learned(vocabulary, field.name)
         self._rng, self._are_integers = rng, are_integers
         self._known = of_field.cast(pa.int64()) if are_integers else of_field
         self._unseen: Sequence[int | str] = UNSEEN_INTEGERS if are_integers else UNSEEN_TEXTS

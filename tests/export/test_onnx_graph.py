@@ -132,3 +132,16 @@ def test_a_graph_of_another_model_is_told_from_the_bundles(tmp_path):
     other = bundle_of({"model": "fm"}, field, calibration=Platt(slope=1.0, intercept=1e-5))
     with pytest.raises(Failure, match="apart from the model's, 1e-06 allowed: nothing was written"):
         check(session, other, ())
+
+
+def test_fields_that_have_learned_nothing_come_to_their_unknown_rows(tmp_path):
+    fields = fields_named("site", "tags", "price", "balance", "age")
+    nothing = rows_of(3, seed=0).slice(0, 0)
+    bundle = bundle_of({"model": "fm"}, fields, nothing)
+    assert len(bundle.vocabulary.values) == 0
+    assert largest_difference(bundle, rows_of(50, seed=1), tmp_path) <= MAX_DIFFERENCE
+
+
+def test_no_rows_have_no_probabilities(tmp_path):
+    bundle = bundle_of({"model": "deepfm", "mlp": NET}, LEARNED)
+    assert session_of(bundle, tmp_path).probabilities(rows_of(1, seed=1).slice(0, 0)).shape == (0,)
