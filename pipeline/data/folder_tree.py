@@ -132,7 +132,7 @@ def _other_spelling(level: Level, name: str, where: str, folder: Folder) -> Refu
         expected=f"{noun}, {level.spelling}",
         where=where,
         remedy=f"{reads}write it alone, as pyarrow.compute.strftime(rows['time'], '{strftime}') does "
-        f"(`From CSV` in {layouts.PAGE}), rename the folder, or move it out of the log",
+        f"(`Other layouts` in {layouts.PAGE}), rename the folder, or move it out of the log",
     )
 
 

@@ -77,8 +77,10 @@ def kinds_in_words(names: Sequence[str]) -> str:
 def remedy_of_files(names: Sequence[str]) -> str:
     """What makes days of files of these names, Parquet or other; empty where nobody knows what they hold."""
     kinds = {word for name in names for word in kind_of(name).split()}
+    if kinds & {"CSV", "TSV"}:
+        return f"make a log of them: nightjar import csv (`From CSV` in {PAGE})"
     if kinds - {*PACKED.values(), "Parquet"}:
-        return f"write them as Parquet, by day: `From CSV` in {PAGE} does it in five lines"
+        return f"write them as Parquet, by day: `Other layouts` in {PAGE}"
     return "unpack them: Parquet is packed within itself" if kinds & {*PACKED.values()} else ""
 
 

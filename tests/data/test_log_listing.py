@@ -37,7 +37,7 @@ def test_a_day_in_another_spelling_is_refused_with_the_one_expected(tmp_path, sp
     refusal = refusal_of(str(tmp_path), spec)
     assert refusal.found == f"a partition named {spelling!r}"
     assert refusal.expected == "a day, YYYY-MM-DD"
-    assert "strftime(rows['time'], '%Y-%m-%d') does (`From CSV` in jobs/first-hour.md)" in refusal.remedy
+    assert "strftime(rows['time'], '%Y-%m-%d') does (`Other layouts` in jobs/first-hour.md)" in refusal.remedy
 
 
 def test_a_day_spelled_twice_is_refused(logs_uri, spec):
