@@ -147,6 +147,59 @@ def avazu(src: Places, out: Out, max_bad_share: MaxBadShare = 0.0, overwrite: Ov
     _run(Import(Avazu(), sources, absolute(out), (), max_bad_share, overwrite))
 
 
+@app.command()
+def libsvm(
+    src: Places,
+    out: Out,
+    rows_per_day: RowsPerDay = None,
+    first_day: FirstDay = None,
+    max_bad_share: MaxBadShare = 0.0,
+    overwrite: Overwrite = False,
+) -> None:
+    """libsvm's lines, `label index:value ...`, of values 0 and 1: the indices of a row become one list of ids.
+
+    Days are those of `criteo`, or in the names of the files, as `clicks-2026-11-19.svm`.
+
+    Example: `nightjar import libsvm clicks.svm --first-day 2026-11-01 --rows-per-day 100000 --out logs`
+    """
+    sources = _sources(src, out)
+    from pipeline.intake.days import by_files
+    from pipeline.intake.importing import Import
+    from pipeline.intake.libsvm import LibSVM
+
+    by_line = by_files(sources, _date(first_day), rows_per_day)
+    _run(Import(LibSVM(), sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
+
+
+@app.command()
+def libffm(
+    src: Places,
+    out: Out,
+    rows_per_day: RowsPerDay = None,
+    first_day: FirstDay = None,
+    fields: Annotated[
+        int | None, typer.Option(min=1, help="How many there are, if the first rows lack some.", show_default=False)
+    ] = None,
+    lists: Annotated[bool, typer.Option("--lists", help="A row may have several ids of any field.")] = False,
+    max_bad_share: MaxBadShare = 0.0,
+    overwrite: Overwrite = False,
+) -> None:
+    """libffm's lines, `label field:index:value ...`: each field becomes a column, of ids, lists of ids or numbers.
+
+    Days are those of `criteo`, or in the names of the files, as `clicks-2026-11-19.ffm`.
+
+    Example: `nightjar import libffm clicks.ffm --first-day 2026-11-01 --rows-per-day 100000 --out logs`
+    """
+    sources = _sources(src, out)
+    from pipeline.intake import libffm as libffm_files
+    from pipeline.intake.days import by_files
+    from pipeline.intake.importing import Import
+
+    form = libffm_files.look(sources[0], fields, are_lists=lists)
+    by_line = by_files(sources, _date(first_day), rows_per_day)
+    _run(Import(form, sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
+
+
 def _sources(src: Sequence[str], out: str) -> "tuple[Source, ...]":
     files.require_usable(absolute(out), "--out")
     from pipeline.intake import sources

@@ -55,6 +55,10 @@ class TextRows:
         bad = [BadRow(int(self.ordinals[row]), reason(int(row))) for row in np.flatnonzero(is_bad)]
         return TextRows(self.table.filter(pa.array(~is_bad)), self.ordinals[~is_bad], (*self.bad, *bad))
 
+    def dropping(self, is_none: Mask) -> "TextRows":
+        """Leave out lines that are no rows, of which nothing is to be told."""
+        return TextRows(self.table.filter(pa.array(~is_none)), self.ordinals[~is_none], self.bad)
+
     def having(self, table: pa.Table) -> "TextRows":
         """The same rows, with other columns."""
         return TextRows(table, self.ordinals, self.bad)
@@ -111,9 +115,7 @@ def _may_have_blanks(data: bytes) -> bool:
 
 def _without_blanks(rows: TextRows, block: Block, marks: Marks) -> TextRows:
     blank = [ordinal for ordinal, (_, text) in enumerate(lines_of(block, marks)) if not text.strip(b"\r\n")]
-    is_blank = np.isin(rows.ordinals, blank)
-    bad = tuple(one for one in rows.bad if one.ordinal not in set(blank))
-    return TextRows(rows.table.filter(pa.array(~is_blank)), rows.ordinals[~is_blank], bad)
+    return rows.dropping(np.isin(rows.ordinals, blank))
 
 
 def lines_of(block: Block, marks: Marks) -> Iterator[tuple[int, bytes]]:
@@ -168,8 +170,13 @@ def _value_reason(values: pa.ChunkedArray, name: str, wanted: str) -> Reason:
     return lambda row: value_reason(values, row, name, wanted)
 
 
-def value_reason(values: pa.ChunkedArray, row: int, name: str, wanted: str) -> str:
+def value_reason(values: pa.ChunkedArray | pa.Array, row: int, name: str, wanted: str) -> str:
     """Of a value that is not what is wanted of its column."""
-    value = values[row].as_py()
-    shown = "missing" if value is None else repr(value if not isinstance(value, str) else value[:SHOWN_CHARACTERS])
-    return f"{name} is {shown}, where {wanted} is expected"
+    return f"{name} is {shown(values[row].as_py())}, where {wanted} is expected"
+
+
+def shown(value: object) -> str:
+    """A value in words, shortened."""
+    if value is None:
+        return "missing"
+    return repr(value[:SHOWN_CHARACTERS] if isinstance(value, str) else value)

@@ -11,9 +11,8 @@ from jobs.__main__ import app
 VERBS = [command.name for command in app.registered_commands]
 VERBS += [
     "import",
-    "import criteo",
-    "import avazu",
-    "import csv",
+    "import",
+    *(f"import {name}" for name in ("criteo", "avazu", "csv", "libsvm", "libffm")),
     "config",
     "config check",
     "bench",

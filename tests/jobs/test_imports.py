@@ -6,7 +6,8 @@ from log_files import AVAZU_HEADER, avazu_line, criteo_line, write
 from schemas.config import TrainConfig
 from schemas.loading import load
 
-OPTIONS = {"criteo": ("--first-day", "2026-11-01", "--rows-per-day", "200"), "avazu": ()}
+BY_LINE = ("--first-day", "2026-11-01", "--rows-per-day", "200")
+OPTIONS = {"criteo": BY_LINE, "avazu": (), "libsvm": BY_LINE, "libffm": BY_LINE}
 
 
 def source(folder, name):
@@ -14,6 +15,10 @@ def source(folder, name):
     if name == "criteo":
         lines = [criteo_line(int(i % 3 == 0), [i % 7, ""] * 6 + [i % 5], f"{i % 11:08x}") for i in range(800)]
         return write(folder / "train.txt", lines)
+    if name == "libsvm":
+        return write(folder / "clicks.svm", [f"{2 * (i % 3 == 0) - 1} {i % 5}:1 {i % 7}:1" for i in range(800)])
+    if name == "libffm":
+        return write(folder / "clicks.ffm", [f"{int(i % 3 == 0)} 0:{i % 5}:1 1:9:{i % 7 / 2}" for i in range(800)])
     lines = [avazu_line(f"{i}", int(i % 3 == 0), f"1410{21 + i // 200}{i % 24:02}") for i in range(800)]
     return write(folder / "train.gz", [AVAZU_HEADER, *lines])
 
