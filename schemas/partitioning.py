@@ -67,13 +67,14 @@ BY_DAY = DayFolders()
 NO_ZONES = ("localtime", "posix/", "right/")  # of this machine, or others once more
 
 
-def _zone(name: str) -> str:
+def require_timezone(name: str, *, where: str = "data.timezone") -> str:
+    """The name, if it is one of the timezone database's. Raises Refusal, with the one that may be meant."""
     if not _is_zone(name):
         close = get_close_matches(name, filter(_is_zone, available_timezones()), n=1, cutoff=0.7)
         raise Refusal(
             found=repr(name),
             expected="the name of a timezone, as UTC, Europe/Berlin or America/New_York",
-            where="data.timezone",
+            where=where,
             remedy=f"did you mean {close[0]!r}?"
             if close
             else "take one of https://en.wikipedia.org/wiki/List_of_tz_database_time_zones",
@@ -88,4 +89,4 @@ def _is_zone(name: str) -> bool:
         return False
 
 
-Timezone = Annotated[str, AfterValidator(_zone)]
+Timezone = Annotated[str, AfterValidator(require_timezone)]

@@ -13,8 +13,8 @@ from pipeline.intake.delimited import DAY_COLUMN, ColumnKind, Delimited, Dialect
 from pipeline.intake.reading import header_of
 from pipeline.intake.sources import Source
 from pipeline.intake.text_rows import NUMBER, Layout
-from pipeline.intake.times import require_zone
 from schemas.errors import Refusal
+from schemas.partitioning import require_timezone
 
 SMALL_INTEGER = r"^\s*-?(0|[1-9]\d{0,17})\s*$"  # 64 bits hold it, and it is written in no other way
 CODE = r"^\s*[+-]?(0\d|\d{19})"  # digits that a number would not keep
@@ -34,7 +34,7 @@ def look(
     Raises Refusal for names that no column has, or two have, for a file without a line of names, and for a column that
     would contradict the days' folders.
     """
-    require_zone(timezone)
+    require_timezone(timezone, where="--timezone")
     first = next(blocks(source, dialect.marks, dialect.encoding), None)
     if first is None:
         raise _refusal("nothing but a byte-order mark", "a line of names, and rows", source.uri, "write the file again")

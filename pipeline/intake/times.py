@@ -1,7 +1,5 @@
 """The day that a time is in, from text: ISO 8601, with a zone or without, or seconds since 1970 and parts of them."""
 
-import zoneinfo
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +7,6 @@ from numpy.typing import NDArray
 
 from pipeline.intake.days import Days
 from pipeline.intake.text_rows import Mask
-from schemas.errors import Refusal
 
 ISO = (
     r"^\s*(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
@@ -18,19 +15,6 @@ ISO = (
 )
 EPOCH = r"^\s*(?P<whole>-?\d{9,19})(?:\.\d+)?\s*$"
 DIGITS_OF_SECONDS = 11  # at most, up to the year 5138; three more are milliseconds, then micro- and nanoseconds
-
-
-def require_zone(timezone: str) -> None:
-    """Raise Refusal for a name that is none of the time zone database's."""
-    try:
-        zoneinfo.ZoneInfo(timezone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise Refusal(
-            found=repr(timezone),
-            expected="the name of a time zone, as UTC or Europe/Berlin",
-            where="--timezone",
-            remedy="correct the name",
-        ) from error
 
 
 def days_of(text: pa.ChunkedArray, timezone: str) -> tuple[Days, Mask]:

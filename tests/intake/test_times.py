@@ -4,8 +4,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from pipeline.intake.times import days_of, require_zone
-from schemas.errors import Refusal
+from pipeline.intake.times import days_of
 
 
 def day_of(text: str, timezone: str = "UTC") -> date | None:
@@ -65,9 +64,3 @@ def test_every_hour_around_the_changes_of_clocks_is_in_the_day_that_zoneinfo_say
                 days, is_none = days_of(pa.chunked_array([texts]), timezone)
                 assert not is_none.any()
                 assert days.tolist() == expected
-
-
-def test_a_time_zone_that_there_is_not_is_refused():
-    for name in ("Europe/Bern", "", "../etc/passwd"):
-        with pytest.raises(Refusal, match="--timezone"):
-            require_zone(name)

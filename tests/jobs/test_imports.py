@@ -71,7 +71,11 @@ def test_the_config_of_an_import_trains_as_it_stands(tmp_path, monkeypatch, name
         (("criteo", "one.txt", "--out", "one.txt"), "a file, ", "another place"),
         (("csv", "one.csv", "--out", "logs"), "one.csv, whose name tells no day", "--first-day"),
         (("csv", "one.csv", "--timestamp", "when", "--out", "logs"), "no column 'when'", "correct the name"),
-        (("csv", "one.csv", "--timezone", "Mars", "--timestamp", "time", "--out", "logs"), "'Mars'", "correct"),
+        (
+            ("csv", "one.csv", "--timezone", "Europe/Bern", "--timestamp", "time", "--out", "logs"),
+            "'Europe/Bern'",
+            "mean",
+        ),
         (("csv", "one.csv", "--type", "id=int", "--out", "logs"), "'id=int'", "--type zip=text"),
         (("csv", "one.csv", "--delimiter", "::", "--out", "logs"), "'::'", "the one that the files have"),
         (("csv", "one.csv", "--quote", "", "--out", "logs"), "''", "the one that the files have"),
