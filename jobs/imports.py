@@ -13,7 +13,7 @@ from schemas.errors import Refusal
 from schemas.locations import absolute
 
 if TYPE_CHECKING:
-    from pipeline.intake.delimited import ColumnKind
+    from pipeline.intake.formats.delimited import ColumnKind
     from pipeline.intake.importing import Import, Outcome
     from pipeline.intake.sources import Source
 
@@ -63,8 +63,8 @@ def criteo(
     Example: `nightjar import criteo train.txt --rows-per-day 6500000 --first-day 2014-05-14 --out logs`
     """
     sources = _sources(src, out)
-    from pipeline.intake.criteo import Criteo
     from pipeline.intake.days import by_files
+    from pipeline.intake.formats.criteo import Criteo
     from pipeline.intake.importing import Import
 
     by_line = by_files(sources, _date(first_day), rows_per_day)
@@ -117,9 +117,9 @@ def csv_(
     Example: `nightjar import csv clicks.csv --timestamp time --timezone Europe/Berlin --label clicked --out logs`
     """
     sources = _sources(src, out)
-    from pipeline.intake import columns as columns_of_files
     from pipeline.intake.days import by_files
-    from pipeline.intake.delimited import NULLS, Dialect
+    from pipeline.intake.formats import delimited_columns
+    from pipeline.intake.formats.delimited import NULLS, Dialect
     from pipeline.intake.importing import Import
 
     dialect = Dialect(
@@ -129,7 +129,7 @@ def csv_(
         encoding,
         tuple(columns.split(",")) if columns else (),
     )
-    form = columns_of_files.look(sources[0], dialect, _kinds(types or ()), label, timestamp, timezone)
+    form = delimited_columns.look(sources[0], dialect, _kinds(types or ()), label, timestamp, timezone)
     by_line = () if timestamp else tuple(by_files(sources, _date(first_day), None))
     _run(Import(form, sources, absolute(out), by_line, max_bad_share, overwrite))
 
@@ -141,7 +141,7 @@ def avazu(src: Places, out: Out, max_bad_share: MaxBadShare = 0.0, overwrite: Ov
     Example: `nightjar import avazu train.gz --out logs`
     """
     sources = _sources(src, out)
-    from pipeline.intake.avazu import Avazu
+    from pipeline.intake.formats.avazu import Avazu
     from pipeline.intake.importing import Import
 
     _run(Import(Avazu(), sources, absolute(out), (), max_bad_share, overwrite))
@@ -164,8 +164,8 @@ def libsvm(
     """
     sources = _sources(src, out)
     from pipeline.intake.days import by_files
+    from pipeline.intake.formats.libsvm import LibSVM
     from pipeline.intake.importing import Import
-    from pipeline.intake.libsvm import LibSVM
 
     by_line = by_files(sources, _date(first_day), rows_per_day)
     _run(Import(LibSVM(), sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
@@ -191,8 +191,8 @@ def libffm(
     Example: `nightjar import libffm clicks.ffm --first-day 2026-11-01 --rows-per-day 100000 --out logs`
     """
     sources = _sources(src, out)
-    from pipeline.intake import libffm as libffm_files
     from pipeline.intake.days import by_files
+    from pipeline.intake.formats import libffm as libffm_files
     from pipeline.intake.importing import Import
 
     form = libffm_files.look(sources[0], fields, are_lists=lists)
@@ -251,7 +251,7 @@ def _mark(option: str, value: str) -> str:
 
 
 def _kinds(types: Sequence[str]) -> "dict[str, ColumnKind]":
-    from pipeline.intake.delimited import TYPES
+    from pipeline.intake.formats.delimited import TYPES
 
     found: dict[str, ColumnKind] = {}
     for said in types:

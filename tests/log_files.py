@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.intake.avazu import COLUMNS
 from pipeline.intake.days import by_files
-from pipeline.intake.formats import Format
+from pipeline.intake.formats.avazu import COLUMNS
+from pipeline.intake.formats.form import Format
 from pipeline.intake.importing import Import, Outcome, run
 from pipeline.intake.sources import find
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.intake.blocks import Block
-from pipeline.intake.formats import ROW_ID
+from pipeline.intake.formats.form import ROW_ID
 from pipeline.intake.reading import BadLine, FileReader
 from pipeline.runtime import files
 

@@ -19,7 +19,7 @@ from functools import cached_property
 from pipeline.data.spread import num_threads
 from pipeline.intake.chunks import Done, Waiting, bad_name, part_name
 from pipeline.intake.days import ByLine
-from pipeline.intake.formats import Format
+from pipeline.intake.formats.form import Format
 from pipeline.intake.reading import FileReader
 from pipeline.intake.sources import Source
 from pipeline.runtime import files, fingerprint, replacing

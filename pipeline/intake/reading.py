@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.intake import text_rows
 from pipeline.intake.blocks import Block, blocks
 from pipeline.intake.days import ByLine, Days
-from pipeline.intake.formats import ROW_ID, Format
+from pipeline.intake.formats.form import ROW_ID, Format
 from pipeline.intake.sources import Source
 from pipeline.intake.text_rows import TextRows
 from schemas.errors import Refusal

@@ -11,7 +11,7 @@ import pytest
 from log_files import FIRST_DAY, criteo_line, imported, rows_of, write
 
 from pipeline.intake import blocks, chunks
-from pipeline.intake.criteo import Criteo
+from pipeline.intake.formats.criteo import Criteo
 from schemas.errors import Refusal
 
 LINES = [criteo_line(number % 2, [number] * 13) for number in range(300)]
@@ -165,7 +165,7 @@ from pipeline.intake import blocks, chunks, importing
 from pipeline.runtime import files, replacing
 blocks.BLOCK_BYTES, chunks.BLOCKS_PER_CHUNK = 3000, 2
 from log_files import imported
-from pipeline.intake.criteo import Criteo
+from pipeline.intake.formats.criteo import Criteo
 def slowly(call):
     def wait(*arguments, **options):
         print("step", flush=True)

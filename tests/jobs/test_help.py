@@ -11,7 +11,6 @@ from jobs.__main__ import app
 VERBS = [command.name for command in app.registered_commands]
 VERBS += [
     "import",
-    "import",
     *(f"import {name}" for name in ("criteo", "avazu", "csv", "libsvm", "libffm")),
     "config",
     "config check",

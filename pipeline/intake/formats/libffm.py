@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pipeline.intake import text_rows
 from pipeline.intake.blocks import Encoding, blocks
 from pipeline.intake.first_config import Group, Spec
-from pipeline.intake.formats import ROW_ID, LogRows
+from pipeline.intake.formats.form import ROW_ID, LogRows
+from pipeline.intake.formats.sparse import LABEL, LAYOUT, Features, parse
 from pipeline.intake.sources import Source
-from pipeline.intake.sparse import LABEL, LAYOUT, Features, parse
 from pipeline.intake.text_rows import Layout, Mask, TextRows
 from schemas.errors import Refusal
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from log_files import FIRST_DAY, criteo_line, imported, rows_of, write
 
-from pipeline.intake.criteo import IDS, NUMBERS, Criteo
+from pipeline.intake.formats.criteo import IDS, NUMBERS, Criteo
 from schemas.errors import Refusal
 
 LINE = criteo_line()

@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 from log_files import AVAZU_HEADER, avazu_line, imported, rows_of, write
 
-from pipeline.intake.avazu import Avazu
+from pipeline.intake.formats.avazu import Avazu
 from schemas.errors import Refusal
 
 DAY = date(2014, 10, 21)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline.intake.blocks import Encoding, Marks
 from pipeline.intake.first_config import Group, Spec
-from pipeline.intake.formats import ROW_ID, LogRows
+from pipeline.intake.formats.form import ROW_ID, LogRows
 from pipeline.intake.text_rows import Layout, TextRows, value_reason
 
 LABEL = "label"

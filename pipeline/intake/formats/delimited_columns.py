@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline.intake import text_rows
 from pipeline.intake.blocks import blocks
-from pipeline.intake.delimited import DAY_COLUMN, ColumnKind, Delimited, Dialect
+from pipeline.intake.formats.delimited import DAY_COLUMN, ColumnKind, Delimited, Dialect
 from pipeline.intake.reading import header_of
 from pipeline.intake.sources import Source
 from pipeline.intake.text_rows import NUMBER, Layout

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from pipeline.intake.blocks import Encoding
 from pipeline.intake.first_config import Group, Spec
-from pipeline.intake.formats import ROW_ID, LogRows
-from pipeline.intake.sparse import LABEL, LAYOUT, parse
+from pipeline.intake.formats.form import ROW_ID, LogRows
+from pipeline.intake.formats.sparse import LABEL, LAYOUT, parse
 from pipeline.intake.text_rows import Layout, TextRows
 
 FEATURES = "features"

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.intake.blocks import Encoding, Marks
-from pipeline.intake.criteo import without_bad_labels
 from pipeline.intake.first_config import Group, Spec
-from pipeline.intake.formats import LogRows
+from pipeline.intake.formats.criteo import without_bad_labels
+from pipeline.intake.formats.form import LogRows
 from pipeline.intake.text_rows import Layout, TextRows, value_reason
 
 LABEL, HOUR, KEY = "click", "hour", "id"

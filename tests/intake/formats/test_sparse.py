@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 from log_files import imported, rows_of, write
 
-from pipeline.intake.libffm import LibFFM, look
-from pipeline.intake.libsvm import LibSVM
+from pipeline.intake.formats.libffm import LibFFM, look
+from pipeline.intake.formats.libsvm import LibSVM
 from pipeline.intake.sources import find
 from schemas.errors import Refusal
 

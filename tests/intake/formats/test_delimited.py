@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 from log_files import FIRST_DAY, imported, rows_of, write
 
-from pipeline.intake.columns import kind_of, look
-from pipeline.intake.delimited import Delimited, Dialect
+from pipeline.intake.formats.delimited import Delimited, Dialect
+from pipeline.intake.formats.delimited_columns import kind_of, look
 from pipeline.intake.sources import find
 from schemas.errors import Refusal
 

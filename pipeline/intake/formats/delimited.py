@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.intake.blocks import Encoding, Marks
-from pipeline.intake.formats import LogRows
+from pipeline.intake.formats.form import LogRows
 from pipeline.intake.text_rows import Layout, TextRows, value_reason
 from pipeline.intake.times import days_of
 
