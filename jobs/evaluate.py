@@ -12,18 +12,18 @@ from rich.table import Table
 from jobs.console import fits, result_console
 from jobs.held_out import Dates, HeldOut
 from jobs.options import AsJson, ConfigPath, ModelUri, Overrides
-from jobs.tables import print_table
+from jobs.tables import of_objective, print_table
 from schemas.redaction import redacted
 
 if TYPE_CHECKING:
     from pipeline.evaluation.intervals import Bounds
-    from pipeline.evaluation.metrics import Sums
-    from pipeline.evaluation.row_sums import Metrics
+    from pipeline.evaluation.row_sums import Metrics, RowSums
 
 # Metric -> form.
-BY_DAY = {"rows": ",", "auc": ".4f", "log_loss": ".5f", "ne": ".4f"}
+BY_DAY = {"rows": ",", "auc": ".4f", "accuracy": ".4f", "macro_f1": ".4f", "rmse": ".5g", "mae": ".5g"}
+BY_DAY |= {"log_loss": ".5f", "ne": ".4f"}
 BY_DAY |= {"calibration": ".3f", "gauc": ".4f", "base_rate": ".4g"}
-WITH_BOUNDS = ("auc", "ne")  # of a day, where there is no room for more
+WITH_BOUNDS = ("auc", "accuracy", "rmse", "ne")  # of a day, where there is no room for more
 LEARNED = "learned"
 
 
@@ -34,7 +34,7 @@ class Judged(NamedTuple):
     bounds: "dict[str, Bounds]"
 
     @classmethod
-    def of(cls, sums: "Sums") -> "Judged":
+    def of(cls, sums: "RowSums") -> "Judged":
         from pipeline.evaluation.intervals import intervals
 
         return cls(sums.metrics(), intervals(sums))
@@ -47,7 +47,7 @@ def evaluate(
     set_: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score the held-out rows with a model and compare its probabilities to the labels, day by day and in all.
+    """Score the held-out rows with a model and compare what it says to the labels, day by day and in all.
 
     Under a random split, only held-out rows count, whatever the days. Days that the model has learned are marked: what
     it makes of them says little of new ones.
@@ -55,7 +55,7 @@ def evaluate(
     Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-30`
     """
     asked = HeldOut.find(config, set_, model, dates)
-    from pipeline.evaluation.metrics import Sums
+    from pipeline.evaluation.objectives import sums_of
     from pipeline.retrain import on_nodes
     from pipeline.runtime import cluster
     from pipeline.scoring import held_out
@@ -63,7 +63,7 @@ def evaluate(
     with cluster.of_command(asked.config.cluster, [on_nodes.log(asked.manifest)]):
         by_day = held_out.evaluate_days(asked.bundle, asked.manifest, asked.config.data, asked.split)
     learned = asked.learned
-    total = Judged.of(sum(by_day.values(), Sums.zero()))
+    total = Judged.of(sum(by_day.values(), sums_of(asked.bundle.spec.objective).zero()))
     judged_days = {day: Judged.of(sums) for day, sums in by_day.items()}
     print_figures(redacted(model), judged_days, total, learned, result_console(stderr=as_json))
     if asked.warning:
@@ -127,14 +127,15 @@ def table_of(
 
     table = Table(title=f"{model}, held-out rows by day", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("day")
-    for name in BY_DAY:
+    columns = of_objective(BY_DAY, [one.metrics.as_dict() for one in by_day.values()])
+    for name in columns:
         table.add_column(name, justify="right")
     table.add_column("")
     for day, one in by_day.items():
         figures, bounds = one.metrics.as_dict(), {name: one.bounds.get(name) for name in with_intervals}
         cells = [
-            with_bounds(figures[name], bounds.get(name), form) if name in figures else "undefined"
-            for name, form in BY_DAY.items()
+            with_bounds(figures[name], bounds.get(name), BY_DAY[name]) if name in figures else "undefined"
+            for name in columns
         ]
         table.add_row(str(day), *cells, LEARNED if day in learned else "")
     return table

@@ -63,7 +63,7 @@ def figures_of(night: "Night") -> Iterator[str]:
         yield f"champion: {in_words(night.champion, night.champion_bounds)}"
     if night.baselines:
         yield ", ".join(f"{name}: NE {figures['ne']:.4f}" for name, figures in night.baselines.items())
-    if few := few_clicks(night.candidate.get("positives", 0), night.bounds):
+    if few := few_clicks(night.candidate.get("positives"), night.bounds):
         yield few
 
 

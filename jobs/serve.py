@@ -8,8 +8,15 @@ from jobs.options import ModelUri
 from jobs.ports import require_free
 from schemas.config import MLflowConfig
 from schemas.errors import INTERRUPTED, Failure
+from schemas.features import Objective
 from schemas.locations import absolute
 from schemas.redaction import redacted
+
+SAYS: dict[Objective, str] = {
+    "binary": "probability",
+    "multiclass": "probabilities, one a class",
+    "regression": "number",
+}
 
 
 def serve(
@@ -33,7 +40,8 @@ def serve(
         line = serving.curl(bundle, port)
         try:
             with serving.served(folder, port) as process:
-                print(f"{redacted(version)} on http://{serving.HOST}:{port}, until Ctrl-C; a row's probability:\n")
+                says = SAYS[bundle.spec.objective]
+                print(f"{redacted(version)} on http://{serving.HOST}:{port}, until Ctrl-C; a row's {says}:\n")
                 print(f"  {line}\n", flush=True)
                 ended = process.wait()
         except SystemExit as stopped:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.nights.records import Night
     from pipeline.registry.versions import Version
 
+TOLD = (("NE", "ne"), ("AUC", "auc"), ("accuracy", "accuracy"), ("RMSE", "rmse"))  # of what served
+
 
 def status(
     config: ConfigPath,
@@ -86,9 +88,10 @@ def _last_judged(uri: str, nights: Sequence["Night"]) -> Iterator[str]:
             (night.began_with, night.champion, night.champion_bounds),
             (night.candidate_uri, night.candidate, night.bounds),
         ):
-            if model == uri and "ne" in figures and "auc" in figures:
-                ne, auc = (with_bounds(figures[key], bounds.get(key)) for key in ("ne", "auc"))
-                yield f"on {night.day}: NE {ne}, AUC {auc}"
+            told = [(name, key) for name, key in TOLD if key in figures]
+            if model == uri and len(told) > 1:
+                words = ", ".join(f"{name} {with_bounds(figures[key], bounds.get(key))}" for name, key in told)
+                yield f"on {night.day}: {words}"
                 return
 
 

@@ -94,13 +94,13 @@ def print_summary(summary: "Summary", out: str, console: Console) -> None:
         table.add_column(key.removeprefix(f"stages.{summary.stage}."), justify="right")
     table.add_column("looks", justify="right")
     table.add_column("best NE", justify="right")
-    table.add_column("AUC", justify="right")
+    table.add_column(summary.beside_ne, justify="right")
     for outcome in ranked(summary.outcomes):
         values = [_cell(outcome.values[key]) for key in keys]
         looks = f"{len(outcome.looks)} of {outcome.num_looks}" if outcome.num_looks else "none"
-        ne, auc = _figures(outcome)
+        ne, beside = _figures(outcome)
         style = "bold" if outcome.number == summary.best_trial else None
-        table.add_row(str(outcome.number), *values, looks, ne, auc, style=style)
+        table.add_row(str(outcome.number), *values, looks, ne, beside, style=style)
     print_table(console, table)
     for outcome in summary.outcomes:
         if outcome.failure:
@@ -113,14 +113,14 @@ def print_summary(summary: "Summary", out: str, console: Console) -> None:
 
 
 def _figures(outcome: "Outcome") -> tuple[str, str]:
-    """NE and AUC; with their deviations over seeds where it was trained with several."""
+    """NE and what stands beside it; with their deviations over seeds where it was trained with several."""
     judged = outcome.judged
     if judged is None:
         return "failed" if outcome.failure else "none", ""
-    ne, auc = f"{judged.ne:#.4g}", f"{judged.auc:.4f}"
+    ne, beside = f"{judged.ne:#.4g}", f"{judged.beside:.4f}"
     if judged.deviations is None:
-        return ne, auc
-    return f"{ne} ± {judged.deviations[0]:.4f}", f"{auc} ± {judged.deviations[1]:.4f}"
+        return ne, beside
+    return f"{ne} ± {judged.deviations[0]:.4f}", f"{beside} ± {judged.deviations[1]:.4f}"
 
 
 def _cell(value: object) -> str:

@@ -1,12 +1,13 @@
 """Tables on a terminal of any width: whole where they fit, else in parts below one another; no cell is ever cut."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Column, Table
 
+ONLY_OTHERS = {"accuracy", "macro_f1", "rmse", "mae"}  # figures that clicks have not
 BESIDE = 3  # blanks that a column takes beside its own width
 AT_ENDS = 1  # and a table beside its columns
 
@@ -26,6 +27,14 @@ def print_table(console: Console, table: Table) -> None:
         for row, style in zip(zip(*(column.cells for column in columns), strict=True), table.rows, strict=True):
             part.add_row(*row, style=style.style)
         console.print(part, crop=False)
+
+
+def of_objective(columns: Iterable[str], figures: Iterable[Mapping[str, float]]) -> list[str]:
+    """The columns of which classes or numbers, where these are their figures, have some; of clicks all of theirs."""
+    found = {name for one in figures for name in one}
+    if found & ONLY_OTHERS:
+        return [name for name in columns if name in found]
+    return [name for name in columns if name not in ONLY_OTHERS]
 
 
 def rows_and_passes(rows: int, passes: float) -> str:

@@ -15,7 +15,7 @@ from jobs.console import ProgressView, fits, result_console
 from jobs.event_lines import Form
 from jobs.options import AsJson, ConfigPath, Log, Overrides
 from jobs.places import SUBMITTED, as_typed, is_a_job, load_config, page_of, program, typed
-from jobs.tables import print_table, rows_and_passes
+from jobs.tables import of_objective, print_table, rows_and_passes
 from schemas.config import TrainConfig
 from schemas.errors import Failure
 from schemas.redaction import HIDDEN, redacted
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 COLUMNS = {
     "rows_per_second": ("rows/s", ",.0f"),
     "auc": ("AUC", ".4f"),
+    "accuracy": ("accuracy", ".4f"),
+    "macro_f1": ("macro F1", ".4f"),
+    "rmse": ("RMSE", ".5g"),
+    "mae": ("MAE", ".5g"),
     "log_loss": ("log loss", ".4f"),
     "ne": ("NE", ".4f"),
     "calibration": ("calibration", ".3f"),
 }
 BEST_POSSIBLE = "best possible"
-WITH_BOUNDS = ("auc", "ne", "calibration")  # the interval of log loss is that of NE, in other units
+WITH_BOUNDS = ("auc", "accuracy", "rmse", "ne", "calibration")  # the interval of log loss is that of NE, in other units
 
 
 def train(
@@ -77,7 +81,7 @@ def print_summary(summary: "Summary", console: Console) -> None:
         told = [f"{stage}: {in_words(figures, its)}" for stage, figures, its in bounds if its]
     print_table(console, table)
     best = summary.best_stage
-    few = few_clicks(summary.stages[best].get("positives", 0), summary.intervals.get(best, {}))
+    few = few_clicks(summary.stages[best].get("positives"), summary.intervals.get(best, {}))
     for words in (*told, *filter(None, [few]), *summary.left_open, *summary.seen_before, *summary.lifts):
         console.print(words, highlight=False)
     for stage, uri in summary.registered.items():
@@ -100,7 +104,8 @@ def table_of(summary: "Summary", *, with_intervals: bool) -> Table:
     table.add_column("model")
     validated = {"validation_ne": ("validation NE", ".4f")}
     is_validated = any("validation_ne" in results for results in summary.stages.values())
-    columns = COLUMNS | (validated if is_validated else {})
+    told = of_objective(COLUMNS, summary.stages.values())
+    columns = {key: COLUMNS[key] for key in told} | (validated if is_validated else {})
     for heading in ("rows trained", *(heading for heading, _ in columns.values())):
         table.add_column(heading, justify="right")
     best_possible = {} if summary.best_possible_ne is None else {BEST_POSSIBLE: {"ne": summary.best_possible_ne}}
@@ -126,7 +131,8 @@ def print_next(summary: "Summary", config_path: Path, overrides: Sequence[str], 
     """
     from pipeline.registry import views
 
-    then = "; then write a day's click probabilities" if summary.model_uri else ""
+    says = "click probabilities" if "positives" in summary.stages[summary.best_stage] else "scores"
+    then = f"; then write a day's {says}" if summary.model_uri else ""
     print(f"the retrain's page: {page_of(summary.run_id, config.work_uri)}")
     print(f"\nNext, look at the runs{then}:\n")
     is_served = summary.tracking_uri.startswith("http")

@@ -1,14 +1,16 @@
 """Scored output: the columns of its files, what a day's `_SUCCESS` says, and that every score is a number."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, NonNegativeInt
 
 from schemas.errors import Failure
-from schemas.features import FROZEN, FeatureSpec
+from schemas.features import FROZEN, FeatureSpec, Objective
 
-PROBABILITY = "probability"
+PROBABILITY, PREDICTION = "probability", "prediction"
 MODEL_VERSION = "model_version"
 
 
@@ -26,15 +28,30 @@ class DayScores(BaseModel):
     """Bytes of each other file of the folder, when it was complete."""
 
 
-def scores_schema(spec: FeatureSpec, row_key_type: pa.DataType | None) -> pa.Schema:
-    """Row key (where the spec names one), float32 click probability, and the URI of the model that gave it."""
+def score_columns(objective: Objective, classes: Sequence[str]) -> tuple[str, ...]:
+    """What a model says of a row: the probability of a click, that of each class, or a number."""
+    match objective:
+        case "binary":
+            return (PROBABILITY,)
+        case "multiclass":
+            return tuple(f"{PROBABILITY}_{name}" for name in classes)
+        case "regression":
+            return (PREDICTION,)
+
+
+def scores_schema(spec: FeatureSpec, row_key_type: pa.DataType | None, columns: Sequence[str]) -> pa.Schema:
+    """Row key (where the spec names one), the float32 `columns`, and the URI of the model that gave them."""
     key = [pa.field(spec.row_key, row_key_type)] if spec.row_key else []
-    return pa.schema([*key, pa.field(PROBABILITY, pa.float32()), pa.field(MODEL_VERSION, pa.string())])
+    scores = [pa.field(name, pa.float32()) for name in columns]
+    return pa.schema([*key, *scores, pa.field(MODEL_VERSION, pa.string())])
 
 
 def require_finite(scores: NDArray[np.float32], where: str) -> None:
-    """Raise Failure for rows of which the model makes no number, as of one far beyond those that it was trained on."""
-    is_finite = np.isfinite(scores)
+    """Raise Failure for rows of which the model makes no number, as of one far beyond those that it was trained on.
+
+    `scores`: [R], or several a row, [R, C].
+    """
+    is_finite = np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
     if not is_finite.all():
         raise Failure(
             f"{where}: the model makes no finite score of {np.count_nonzero(~is_finite):,} of {len(scores):,} rows; "

@@ -138,6 +138,11 @@ def read_vocabulary(uri: str, spec: FeatureSpec) -> Vocabulary:
     return vocabulary
 
 
+def read_target(uri: str) -> Target:
+    """What the labels mean of a vocabulary that is written there; its values are not read. Raises trusted.Damaged."""
+    return trusted.read(f"{uri}/vocabulary.json", lambda content: Target.from_json(trusted.unsealed(content)))
+
+
 @contextmanager
 def opened(part_uri: str, footer_sha256: str) -> Iterator[pq.ParquetFile]:
     """A part, each page of which is held against its checksum as it is read, and its end against that digest, if any.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.row_sums import Metrics, RowSums, check_columns, refuse_rows
-from pipeline.evaluation.tally import Counts, Floats, Tallies, Tally, in_order, joined, starts_of_runs
+from pipeline.evaluation.tally import Counts, Floats, Tallies, Tally, in_equal_bins, in_order, joined
 from schemas.features import Objective
 
 BIN_BITS = 14
@@ -186,17 +186,9 @@ class Sums(RowSums):
         return _precision_recall(self._bins())
 
     def calibration_curve(self, num_bins: int = 20) -> tuple[Floats, Floats, Floats]:
-        """Mean p, mean label and mass (rows, or their weight) of bins of about equal mass, by rising p.
-
-        A histogram bin falls whole into the one that holds its middle row, so ties can make the bins fewer.
-        """
-        mass = self.positives + self.negatives
-        filled = mass > 0
-        p, positives, mass = self.p[filled], self.positives[filled], mass[filled]
-        middle = np.cumsum(mass) - 0.5 * mass
-        starts = starts_of_runs(np.floor(middle * num_bins / mass.sum()))
-        p, positives, mass = (np.add.reduceat(sums, starts) for sums in (p, positives, mass))
-        return p / mass, positives / mass, mass.astype(np.float64)
+        """Mean p, mean label and mass (rows, or their weight) of bins of about equal mass, by rising p."""
+        mean_p, mean_label, mass = in_equal_bins(self.positives + self.negatives, num_bins, self.p, self.positives)
+        return mean_p, mean_label, mass
 
 
 def entropy(rate: float) -> float:

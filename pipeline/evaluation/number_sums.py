@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.row_sums import Constant, Estimate, Metrics, RowSums, check_columns, refuse_rows
-from pipeline.evaluation.tally import Floats
+from pipeline.evaluation.tally import Floats, in_equal_bins
+from pipeline.evaluation.told import Told
 from schemas.features import Objective
 
 
@@ -31,10 +32,11 @@ class NumberSums(RowSums):
     labels: Floats  # [5] sums of squared weights times d^0 to d^4
     errors: Floats  # [3] sums of squared weights times e^2 d^0 to e^2 d^2
     others: Floats  # [2] sums of squared weights times |e| and e^4
+    told: Told
 
     @classmethod
     def zero(cls) -> Self:
-        return cls(0, 0.0, 0.0, 0.0, 0.0, 0.0, np.zeros(5), np.zeros(3), np.zeros(2))
+        return cls(0, 0.0, 0.0, 0.0, 0.0, 0.0, np.zeros(5), np.zeros(3), np.zeros(2), Told.none())
 
     @classmethod
     def of(
@@ -54,7 +56,8 @@ class NumberSums(RowSums):
         if weight == 0:
             return replace(cls.zero(), rows=len(y))
         mean = float(y[0] + (w * (y - y[0])).sum() / weight)  # of equal labels, that label to the last bit
-        d, e = y - mean, logits.astype(np.float64) - y
+        told = logits.astype(np.float64)
+        d, e = y - mean, told - y
         return cls(
             rows=len(y),
             weight=weight,
@@ -65,6 +68,7 @@ class NumberSums(RowSums):
             labels=_moments(w**2, d, 5),
             errors=_moments(w**2 * e**2, d, 3),
             others=np.array([(w**2 * np.abs(e)).sum(), (w**2 * e**4).sum()]),
+            told=Told.of(told, y, w),
         )
 
     def __add__(self, other: Self) -> Self:
@@ -81,16 +85,18 @@ class NumberSums(RowSums):
             labels=_moved(self.labels, self.mean - mean) + _moved(other.labels, other.mean - mean),
             errors=_moved(self.errors, self.mean - mean) + _moved(other.errors, other.mean - mean),
             others=self.others + other.others,
+            told=Told.merged([self.told, other.told]),
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        own = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
-        return {"objective": np.asarray(self.objective), **own}
+        own = {name: np.asarray(getattr(self, name)) for name in _PLAIN}
+        return {"objective": np.asarray(self.objective), **own, **self.told.to_arrays()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        own: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
-        return cls(**{name: one if one.ndim else one.item() for name, one in own.items()})
+        own = {name: arrays[name] for name in _PLAIN}
+        plain: dict[str, Any] = {name: one if one.ndim else one.item() for name, one in own.items()}
+        return cls(**plain, told=Told.from_arrays(arrays))
 
     def metrics(self) -> Metrics:
         if self.weight == 0:
@@ -102,6 +108,11 @@ class NumberSums(RowSums):
             mae=self.absolute_error / self.weight,
             objective=self.objective,
         )
+
+    def curve(self, num_bins: int = 20) -> tuple[Floats, Floats]:
+        """Mean number told and mean label of bins of about equal mass, by rising numbers told."""
+        told, labels, _ = in_equal_bins(self.told.mass, num_bins, self.told.told, self.told.labels)
+        return told, labels
 
     def estimates(self) -> dict[str, Estimate]:
         """Metric -> its value and standard error, rows taken as drawn one by one; empty where all labels are equal."""
@@ -137,6 +148,9 @@ class NumberSums(RowSums):
         expected = np.array([c, b, a])
         squared = self.others[1] - 2 * expected @ self.errors + np.convolve(expected, expected) @ self.labels
         return float(max(0.0, squared) ** 0.5) / self.weight
+
+
+_PLAIN = tuple(field.name for field in fields(NumberSums) if field.name != "told")
 
 
 def _moments(weights: Floats, distances: Floats, number: int) -> Floats:

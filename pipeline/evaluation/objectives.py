@@ -15,6 +15,9 @@ from schemas.features import Objective
 
 _SUMS: dict[Objective, type[RowSums]] = {kind.objective: kind for kind in (Sums, ClassSums, NumberSums)}
 
+BESIDE_NE: dict[Objective, str] = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
+"""The metric that is told beside NE, where there is room for one: NE has no unit, and few know what is a good one."""
+
 
 def sums_of(objective: Objective) -> type[RowSums]:
     """The kind of sums; those of different objectives don't add up."""

@@ -89,6 +89,22 @@ def joined(tallies: Tallies) -> Tallies:
     return tuple(found)
 
 
+def in_equal_bins(mass: Counts, num_bins: int, *sums: Floats) -> tuple[Floats, ...]:
+    """Means of each of `sums` over bins of about equal mass, and last the mass of the bins; from arrays [M], in order.
+
+    A key falls whole into the bin that holds its middle row, so ties can make the bins fewer. Keys without mass are
+    passed over.
+    """
+    filled = mass > 0
+    mass, sums = mass[filled], tuple(one[filled] for one in sums)
+    middle = np.cumsum(mass) - 0.5 * mass
+    starts = starts_of_runs(np.floor(middle * num_bins / mass.sum()))
+    if not len(starts):
+        return tuple(np.empty(0) for _ in (*sums, mass))
+    of_bins = np.add.reduceat(mass, starts)
+    return (*(np.add.reduceat(one, starts) / of_bins for one in sums), of_bins.astype(np.float64))
+
+
 def in_order(values: Floats) -> NDArray[np.int64]:
     """Keys that are equal where the values are, and are as they are in order."""
     bits = (values + 0.0).view(np.int64)  # -0.0 becomes 0.0

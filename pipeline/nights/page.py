@@ -6,7 +6,7 @@ from datetime import date
 
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import RowSums
 from pipeline.nights import history, records
 from pipeline.nights.progress import Looks, NightProgress
 from pipeline.nights.records import Move, Night
@@ -66,6 +66,7 @@ def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Se
         evidence=decision.evidence if decision else None,
         confidence=config.night.gate.confidence,
         curves=_curves(progress),
+        classes=decision.bundle.vocabulary.classes if decision else (),
         nights=_progress([*before, night]),
         history=_history(night, before, records.moves_of(config)),
         worth=progress.worth,
@@ -133,7 +134,7 @@ def _notes(progress: NightProgress) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _curves(progress: NightProgress) -> dict[str, Sums]:
+def _curves(progress: NightProgress) -> dict[str, RowSums]:
     curves = {}
     if progress.decision:
         curves["candidate"] = progress.decision.held_out.sums

@@ -8,7 +8,8 @@ from pipeline.nights.plan import Tonight
 from pipeline.profiles.bounds import Breach, Kind, summed_up
 from pipeline.profiles.profile import DayProfile
 from pipeline.registry.versions import Version
-from pipeline.retrain.promotion import Decision, Opponent
+from pipeline.retrain.opponent import Opponent
+from pipeline.retrain.promotion import Decision
 from pipeline.retrain.trained import Trained
 
 

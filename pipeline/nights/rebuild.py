@@ -17,7 +17,8 @@ from pipeline.registry.tags import SERVES
 from pipeline.registry.tracking import Tracking, connect, require
 from pipeline.retrain import leasing, on_nodes, promotion
 from pipeline.retrain.dataset import Inputs
-from pipeline.retrain.promotion import Decision, Opponent
+from pipeline.retrain.opponent import Opponent
+from pipeline.retrain.promotion import Decision
 from pipeline.runtime import cluster, fingerprint
 from pipeline.runtime.progress import Event, Show
 from schemas.checking import derived

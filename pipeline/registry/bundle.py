@@ -40,6 +40,7 @@ from schemas.checking import validate
 from schemas.config import RandomSplit, TableConfig
 from schemas.errors import Refusal
 from schemas.features import FROZEN, FeatureSpec
+from schemas.scores import score_columns
 from schemas.stage import StageConfig
 
 FORMAT_VERSION: Literal[3] = 3
@@ -217,6 +218,20 @@ class Bundle:
         logits_R = torch.from_numpy(self.logits(self.encoder.encode(table)))
         # By float64: of the last few rows float32 computes other bits than it would of them in a vector register.
         return logits_R.double().sigmoid().float().numpy()
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """What is served of each row."""
+        return score_columns(self.spec.objective, self.vocabulary.classes)
+
+    def scores(self, table: pa.Table) -> NDArray[np.float32]:
+        """R rows of the log, which need no label -> [R, columns], those of `score_columns`."""
+        if self.spec.objective == "binary":
+            return self.probabilities(table)[:, None]
+        logits = torch.from_numpy(self.logits(self.encoder.encode(table)))
+        if self.spec.objective == "regression":
+            return logits[:, None].numpy()
+        return logits.double().softmax(dim=1).float().numpy()  # by float64, as above
 
 
 def _check_digest(path: Path, expected: str | None) -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pipeline.registry import datasets, views
-from pipeline.registry.tags import COLUMNS, DESCRIBED, HISTORY, PARENT
+from pipeline.registry.aliases import aliases_of
+from pipeline.registry.tags import COLUMNS, DESCRIBED, HISTORY, OBJECTIVE, PARENT
 from pipeline.registry.tracking import Tracking
 from schemas.features import FeatureSpec
 
@@ -15,10 +16,16 @@ if TYPE_CHECKING:
 
 KINDS = {"categorical": "categories", "multi_valued": "lists of categories", "numeric": "numbers"}
 KEPT, SHOWN = 40, 12  # moves of the champion
+SAYS = {
+    "binary": "Probabilities of a click",
+    "multiclass": "A probability of each class",
+    "regression": "Numbers, in the label's unit,",
+}
 WHAT = (
-    "Probabilities of a click for raw rows of a log, with missing and unseen values among them. Nightjar trains its "
-    "versions, and lets the alias champion name one that its gate finds fit; challenger is the newest."
+    " for raw rows of a log, with missing and unseen values among them. Nightjar trains its versions, and lets the "
+    "alias champion name one that its gate finds fit; challenger is the newest."
 )
+TOLD = (("NE", "test/ne"), ("AUC", "test/auc"), ("accuracy", "test/accuracy"), ("RMSE", "test/rmse"))
 
 
 def remember(tracking: Tracking, name: str, number: str, what: str) -> None:
@@ -43,8 +50,10 @@ def describe_model(tracking: Tracking, name: str, champion: str | None) -> None:
         run_id = client.get_model_version(name, champion).run_id
         figures = _figures(client.get_run(run_id)) if run_id else ""
         now = f"Version {champion} is champion{f': {figures}' if figures else ''}."
+    newest = aliases_of(client, name).get("challenger")
+    objective = client.get_model_version(name, newest).tags.get(OBJECTIVE, "binary") if newest else "binary"
     moves = [f"{when}: version {number} {what}" for when, number, what in reversed(_history(tracking, name)[-SHOWN:])]
-    written = client.update_registered_model(name, f"{WHAT}\n\n{now}", moves).description
+    written = client.update_registered_model(name, f"{SAYS[objective]}{WHAT}\n\n{now}", moves).description
     client.set_registered_model_tag(name, DESCRIBED, _digest(written))
 
 
@@ -72,7 +81,7 @@ def columns_in_words(spec: FeatureSpec) -> str:
 
 def _figures(run: "Run") -> str:
     metrics, rows = run.data.metrics, datasets.judged_on(run)
-    named = [f"{shown} {metrics[key]:.4f}" for shown, key in (("NE", "test/ne"), ("AUC", "test/auc")) if key in metrics]
+    named = [f"{shown} {metrics[key]:.4f}" for shown, key in TOLD if key in metrics]
     return f"{', '.join(named)}{f' on {rows[0]}' if rows else ''}" if named else ""
 
 

@@ -11,7 +11,8 @@ from pipeline.evaluation.metrics import VALIDATION
 TEST, LIFT = "test", "test/lift"
 # What a stage's results hold besides its metrics.
 TOTALS = ("rows_seen", "training_rows", "passes", "rows_per_second", "seconds")
-COMPARED = ("ne", "auc", "gauc", "log_loss", "calibration")  # of all stages, beside each other on the parent
+# Of all stages, beside each other on the parent.
+COMPARED = ("ne", "auc", "gauc", "log_loss", "calibration", "accuracy", "macro_f1", "rmse", "mae")
 
 
 def of_stage(results: Mapping[str, float]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from pipeline.registry import model_uri
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
 from schemas.errors import Failure
+from schemas.features import Objective
 from schemas.redaction import redacted
 
 SCRIPT = Path(__file__).with_name("golden_process.py")
@@ -60,26 +61,31 @@ class Host:
         process, self._waiting = self._waiting, None
         features = rows.select(list(bundle.spec.feature_columns))
         process.ask(uri, features)
-        return Trial(uri, process, bundle.probabilities(features))
+        return Trial(uri, process, bundle.scores(features), bundle.spec.objective)
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A registered model that is being tried, and the probabilities that it is to come to."""
+    """A registered model that is being tried, and the scores that it is to come to."""
 
     uri: str
     _process: "_Process"
     _expected: NDArray[np.float32]
+    """[R, columns]"""
+    _objective: Objective
 
     def largest_difference(self) -> float:
         """How far apart the two models' probabilities of a row are at most, once they are there.
+
+        Of numbers, as a share of the largest.
 
         Raises Failure if the registered one can't be used.
         """
         found = self._process.scores()
         if isinstance(found, str):
             raise Failure(f"the registered model {self.uri} cannot be loaded and used: {redacted(found)}")
-        return float(np.abs(found - self._expected).max(initial=0.0))
+        largest = np.abs(self._expected).max(initial=0.0) if self._objective == "regression" else 1.0
+        return float(np.abs(found - self._expected).max(initial=0.0) / (largest or 1.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def _score(model_uri: str, folder: Path) -> None:
     # Its warnings, which nobody would see, are of packages that it requires: those that are installed here.
     model = mlflow.pyfunc.load_model(model_uri, suppress_warnings=True)
     scores = model.predict(pq.read_table(folder / "rows.parquet").to_pandas())
-    np.save(folder / "scores.npy", scores["probability"].to_numpy())
+    np.save(folder / "scores.npy", scores.to_numpy())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The served model: raw rows of the log as a DataFrame -> click probabilities.
+"""The served model: raw rows of the log as a DataFrame -> probabilities of a click or of each class, or numbers.
 
 MLflow stores this file in the model and runs it when it loads one ("models from code"), so that nothing is pickled.
 """
@@ -15,7 +15,7 @@ from pipeline.registry.bundle import Bundle
 from pipeline.registry.frames import to_arrow, to_frame
 from pipeline.registry.tags import BUNDLE
 from schemas.errors import Refusal
-from schemas.scores import PROBABILITY, require_finite
+from schemas.scores import require_finite
 
 
 class ClickModel(PythonModel):  # type: ignore[misc]  # MLflow leaves its base class untyped
@@ -26,7 +26,7 @@ class ClickModel(PythonModel):  # type: ignore[misc]  # MLflow leaves its base c
         _ = self.bundle.encoder  # made here, so that the first request need not wait for it
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Rows of the log with at least its feature columns -> the column `probability`, under the same index.
+        """Rows of the log with at least its feature columns -> a column each of what it says, under the same index.
 
         Records, and columns by their names, are rows too: the model has no signature of its inputs, by which MLflow
         would make frames of them. Raises MlflowException, which its scoring server hands on, in the words of the
@@ -37,9 +37,9 @@ class ClickModel(PythonModel):  # type: ignore[misc]  # MLflow leaves its base c
             table = to_arrow(frame, self.bundle.spec)
         except Refusal as refusal:
             raise MlflowException.invalid_parameter_value(str(refusal)) from refusal
-        probabilities = self.bundle.probabilities(table)
-        require_finite(probabilities, "the rows to score")
-        return pd.DataFrame({PROBABILITY: probabilities}, index=frame.index)
+        scores = self.bundle.scores(table)
+        require_finite(scores, "the rows to score")
+        return pd.DataFrame(scores, frame.index, [*self.bundle.score_columns])
 
 
 set_model(ClickModel())

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from pipeline.registry.client import Client
 
-LOOK_NE, LOOK_AUC = "validation/ne", "validation/auc"
-BEST_NE, BEST_AUC = "validation/best_ne", "validation/auc_at_best_ne"
+LOOKS = "validation/"  # before what a look found
+LOOK_NE, BEST_NE = f"{LOOKS}ne", f"{LOOKS}best_ne"
 DEVIATION = "_deviation"  # over the seeds, after the name of what varies
 
 logger = logging.getLogger(__name__)
@@ -65,16 +65,18 @@ class SweepRuns:
         self._rows = rows
         self.client.log_inputs(self.run_id, [one.as_input() for one in rows if one.num_rows])
 
-    def log_look(self, number: int, step: int, ne: float, auc: float) -> None:
-        self._log.add(str(number), {LOOK_NE: ne, LOOK_AUC: auc}, step)
+    def log_look(self, number: int, step: int, ne: float, beside: tuple[str, float]) -> None:
+        """`beside`: the name of the other figure of a look, such as AUC, and what it is."""
+        name, value = beside
+        self._log.add(str(number), {LOOK_NE: ne, f"{LOOKS}{name}": value}, step)
 
     def finish_trial(
-        self, number: int, best_ne: float, auc: float, deviations: tuple[float, float] | None = None
+        self, number: int, best_ne: float, beside: tuple[str, float], deviations: tuple[float, float] | None = None
     ) -> None:
-        """Of several seeds these are means, with the `deviations` of NE and AUC."""
-        names = (f"{BEST_NE}{DEVIATION}", f"{BEST_AUC}{DEVIATION}")
-        spread = dict(zip(names, deviations, strict=True)) if deviations else {}
-        self._log.add(str(number), {BEST_NE: best_ne, BEST_AUC: auc, **spread}, 0)
+        """Of several seeds these are means, with the `deviations` of both."""
+        figures = {BEST_NE: best_ne, f"{LOOKS}{beside[0]}_at_best_ne": beside[1]}
+        spread = {f"{name}{DEVIATION}": one for name, one in zip(figures, deviations or (), strict=False)}
+        self._log.add(str(number), figures | spread, 0)
         self._end_trial(number, "FINISHED")
 
     def fail_trial(self, number: int, why: str) -> None:

@@ -19,6 +19,7 @@ VALUES = "nightjar.values"  # what was drawn for a trial
 KEY = "nightjar.key"
 BUNDLE = "nightjar.bundle_sha256"  # of its bundle.json, which holds the hashes of all its other files
 COLUMNS = "nightjar.columns"  # what it reads of a row, which MLflow's own signature does not say
+OBJECTIVE = "nightjar.objective"  # where it is another than clicks
 VERDICT = "nightjar.verdict"
 DECISION = "nightjar.decision"
 FAILED_RULES = "nightjar.failed_rules"

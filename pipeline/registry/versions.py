@@ -4,7 +4,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING
 
 from pipeline.registry import datasets, descriptions, figures, server
 from pipeline.registry.aliases import aliases_of
-from pipeline.registry.tags import BUNDLE, COLUMNS, EXTERNAL, KEY, LIES_IN, MODEL_VERSIONS, VERDICT, has, quoted
+from pipeline.registry.tags import (
+    BUNDLE,
+    COLUMNS,
+    EXTERNAL,
+    KEY,
+    LIES_IN,
+    MODEL_VERSIONS,
+    OBJECTIVE,
+    VERDICT,
+    has,
+    quoted,
+)
 from pipeline.registry.tracking import Tracking
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
-from schemas.scores import PROBABILITY
+from schemas.scores import score_columns
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
@@ -69,6 +80,7 @@ def register(tracking: Tracking, bundle_folder: Path, run_id: str, name: str, ke
         client.delete_logged_model(orphan.model_id)
     columns = descriptions.columns_in_words(contents.features)[:MAX_TAG_CHARACTERS]
     tags = {KEY: key, BUNDLE: bundle.digest_of(bundle_folder), COLUMNS: columns}
+    tags |= {OBJECTIVE: contents.features.objective} if contents.features.objective != "binary" else {}
     run = client.get_run(run_id)
     model = client.create_logged_model(tracking.experiment_id, contents.stage.name, run_id, tags, run.data.params)
     _link(client, model, run)
@@ -208,8 +220,10 @@ def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "Logge
         from mlflow import pyfunc
         from mlflow.models import Model
 
+        from pipeline.data import store
         from pipeline.registry import bundle
 
+        classes = store.read_target(str(bundle_folder.absolute())).classes
         pyfunc.save_model(
             path,
             python_model=str(Path(__file__).with_name("pyfunc.py")),
@@ -217,7 +231,7 @@ def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "Logge
             model_config={BUNDLE: bundle.digest_of(bundle_folder)},
             code_paths=[str(PACKAGES / "pipeline"), str(PACKAGES / "schemas")],
             pip_requirements=[f"{name}=={installed(name).partition('+')[0]}" for name in REQUIREMENTS],
-            signature=_signature(),
+            signature=_signature(score_columns(spec.objective, classes)),
             metadata={"columns": {field.name: field.kind for field in spec.fields}},
             mlflow_model=Model(
                 artifact_path=model.artifact_location,
@@ -228,7 +242,7 @@ def _save_model(path: str, bundle_folder: Path, spec: FeatureSpec, model: "Logge
         )
 
 
-def _signature() -> "ModelSignature":
+def _signature(columns: Sequence[str]) -> "ModelSignature":
     """Of what comes out alone. Of what goes in, `metadata` and the version's tag tell the columns.
 
     pandas and JSON change a column's type as soon as a value is missing, so that each of MLflow's types would refuse
@@ -239,4 +253,4 @@ def _signature() -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, Schema
 
-    return ModelSignature(outputs=Schema([ColSpec("float", PROBABILITY)]))
+    return ModelSignature(outputs=Schema([ColSpec("float", name) for name in columns]))

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from pipeline.report import charts, sections
+from pipeline.report import charts, outcomes, sections
 from pipeline.report.markup import Markup, document, element, joined, section, table
 from pipeline.report.page import ColumnProfile, DataProfile, Growth, Night, Page, lead, sentence, two_sentences
-from pipeline.report.plots import plot_calibration
 from pipeline.report.sections import DASH, NUMBER, WORDS, number, share, tile
 from pipeline.report.worth import worth_section
 
@@ -31,11 +30,7 @@ def _header(page: Page) -> Markup:
 
 
 def _plots(page: Page) -> Iterator[Markup]:
-    plots = []
-    if page.curves:
-        label = "Observed click-through rate against mean p, " + " and ".join(page.curves)
-        drawn = charts.inline(plot_calibration(page.curves), label)
-        plots.append(section("Calibration, in 20 bins of equal rows", drawn, class_="square"))
+    plots = [*outcomes.drawn(page.curves, next(iter(page.curves), ""), page.classes)]
     nights = [(night.date, night.ne, night.was_promoted) for night in page.nights if night.ne is not None]
     if nights:
         days, nes, was_promoted = zip(*nights, strict=True)

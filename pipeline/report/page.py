@@ -6,7 +6,7 @@ from datetime import date
 from typing import Literal
 
 from pipeline.evaluation.gate import Evidence, Verdict
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.row_sums import RowSums
 from pipeline.evaluation.worth import Worth
 from pipeline.runtime.progress import Phase
 
@@ -75,7 +75,8 @@ class Page:
     verdict: Verdict | None = None
     evidence: Evidence | None = None
     confidence: float = 0.95  # of the evidence's intervals
-    curves: Mapping[str, Sums] = field(default_factory=dict)  # name -> sums on the held-out rows
+    curves: Mapping[str, RowSums] = field(default_factory=dict)  # name -> sums of the same rows; the candidate first
+    classes: tuple[str, ...] = ()  # of the label, where it has some
     nights: tuple[Night, ...] = ()
     history: tuple[tuple[str, str, str], ...] = ()  # when, what became of the champion, what served from then on
     worth: Worth | None = None  # of the fields to the candidate

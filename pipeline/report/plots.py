@@ -29,7 +29,7 @@ LOW_CTR = 0.1  # below this mean label calibration is drawn on log scales
 
 def plot_roc(curves: Mapping[str, Sums]) -> "Figure":
     """Share of the clicks found against share of the non-clicks let through; the diagonal is guessing."""
-    figure, axes = _square("ROC", x="False positive rate (% of non-clicks)", y="True positive rate (% of clicks)")
+    figure, axes = square("ROC", x="False positive rate (% of non-clicks)", y="True positive rate (% of clicks)")
     for name, sums, metrics, color in _styled(curves):
         false_positive_rate, true_positive_rate = sums.roc_curve()
         label = f"{name}: AUC {_shown(metrics.auc)}"
@@ -43,7 +43,7 @@ def plot_roc(curves: Mapping[str, Sums]) -> "Figure":
 def plot_precision_recall(curves: Mapping[str, Sums]) -> "Figure":
     """Precision against recall, and the base rate, which is the precision of guessing."""
     x, y = "Recall (% of clicks found)", "Precision (% clicks among the rows chosen)"
-    figure, axes = _square("Precision and recall", x, y)
+    figure, axes = square("Precision and recall", x, y)
     highest, base_rates = 0.0, set[float | None]()
     for name, sums, metrics, color in _styled(curves):
         recall, precision = sums.precision_recall_curve()
@@ -64,7 +64,7 @@ def plot_calibration(curves: Mapping[str, Sums]) -> "Figure":
 
     On log scales where CTRs are low. They have no 0, so a bin without clicks is a hollow triangle on the lower edge.
     """
-    figure, axes = _square("Calibration, 20 bins of equal rows", x="Mean p (%)", y="Observed click-through rate (%)")
+    figure, axes = square("Calibration, 20 bins of equal rows", x="Mean p (%)", y="Observed click-through rate (%)")
     low, high = _range_of_rates(curves.values())
     all_clicked = True
     for name, sums, metrics, color in _styled(curves):
@@ -163,7 +163,7 @@ def _shown(value: float | None, digits: str = ".4f") -> str:
     return "undefined" if value is None else format(value, digits)
 
 
-def _square(title: str, x: str, y: str) -> tuple["Figure", "Axes"]:
+def square(title: str, x: str, y: str) -> tuple["Figure", "Axes"]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 5), dpi=200, layout="constrained")

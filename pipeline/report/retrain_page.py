@@ -6,17 +6,28 @@ from typing import Literal
 
 from pipeline.evaluation.gate import Evidence, Verdict
 from pipeline.evaluation.intervals import CONFIDENCE, few_clicks
-from pipeline.evaluation.metrics import Sums
-from pipeline.evaluation.row_sums import Metrics
+from pipeline.evaluation.row_sums import Metrics, RowSums
 from pipeline.evaluation.worth import Worth
-from pipeline.report import charts, plots, sections
+from pipeline.report import charts, outcomes, plots, sections
 from pipeline.report.markup import Markup, document, element, joined, section, table
 from pipeline.report.page import sentence
 from pipeline.report.sections import DASH, INTERVAL, NUMBER, WORDS, number, share, tile
 from pipeline.report.worth import worth_section
 from pipeline.runtime.progress import Phase
 
-STAGE, NE, NE_BOUNDS, AUC, AUC_BOUNDS, LOSS = "stage", "ne", "ne bounds", "auc", "auc bounds", "loss"
+# Of a stage's metrics: heading and form. The intervals stand beside those that have one.
+FIGURES = {
+    "ne": ("NE", ".4f"),
+    "auc": ("AUC", ".4f"),
+    "log_loss": ("Log loss", ".5f"),
+    "calibration": ("Calibration", ".3f"),
+    "accuracy": ("Accuracy", ".4f"),
+    "macro_f1": ("Macro F1", ".4f"),
+    "rmse": ("RMSE", ".5g"),
+    "mae": ("MAE", ".5g"),
+}
+WITH_BOUNDS = ("ne", "auc", "accuracy", "rmse")
+STAGE, VALIDATION, BOUNDS = "stage", "validation", " bounds"
 MOST_DRAWN = len(plots.COLORS)  # more stages than that would share colours
 
 
@@ -33,7 +44,7 @@ class Stage:
     rows_seen: float = 0.0
     computed_by: str = ""
     metrics: Metrics | None = None
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of an interval of "ne" and of "auc"
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # metric -> its interval
     validation_ne: float | None = None
     curve: Sequence[tuple[float, float]] = ()  # (seconds, those of the stages before it among them; NE of a sample)
     control_of: str = ""
@@ -45,9 +56,7 @@ class Reference:
     """What a stage's figures are held against: a prediction that no stage has made."""
 
     name: str
-    ne: float | None = None
-    auc: float | None = None
-    log_loss: float | None = None
+    figures: Mapping[str, float]
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -67,7 +76,7 @@ class Rows:
 
     name: str
     rows: int
-    clicks: int
+    clicks: int | None  # None: of another objective
     days: str = ""
 
 
@@ -91,7 +100,8 @@ class RetrainPage:
     verdict: Verdict | None = None
     evidence: Evidence | None = None
     confidence: float = 0.95
-    sums: Mapping[str, Sums] = field(default_factory=dict)  # stage -> those of the held-out rows
+    sums: Mapping[str, RowSums] = field(default_factory=dict)  # stage -> those of the held-out rows
+    classes: tuple[str, ...] = ()  # of the label, where it has some
     worth: Worth | None = None  # of the fields to the best stage
     fields: tuple[FieldIds, ...] = ()
     phases: tuple[Phase, ...] = ()
@@ -130,18 +140,14 @@ def _figures(page: RetrainPage) -> Iterator[Markup]:
     if not judged:
         return
     rows = [_figures_of(stage, is_best=stage.name == page.best) for stage in page.stages]
-    rows += [
-        {STAGE: one.name, NE: number(one.ne, 4), AUC: number(one.auc, 4), LOSS: number(one.log_loss, 5)}
-        | _intervals(one.bounds)
-        for one in page.references
-    ]
-    interval = f"{100 * CONFIDENCE:g}% interval"
-    columns = {STAGE: ("Stage", WORDS), NE: ("NE", NUMBER), NE_BOUNDS: (interval, INTERVAL), AUC: ("AUC", NUMBER)}
-    columns |= {AUC_BOUNDS: (interval, INTERVAL), LOSS: ("Log loss", NUMBER), "p": ("Calibration", NUMBER)}
-    columns |= {"validation": ("Validation NE", NUMBER)}
+    rows += [{STAGE: one.name, **_cells(one.figures, one.bounds)} for one in page.references]
+    columns = {STAGE: ("Stage", WORDS)}
+    for name, (heading, _) in FIGURES.items():
+        columns |= {name: (heading, NUMBER), f"{name}{BOUNDS}": (f"{100 * CONFIDENCE:g}% interval", INTERVAL)}
+    columns |= {VALIDATION: ("Validation NE", NUMBER)}
     shown = {key: column for key, column in columns.items() if any(key in row for row in rows)}
     cells = [[row.get(key, DASH) for key in shown] for row in rows]
-    note = f"On the same {judged[0].rows:,} held-out rows, {judged[0].positives:,.0f} of them clicks."
+    note = f"On the same {sections.rows_in_words(judged[0])}."
     best = next((stage.bounds for stage in page.stages if stage.name == page.best), {})
     few = few_clicks(judged[0].positives, best)
     note += f" {sentence(few)}" if few else ""
@@ -151,15 +157,17 @@ def _figures(page: RetrainPage) -> Iterator[Markup]:
 def _figures_of(stage: Stage, *, is_best: bool) -> dict[str, str]:
     found: dict[str, str] = {STAGE: _named(stage, is_best=is_best)}
     if stage.metrics:
-        found |= {NE: number(stage.metrics.ne, 4), AUC: number(stage.metrics.auc, 4)}
-        found |= {LOSS: number(stage.metrics.log_loss, 5), "p": number(stage.metrics.calibration, 3)}
-    found |= _intervals(stage.bounds)
-    return found if stage.validation_ne is None else {**found, "validation": number(stage.validation_ne, 4)}
+        found |= _cells(stage.metrics.as_dict(), stage.bounds)
+    return found if stage.validation_ne is None else {**found, VALIDATION: number(stage.validation_ne, 4)}
 
 
-def _intervals(bounds: Mapping[str, tuple[float, float]]) -> dict[str, str]:
-    keys = {"ne": NE_BOUNDS, "auc": AUC_BOUNDS}
-    return {keys[name]: f"{low:.4f} to {high:.4f}" for name, (low, high) in bounds.items() if name in keys}
+def _cells(figures: Mapping[str, float], bounds: Mapping[str, tuple[float, float]]) -> dict[str, str]:
+    found = {name: format(figures[name], form) for name, (_, form) in FIGURES.items() if name in figures}
+    for name in WITH_BOUNDS:
+        if name in bounds:
+            low, high = (format(bound, FIGURES[name][1]) for bound in bounds[name])
+            found[f"{name}{BOUNDS}"] = f"{low} to {high}"
+    return found
 
 
 def _named(stage: Stage, *, is_best: bool) -> Markup:
@@ -178,12 +186,7 @@ def _lifts(page: RetrainPage) -> Iterator[Markup]:
 
 
 def _plots(page: RetrainPage) -> Iterator[Markup]:
-    drawn = []
-    sums = dict(list(page.sums.items())[:MOST_DRAWN])
-    if sums:
-        label = "Observed click-through rate against mean p, " + " and ".join(sums)
-        figure = charts.inline(plots.plot_calibration(sums), label)
-        drawn.append(section("Calibration, in 20 bins of equal rows", figure, class_="square"))
+    drawn = [*outcomes.drawn(dict(list(page.sums.items())[:MOST_DRAWN]), page.best, page.classes)]
     curves = {stage.name: stage.curve for stage in page.stages if stage.curve}
     if curves:
         label = "NE on a sample of the held-out rows as training went, of " + " and ".join(curves)
@@ -196,7 +199,7 @@ def _plots(page: RetrainPage) -> Iterator[Markup]:
 def _trained(page: RetrainPage) -> Iterator[Markup]:
     tiles = []
     for split in page.splits:
-        rate = f"{share(split.clicks / split.rows)} clicks" if split.rows else ""
+        rate = f"{share(split.clicks / split.rows)} clicks" if split.rows and split.clicks is not None else ""
         tiles.append(tile(split.name, f"{split.rows:,}", "; ".join(filter(None, [split.days, rate]))))
     if page.fields:
         num_ids = sum(one.num_ids for one in page.fields)

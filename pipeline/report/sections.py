@@ -11,13 +11,14 @@ from pipeline.report.markup import Markup, element, section, table
 from pipeline.report.page import sentence
 from pipeline.report.plots import LEAST_PART
 from pipeline.runtime.progress import Phase, seconds_of
+from schemas.features import Objective
 
 NUMBER, INTERVAL, WORDS, WIDE, TOOK = "number", "number interval", "words", "number wide", "number took"
 DASH = "\N{EN DASH}"
 RULES = {
     "rows": "Rows",
     "positives": "Clicks",
-    "classes": "Both classes",
+    "classes": "Different labels",
     "ne": "NE",
     "auc": "AUC",
     "calibration": "Calibration",
@@ -26,8 +27,13 @@ RULES = {
     "slices": "Slices",
     "golden": "Golden rows",
 }
-# Of `Metrics`: name, heading, decimals, and the sign of a change for the better.
-COMPARED = (("ne", "NE", 4, -1), ("log_loss", "Log loss (nats a row)", 5, -1), ("auc", "AUC", 4, 1))
+_NE, _LOG_LOSS = ("ne", "NE", ".4f", -1), ("log_loss", "Log loss (nats a row)", ".5f", -1)
+# Of `Metrics`: name, heading, form, and the sign of a change for the better.
+COMPARED: dict[Objective, tuple[tuple[str, str, str, int], ...]] = {
+    "binary": (_NE, _LOG_LOSS, ("auc", "AUC", ".4f", 1)),
+    "multiclass": (_NE, _LOG_LOSS, ("accuracy", "Accuracy", ".4f", 1), ("macro_f1", "Macro F1", ".4f", 1)),
+    "regression": (_NE, ("rmse", "RMSE", ".5g", -1), ("mae", "MAE", ".5g", -1)),
+}
 
 
 def gate(verdict: Verdict | None) -> Iterator[Markup]:
@@ -50,27 +56,35 @@ def comparison(evidence: Evidence | None, confidence: float) -> Iterator[Markup]
         return
     candidate, champion, change = evidence.candidate, evidence.champion, evidence.change
     rows: list[list[str]] = []
-    for name, heading, digits, better in COMPARED:
-        ours, theirs = _told(evidence, name, digits)
+    for name, heading, form, better in COMPARED[candidate.objective]:
+        ours, theirs = _told(evidence, name, form)
         rows.append([heading, ours, theirs, *change_cells(getattr(change, name, None), better)])
-    rows.append(["Calibration (p over clicks)", *_told(evidence, "calibration", 3), *_nearer(candidate, champion)])
+    if candidate.objective == "binary":
+        calibration = _told(evidence, "calibration", ".3f")
+        rows.append(["Calibration (p over clicks)", *calibration, *_nearer(candidate, champion)])
     columns = [("", ""), ("Candidate", NUMBER), ("Champion", NUMBER), ("Change", NUMBER)]
     columns += [(f"{100 * confidence:g}% interval", INTERVAL), ("", "")]
-    note = f"On the same {candidate.rows:,} held-out rows, {candidate.positives:,.0f} of them clicks."
+    note = f"On the same {rows_in_words(candidate)}."
     if champion is None:
         columns, rows = columns[:2], [row[:2] for row in rows]
-        note = f"On {candidate.rows:,} held-out rows, {candidate.positives:,.0f} of them clicks. There is no champion."
+        note = f"On {rows_in_words(candidate)}. There is no champion."
     note += f" In brackets: the {100 * confidence:g}% interval."
     few = few_clicks(candidate.positives, evidence.bounds)
     note += f" {sentence(few)}" if few else ""
     yield section("Candidate against champion" if champion else "The candidate", table(columns, rows), note=note)
 
 
-def _told(evidence: Evidence, name: str, digits: int) -> tuple[str, str]:
+def rows_in_words(metrics: Metrics) -> str:
+    """How many were held out, and how many of them are clicks, where some are."""
+    clicks = "" if metrics.positives is None else f", {metrics.positives:,.0f} of them clicks"
+    return f"{metrics.rows:,} held-out rows{clicks}"
+
+
+def _told(evidence: Evidence, name: str, form: str) -> tuple[str, str]:
     """A metric of the candidate and of the champion, each with its interval."""
     models = ((evidence.candidate, evidence.bounds), (evidence.champion, evidence.champion_bounds))
     values = [(getattr(metrics, name, None), bounds.get(name)) for metrics, bounds in models]
-    ours, theirs = (DASH if value is None else with_bounds(value, bounds, f".{digits}f") for value, bounds in values)
+    ours, theirs = (DASH if value is None else with_bounds(value, bounds, form) for value, bounds in values)
     return ours, theirs
 
 

@@ -7,7 +7,7 @@ from pipeline.evaluation.bootstrap import Interval
 from pipeline.report import charts, sections
 from pipeline.report.markup import Markup, document, element, joined, section, table
 from pipeline.report.page import sentence
-from pipeline.report.sections import DASH, INTERVAL, NUMBER, WORDS, change_cells, number
+from pipeline.report.sections import DASH, INTERVAL, NUMBER, WORDS, capital, change_cells, number
 from pipeline.report.trials import Axis, plot_trials, suffixes
 from pipeline.runtime.progress import Phase
 
@@ -21,8 +21,8 @@ class Trial:
     looks: str
     num_seeds: int = 1
     ne: float | None = None
-    auc: float | None = None
-    deviations: tuple[float, float] | None = None  # of NE and AUC, over the seeds
+    beside: float | None = None  # the figure that is told beside NE
+    deviations: tuple[float, float] | None = None  # of both, over the seeds
     failure: str = ""
 
 
@@ -56,6 +56,7 @@ class SweepPage:
     bounds: tuple[float, float] | None = None  # of the best one's NE
     confidence: float = 0.95
     neighbours: tuple[Neighbour, ...] = ()
+    beside_ne: str = "AUC"  # what the figure beside NE is called
     notes: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -140,12 +141,13 @@ def _plot(page: SweepPage) -> Iterator[Markup]:
 def _all(page: SweepPage) -> Markup:
     has_spread = any(trial.deviations for trial in page.trials)
     columns = [("Trial", NUMBER), *((_breakable(key.name), WORDS) for key in page.keys)]
-    columns += [("Looks", ""), *([("Seeds", NUMBER)] if has_spread else []), ("NE", NUMBER), ("AUC", NUMBER)]
+    columns += [("Looks", ""), *([("Seeds", NUMBER)] if has_spread else []), ("NE", NUMBER)]
+    columns.append((capital(page.beside_ne), NUMBER))
     rows = []
     for trial in page.trials:
         own = element("strong", str(trial.number), class_="good") if trial.number == page.best else str(trial.number)
         spread = trial.deviations or (None, None)
-        figures = [_spread(trial.ne, spread[0]), _spread(trial.auc, spread[1])]
+        figures = [_spread(trial.ne, spread[0]), _spread(trial.beside, spread[1])]
         rows.append([own, *trial.values, trial.looks, *([str(trial.num_seeds)] if has_spread else []), *figures])
     note = "By NE; trials of fewer seeds stand below those of more." if has_spread else "By NE."
     return section("All trials", table(columns, rows), note=note)

@@ -12,14 +12,14 @@ from pipeline.data.left_aside import in_words
 from pipeline.data.store import SplitName, Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.evaluation.metrics import Sums
 from pipeline.evaluation.worth import Worth
 from pipeline.registry.tracking import Retrain
 from pipeline.report import retrain_page
 from pipeline.report.page import NOTHING_SERVES, REPORT, sentence
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage
 from pipeline.retrain import warm_start
-from pipeline.retrain.promotion import Decision, Opponent
+from pipeline.retrain.opponent import Opponent
+from pipeline.retrain.promotion import Decision
 from pipeline.retrain.trained import Trained
 from pipeline.runtime.progress import Phase
 from pipeline.training import results
@@ -31,6 +31,7 @@ from schemas.plan import lineages
 from schemas.redaction import redacted
 from schemas.stage import StageConfig
 
+COMPARED = ("ne", "auc", "log_loss", "accuracy", "macro_f1", "rmse", "mae")  # with what needs no model
 SPLITS: dict[SplitName, str] = {"train": "Trained on", "validation": "Validated on", "test": "Held out"}
 
 
@@ -78,11 +79,8 @@ def _page(run: Retrain, ended: Ended, phases: Sequence[Phase]) -> RetrainPage:
         verdict=decision.verdict if decision else None,
         evidence=decision.evidence if decision else None,
         confidence=config.night.gate.confidence,
-        sums={
-            name: sums
-            for name in _no_controls(trained)
-            if isinstance(sums := results.held_out_sums(trained.prepared.run_uri, name), Sums)
-        },
+        sums={name: results.held_out_sums(trained.prepared.run_uri, name) for name in _no_controls(trained)},
+        classes=vocabulary.classes,
         worth=ended.worth,
         fields=_fields(vocabulary),
         phases=tuple(phases),
@@ -145,10 +143,11 @@ def _stage(stage: StageConfig, trained: Trained) -> Stage:
 def _references(ended: Ended) -> Iterator[Reference]:
     trained = ended.trained
     for name, figures in trained.baselines.items():
-        known = {key: figures.get(key) for key in ("ne", "auc", "log_loss")}
-        yield Reference(name, **known, bounds=trained.intervals.get(name, {}))
+        yield Reference(
+            name, {key: figures[key] for key in COMPARED if key in figures}, trained.intervals.get(name, {})
+        )
     if ended.best_possible_ne is not None:
-        yield Reference("best possible", ended.best_possible_ne)
+        yield Reference("best possible", {"ne": ended.best_possible_ne})
 
 
 def _learned(stage: StageConfig, trained: Trained, progress: Progress | None) -> tuple[str, int | None]:
@@ -195,7 +194,8 @@ def _splits(trained: Trained) -> Iterator[Rows]:
         rows = trained.store.num_rows(split)
         days = {"train": _span(inputs.train_days), "test": _span(inputs.test_days)}.get(split, "")
         if rows:
-            yield Rows(name, rows, trained.store.num_positives(split), days)
+            clicks = trained.store.num_positives(split) if trained.store.target.objective == "binary" else None
+            yield Rows(name, rows, clicks, days)
 
 
 def _no_controls(trained: Trained) -> list[str]:

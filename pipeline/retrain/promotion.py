@@ -6,7 +6,7 @@ comes out the same.
 
 import logging
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -21,19 +21,19 @@ from pipeline.evaluation import gate
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.gate import Evidence, Reason, Verdict
 from pipeline.evaluation.row_sums import Constant
-from pipeline.registry import model_uri, versions
+from pipeline.registry import versions
 from pipeline.registry.bundle import FORMAT_VERSION, Bundle, Contents, Origin, write_parts
 from pipeline.registry.golden import Host, Trial
 from pipeline.registry.tags import DECISION, FAILED_RULES, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking
 from pipeline.registry.versions import Version
 from pipeline.retrain.dataset import Inputs
+from pipeline.retrain.opponent import Opponent
 from pipeline.runtime import files, trusted
 from pipeline.scoring.held_out import HeldOut, gather, score_held_out
 from pipeline.training import checkpoint, published
 from schemas.config import TrainConfig
 from schemas.errors import Failure, Refusal
-from schemas.redaction import redacted
 from schemas.stage import StageConfig
 
 logger = logging.getLogger(__name__)
@@ -63,38 +63,6 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Opponent:
-    """The champion that a candidate has to beat, and what it makes of the held-out rows."""
-
-    version: Version | None = None
-    bundle: Bundle | None = None
-    held_out: HeldOut | None = None
-    why_not: str = ""
-    """Why it cannot be compared with, where it cannot."""
-
-    @classmethod
-    def find(cls, config: TrainConfig, inputs: Inputs, tracking: Tracking, keys: Collection[str]) -> "Opponent":
-        """The champion, or the one before it where a retrain of these `keys` has become champion already, scored."""
-        version = versions.to_beat(tracking, config.mlflow.registered_model, keys)
-        return (
-            cls()
-            if version is None
-            else cls.scored(version, model_uri.load_bundle(tracking, version.uri), config, inputs)
-        )
-
-    @classmethod
-    def scored(cls, version: Version, bundle: Bundle, config: TrainConfig, inputs: Inputs) -> "Opponent":
-        """With what it makes of the held-out rows, or why it cannot make anything of them."""
-        try:
-            _check_comparable(bundle, config, inputs)
-        except Refusal as refusal:
-            return cls(version, bundle, why_not=f"{version.uri} cannot score this log: {redacted(refusal.found)}")
-        slices = config.night.gate.slices
-        held_out = score_held_out(bundle, inputs.manifest, config.data, inputs.split, slices)
-        return cls(version, bundle, held_out)
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """What became of a candidate."""
 
@@ -120,12 +88,14 @@ def decide(
 
     `constant`: of the training days, None where nothing is known of it.
     """
-    found = gather(registered.held_out, opponent.held_out, config.night.gate, config.seed)
+    why_not = opponent.why_not or opponent.differs_from(registered.bundle)
+    champion = None if why_not else opponent.held_out
+    found = gather(registered.held_out, champion, config.night.gate, config.seed)
     baseline = Baseline.of(registered.held_out.sums, constant, config.night.gate.confidence)
     found = replace(found, baseline=baseline, golden_difference=registered.tried())
     verdict = gate.decide(found, config.night.gate)
-    if opponent.why_not:
-        verdict = verdict.judging(Reason(COMPARABLE, False, opponent.why_not))
+    if why_not:
+        verdict = verdict.judging(Reason(COMPARABLE, False, why_not))
     versions.set_tags(tracking, registered.version, _tags(verdict))
     return Decision(registered.version, registered.bundle, registered.held_out, found, verdict)
 
@@ -239,17 +209,3 @@ def _tags(verdict: Verdict) -> dict[str, str]:
         DECISION: "promote" if verdict.promote else "rejected",
         **({FAILED_RULES: failed} if failed else {}),
     }
-
-
-def _check_comparable(bundle: Bundle, config: TrainConfig, inputs: Inputs) -> None:
-    """Raise Refusal where the bundle cannot score the log's held-out rows as the candidate will."""
-    spec, own = bundle.spec, config.data.features
-    for role in ("label", "weight", "group"):
-        if getattr(spec, role) != getattr(own, role):
-            raise Refusal(
-                found=f"its {role} is {getattr(spec, role)!r}, this log's {getattr(own, role)!r}",
-                expected="models of the same label, weight and group",
-                where="data.features",
-                remedy="compare models of one feature spec",
-            )
-    logs.find(config.data, inputs.test_days, spec, labelled=False)

@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 from pipeline.data.store import Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.evaluation.intervals import intervals
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.objectives import sums_of
 from pipeline.registry import versions
 from pipeline.registry.golden import Host
 from pipeline.registry.tags import NEW_FIELDS, SERVES, UNKNOWN_COLUMNS, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking, connect
-from pipeline.report import plots
+from pipeline.report import outcomes
 from pipeline.retrain import (
     defaults,
     disk,
@@ -35,8 +35,9 @@ from pipeline.retrain.dataset import (
     settings_of_cluster,
 )
 from pipeline.retrain.fit import fit
+from pipeline.retrain.opponent import Opponent
 from pipeline.retrain.page import Ended
-from pipeline.retrain.promotion import Decision, Opponent, Registered
+from pipeline.retrain.promotion import Decision, Registered
 from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.retrain.trained import Prepared, Trained
 from pipeline.runtime import trusted
@@ -142,7 +143,7 @@ def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: R
         run.fail_stage(name, why)
     words = tuple(lift.in_words(name) for name, lift in lifts.items())
     sums = {name: results.held_out_sums(run_uri, name) for name in figures}
-    base = baselines(store, config.data, next(iter(sums.values()), Sums.zero()))
+    base = baselines(store, config.data, next(iter(sums.values()), sums_of(store.target.objective).zero()))
     return Trained(
         prepared,
         store,
@@ -156,18 +157,9 @@ def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: R
 
 
 def plot(trained: Trained, run: Retrain) -> None:
-    """The curves of all stages, on the parent run; they are of clicks alone."""
-    found = {name: results.held_out_sums(trained.prepared.run_uri, name) for name in trained.results}
-    sums = {name: one for name, one in found.items() if isinstance(one, Sums)}
-    if not sums:
-        return
-    run.log_figures(
-        {
-            "roc": plots.plot_roc(sums),
-            "calibration": plots.plot_calibration(sums),
-            "precision_recall": plots.plot_precision_recall(sums),
-        }
-    )
+    """What the stages make of the held-out rows, on the parent run."""
+    sums = {name: results.held_out_sums(trained.prepared.run_uri, name) for name in trained.results}
+    run.log_figures(outcomes.figures(sums, trained.best.name, trained.store.target.classes))
 
 
 def _trained(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None) -> Trained:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pt
 import torch
 from numpy.typing import NDArray
 
@@ -17,16 +18,18 @@ from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.rows import Rows
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.spread import Shared
+from pipeline.data.target import Target
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.gate import Evidence
 from pipeline.evaluation.intervals import intervals
-from pipeline.evaluation.metrics import Sums
-from pipeline.evaluation.row_sums import Metrics
+from pipeline.evaluation.objectives import from_bytes, sums_of
+from pipeline.evaluation.row_sums import Metrics, RowSums
 from pipeline.evaluation.slices import Pair, slices
 from pipeline.registry.bundle import Bundle
 from pipeline.scoring.score import one_thread
 from schemas.checking import derived
 from schemas.config import DataConfig
+from schemas.features import Objective
 from schemas.night import GateConfig
 from schemas.scores import require_finite
 
@@ -83,32 +86,32 @@ def learned_days(bundle: Bundle, split: ResolvedSplit) -> tuple[date, ...]:
     return tuple(sorted({*split.test_days} & {*bundle.contents.origin.training_days}))
 
 
-def evaluate(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> Sums:
+def evaluate(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> RowSums:
     """What the bundle makes of the held-out rows of the manifest, as `evaluate_days` of all days together."""
-    return sum(evaluate_days(bundle, manifest, data, split).values(), Sums.zero())
+    return sum(evaluate_days(bundle, manifest, data, split).values(), sums_of(bundle.spec.objective).zero())
 
 
-def evaluate_days(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> dict[date, Sums]:
+def evaluate_days(bundle: Bundle, manifest: Manifest, data: DataConfig, split: ResolvedSplit) -> dict[date, RowSums]:
     """Of each held-out day what the bundle makes of its rows; read and checked by its own spec, not the config's.
 
     Raises Refusal as `held_out_tables` does.
     """
     shared = Shared(bundle)
-    own = derived(data, features=bundle.spec)
+    own, kind = derived(data, features=bundle.spec), sums_of(bundle.spec.objective)
 
     def judge(part: Part) -> pa.Table:
         torch.set_num_threads(1)
-        total = Sums.zero()
+        total = kind.zero()
         for one in scored_rows(part, shared.value, own, split):
-            total += Sums.of(one.logits, one.rows.labels, one.rows.row_weights, one.rows.groups)
+            total += kind.of(one.logits, one.rows.labels, one.rows.row_weights, one.rows.groups)
         return pa.table([[part.day], [total.to_bytes()]], schema=SUMS_SCHEMA)
 
     parts = manifest.of_days(split.test_days).parts(data.rows_per_part)
-    by_day = dict.fromkeys(split.test_days, Sums.zero())
+    by_day = dict.fromkeys(split.test_days, kind.zero())
     with one_thread():
         for table in spread.map_parts(parts, judge, SUMS_SCHEMA, shared=shared):
             for one in table.to_pylist():
-                by_day[one["day"]] += Sums.from_bytes(one["sums"])
+                by_day[one["day"]] += from_bytes(one["sums"])
     return by_day
 
 
@@ -116,14 +119,20 @@ def evaluate_days(bundle: Bundle, manifest: Manifest, data: DataConfig, split: R
 class HeldOut:
     """What a model makes of the held-out rows, in the order of days, parts and rows: the same for every model.
 
-    Some 20 bytes a row, and those of the columns that were asked for.
+    Some 20 bytes a row, of classes 4 more for each, and those of the columns that were asked for.
     """
 
     rows: pa.Table
+    objective: Objective = "binary"
 
     @cached_property
     def logits(self) -> NDArray[np.float32]:
-        return self._numbers(LOGIT)
+        """[R], or [R, C]"""
+        column = self.rows.column(LOGIT)
+        if not pt.is_fixed_size_list(column.type):
+            return self._numbers(LOGIT)
+        of_classes: NDArray[np.float32] = column.combine_chunks().flatten().to_numpy()
+        return of_classes.reshape(-1, column.type.list_size)
 
     @cached_property
     def labels(self) -> NDArray[np.float32]:
@@ -134,9 +143,9 @@ class HeldOut:
         return self._numbers(WEIGHT) if WEIGHT in self.rows.column_names else None
 
     @cached_property
-    def sums(self) -> Sums:
+    def sums(self) -> RowSums:
         groups = self._numbers(GROUP) if GROUP in self.rows.column_names else None
-        return Sums.of(self.logits, self.labels, self.weights, groups)
+        return sums_of(self.objective).of(self.logits, self.labels, self.weights, groups)
 
     def by_day(self) -> dict[date, Metrics]:
         """The metrics of each held-out day by itself; without GAUC."""
@@ -144,7 +153,9 @@ class HeldOut:
         for day in np.unique(days):
             own = days == day
             weights = None if self.weights is None else self.weights[own]
-            found[day.astype(object)] = Sums.of(self.logits[own], self.labels[own], weights).metrics()
+            found[day.astype(object)] = (
+                sums_of(self.objective).of(self.logits[own], self.labels[own], weights).metrics()
+            )
         return found
 
     def _numbers(self, name: str) -> NDArray[Any]:
@@ -160,7 +171,7 @@ def score_held_out(
     Raises Refusal as `held_out_tables` does.
     """
     shared = Shared(bundle)
-    types = _types(data, columns)
+    types = _types(data, bundle.vocabulary.target, columns)
 
     def judge(part: Part) -> pa.Table:
         torch.set_num_threads(1)
@@ -172,14 +183,14 @@ def score_held_out(
         rows = pa.concat_tables([types.empty_table(), *spread.map_parts(parts, judge, types, shared=shared)])
     # map_parts yields as parts arrive; within a part the rows are in order, which a stable sort keeps.
     keys = np.lexsort([rows.column(PART).to_numpy(), rows.column(DAY).to_numpy()])
-    return HeldOut(rows.take(pa.array(keys)))
+    return HeldOut(rows.take(pa.array(keys)), data.features.objective)
 
 
 def gather(candidate: HeldOut, champion: HeldOut | None, gate: GateConfig, seed: int) -> Evidence:
     """Compare the two, row by row, over all rows and over each slice."""
     draws = Bootstrap(gate.num_replicates, seed, gate.confidence)
     logits = None if champion is None else champion.logits
-    pair = Pair(candidate.logits, logits, candidate.labels, candidate.weights)
+    pair = Pair(candidate.logits, logits, candidate.labels, candidate.weights, candidate.objective)
     return Evidence(
         candidate=candidate.sums.metrics(),
         champion=None if champion is None else champion.sums.metrics(),
@@ -190,8 +201,9 @@ def gather(candidate: HeldOut, champion: HeldOut | None, gate: GateConfig, seed:
     )
 
 
-def _types(data: DataConfig, columns: Sequence[str]) -> pa.Schema:
-    fields = [(DAY, pa.date32()), (PART, pa.int32()), (LOGIT, pa.float32()), (LABEL, pa.float32())]
+def _types(data: DataConfig, target: Target, columns: Sequence[str]) -> pa.Schema:
+    logit = pa.list_(pa.float32(), len(target.classes)) if target.classes else pa.float32()
+    fields = [(DAY, pa.date32()), (PART, pa.int32()), (LOGIT, logit), (LABEL, pa.float32())]
     fields += [(WEIGHT, pa.float32())] if data.features.weight else []
     fields += [(GROUP, pa.int64())] if data.features.group else []
     return pa.schema([*fields, *((name, pa.string()) for name in columns)])
@@ -201,10 +213,17 @@ def _columns(one: Scored, part: Part, types: pa.Schema) -> pa.Table:
     found = {
         DAY: pa.repeat(pa.scalar(part.day, pa.date32()), len(one.rows)),
         PART: pa.repeat(pa.scalar(part.index, pa.int32()), len(one.rows)),
-        LOGIT: one.logits,
+        LOGIT: _as_column(one.logits),
         LABEL: one.rows.labels,
         WEIGHT: one.rows.row_weights,
         GROUP: one.rows.groups,
     }
     columns = [found[name] if name in found else texts(one.table.column(name)) for name in types.names]
     return pa.table(columns, types.names).cast(types)
+
+
+def _as_column(logits: NDArray[np.float32]) -> pa.Array:
+    """A value a row, or of classes [R, C] a list of as many."""
+    if logits.ndim == 1:
+        return pa.array(logits)
+    return pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), logits.shape[1])

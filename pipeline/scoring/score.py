@@ -36,7 +36,7 @@ SCORING = (
 def score(
     bundle: Bundle, model_uri: str, manifest: Manifest, out_uri: str, rows_per_part: int, *, overwrite: bool = False
 ) -> int:
-    """Write the probabilities of a manifest's rows to `out_uri`, a folder a day (scoring/day_folder.py).
+    """Write what the bundle says of a manifest's rows to `out_uri`, a folder a day (scoring/day_folder.py).
 
     Returns the rows. A day that holds these very scores stays as it is, and what an interrupted call has written is not
     computed again unless model, log, parts or code have changed. Raises Refusal, before anything is computed, for a
@@ -88,11 +88,13 @@ def score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:
     for table, where in read_part(part, spec.scoring_columns):
         quality.check_features(table, spec, where)
         key = [table.column(spec.row_key)] if spec.row_key else []
-        schema = scores_schema(spec, table.schema.field(spec.row_key).type if spec.row_key else None)
+        schema = scores_schema(
+            spec, table.schema.field(spec.row_key).type if spec.row_key else None, bundle.score_columns
+        )
         version = pa.repeat(pa.scalar(model_uri), len(table))
-        probabilities = bundle.probabilities(table)
-        require_finite(probabilities, where)
-        scored.append(pa.table([*key, probabilities, version], schema=schema))
+        scores = bundle.scores(table)
+        require_finite(scores, where)
+        scored.append(pa.table([*key, *scores.T, version], schema=schema))
     return pa.concat_tables(scored)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, compare
 from pipeline.evaluation.intervals import Bounds, intervals
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.objectives import sums_of
 from pipeline.report.sweep_page import Neighbour
 from pipeline.runtime import files, trusted
 from pipeline.sweep.outcome import Outcome, ranked
@@ -44,10 +44,11 @@ def around(best: int, outcomes: Sequence[Outcome], space: Mapping[str, Values], 
     else:
         config = task.configs[best]
         labels, weights = results.labels_of(task.store, "validation", len(config.data.features.fields))
-        bounds = intervals(Sums.of(own, labels, weights)).get("ne")
+        objective = config.data.features.objective
+        bounds = intervals(sums_of(objective).of(own, labels, weights)).get("ne")
         draws = Bootstrap(seed=config.seed)
         its = {number: one for number, one in logits.items() if one is not None and number != best}
-        changes = {number: compare(one, own, labels, weights, draws).ne for number, one in its.items()}
+        changes = {number: compare(one, own, labels, weights, draws, objective).ne for number, one in its.items()}
     near_in = {number: "settings" for number in in_settings} | {number: "NE" for number in in_ne}
     near_in |= {number: "NE and settings" for number in in_ne if number in in_settings}
     order = [one.number for one in others if one.number in near_in]

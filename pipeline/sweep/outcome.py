@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from pipeline.evaluation.objectives import BESIDE_NE
 from pipeline.report.trials import Axis, plot_trials, suffixes
 from schemas.errors import Failure
 from schemas.sweep import SweepConfig, Values
@@ -12,14 +13,24 @@ from schemas.sweep import SweepConfig, Values
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+HEADINGS = {"auc": "AUC", "accuracy": "accuracy", "rmse": "RMSE"}
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A look at the validation rows: after which step, and what was found."""
+    """A look at the validation rows: after which step, and what was found; beside NE one figure, the objective's."""
 
     step: int
     ne: float
-    auc: float
+    auc: float | None = None
+    accuracy: float | None = None
+    rmse: float | None = None
+
+    @property
+    def beside(self) -> tuple[str, float]:
+        """The name of the other figure, and what it is."""
+        found = ((name, getattr(self, name)) for name in BESIDE_NE.values())
+        return next(one for one in found if one[1] is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +39,9 @@ class Judged:
 
     num_seeds: int
     ne: float
-    auc: float
+    beside: float
     deviations: tuple[float, float] | None = None
-    """Of NE and AUC; None of one seed."""
+    """Of NE and of what stands beside it; None of one seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +69,9 @@ class Outcome:
         if self.best is None:
             return None
         of_seeds = (self.best, *self.further)
-        nes, aucs = [look.ne for look in of_seeds], [look.auc for look in of_seeds]
-        deviations = (stdev(nes), stdev(aucs)) if self.further else None
-        return Judged(len(of_seeds), fmean(nes), fmean(aucs), deviations)
+        nes, others = [look.ne for look in of_seeds], [look.beside[1] for look in of_seeds]
+        deviations = (stdev(nes), stdev(others)) if self.further else None
+        return Judged(len(of_seeds), fmean(nes), fmean(others), deviations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,13 @@ class Summary:
         judged = self.winner.judged
         assert judged is not None
         return judged
+
+    @property
+    def beside_ne(self) -> str:
+        """What the figure beside NE is called."""
+        best = self.winner.best
+        assert best is not None
+        return HEADINGS[best.beside[0]]
 
     @property
     def came_to(self) -> str:

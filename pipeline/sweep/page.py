@@ -26,6 +26,7 @@ def render(
         best=summary.best_trial,
         keys=tuple(Key(key, _drawn_from(values), summary.at_bounds.get(key)) for key, values in settings.space.items()),
         trials=trials,
+        beside_ne=summary.beside_ne,
         axes=outcome.axes(settings, summary.outcomes),
         bounds=around.bounds,
         neighbours=around.neighbours,
@@ -44,7 +45,7 @@ def _trial(one: Outcome, settings: SweepConfig) -> Trial:
         looks=f"{len(one.looks)} of {one.num_looks}" if one.num_looks else "none",
         num_seeds=judged.num_seeds if judged else 0,
         ne=judged.ne if judged else None,
-        auc=judged.auc if judged else None,
+        beside=judged.beside if judged else None,
         deviations=judged.deviations if judged else None,
         failure=one.failure,
     )

@@ -64,7 +64,7 @@ class Standings:
         looks = (*outcome.looks, look)
         self.attempts[attempt] = replace(outcome, looks=looks)
         if seed == 0:
-            self.runs.log_look(number, look.step, look.ne, look.auc)
+            self.runs.log_look(number, look.step, look.ne, look.beside)
         if len(looks) < outcome.num_looks:
             self.show(Event(self._name(attempt), len(looks), outcome.num_looks, f"NE {look.ne:.4g}"))
 
@@ -111,7 +111,7 @@ class Standings:
                     self.over.add(attempt)
         if first in self.over:
             for look in self.attempts[first].looks:
-                self.runs.log_look(trial.number, look.step, look.ne, look.auc)
+                self.runs.log_look(trial.number, look.step, look.ne, look.beside)
             for attempt in self._made(trial.number):
                 self._end(attempt)
 
@@ -142,10 +142,11 @@ class Standings:
         outcome = self.outcome(number)
         if outcome.failure:
             self.runs.fail_trial(number, outcome.failure)
-        elif outcome.judged is None:
+        elif outcome.judged is None or outcome.best is None:
             self.runs.kill_trial(number, why_without_looks)
         else:
-            self.runs.finish_trial(number, outcome.judged.ne, outcome.judged.auc, outcome.judged.deviations)
+            judged, (name, _) = outcome.judged, outcome.best.beside
+            self.runs.finish_trial(number, judged.ne, (name, judged.beside), judged.deviations)
 
     def _show_end(self, attempt: Attempt, why_without_looks: str = "") -> None:
         outcome = self.attempts[attempt]

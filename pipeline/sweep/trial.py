@@ -6,7 +6,7 @@ import fsspec
 import torch
 from ray import tune
 
-from pipeline.registry.sweep_runs import LOOK_AUC, LOOK_NE
+from pipeline.registry.sweep_runs import LOOK_NE, LOOKS
 from pipeline.runtime import files
 from pipeline.runtime.progress import Point, Report
 from pipeline.sweep.task import Attempt, Task
@@ -31,8 +31,8 @@ def run_trial(drawn: Mapping[str, Attempt], tasks: Mapping[int, Task]) -> None:
         nonlocal num_looks
         if point.stage == task.stage and LOOK_NE in point.metrics:
             num_looks += 1
-            ne, auc = point.metrics[LOOK_NE], point.metrics[LOOK_AUC]
-            tune.report({"ne": ne, "auc": auc, "look": num_looks, "step": point.step})
+            found = {name.removeprefix(LOOKS): one for name, one in point.metrics.items() if name.startswith(LOOKS)}
+            tune.report({**found, "look": num_looks, "step": point.step})
 
     files.remove(uri)  # of an earlier attempt
     for stage in task.shared:

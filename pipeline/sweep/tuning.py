@@ -12,6 +12,7 @@ import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
+from pipeline.evaluation.objectives import BESIDE_NE
 from pipeline.registry import server
 from pipeline.runtime import files
 from pipeline.runtime.progress import Event, Point, Show
@@ -123,7 +124,8 @@ class _Listener(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyp
         if "failure" in result:
             self.standings.fail(attempt, result["failure"])
         else:
-            self.standings.look(attempt, Look(int(result["step"]), float(result["ne"]), float(result["auc"])))
+            beside = {name: float(result[name]) for name in BESIDE_NE.values() if name in result}
+            self.standings.look(attempt, Look(int(result["step"]), float(result["ne"]), **beside))
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         try:

@@ -40,7 +40,7 @@ def held_out_logits(run_uri: str, stage: str) -> NDArray[np.float32]:
 
 
 def logits_in(uri: str, kind: str) -> NDArray[np.float32]:
-    """[R] of all rows of a split, in the store's order; `kind` is what files of them are called before the rank."""
+    """[R] or [R, C] of a split, in the store's order; `kind` is what files of them are called before the rank."""
     of_group: dict[int, NDArray[np.float32]] = {}
     for name in files.names(uri):
         if name.startswith(kind):

@@ -18,10 +18,10 @@ def stopped(opened: AbstractContextManager[SweepRuns], stop: type[BaseException]
     """The runs, after one trial has ended well, another badly and a third has looked once."""
     try:
         with opened as runs:
-            runs.log_look(1, 10, 0.9, 0.6)
-            runs.finish_trial(1, 0.9, 0.6)
+            runs.log_look(1, 10, 0.9, ("auc", 0.6))
+            runs.finish_trial(1, 0.9, ("auc", 0.6))
             runs.fail_trial(2, "it diverged")
-            runs.log_look(3, 10, 0.8, 0.7)
+            runs.log_look(3, 10, 0.8, ("auc", 0.7))
             raise stop
     except stop:
         return runs

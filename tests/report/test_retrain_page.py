@@ -109,7 +109,7 @@ def test_every_string_of_a_retrains_page_is_escaped():
     page = RetrainPage(
         *(EVIL, EVIL, "kept", EVIL, EVIL, EVIL, EVIL, (EVIL,)),
         stages=(stage, replace(stage, name="other", metrics=None, failure=EVIL)),
-        references=(Reference(EVIL, 0.5),),
+        references=(Reference(EVIL, {"ne": 0.5}),),
         splits=(Rows(EVIL, 1, 1, EVIL),),
         where=EVIL,
         lifts=(EVIL,),

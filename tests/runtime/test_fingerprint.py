@@ -143,6 +143,7 @@ AROUND_A_RETRAIN = {
     "pipeline.retrain.page",
     ON_NODES,
     "pipeline.retrain.opening",
+    "pipeline.retrain.opponent",
     "pipeline.retrain.promotion",
     RECORDING,
     "pipeline.retrain.run",

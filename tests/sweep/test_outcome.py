@@ -19,7 +19,7 @@ def test_the_best_trial_had_the_lowest_ne_at_any_of_its_looks_and_of_two_the_fir
 def test_a_trial_of_several_seeds_is_judged_by_the_mean_of_their_best_looks_and_their_deviation_by_hand():
     # 0.7, 0.8 and 0.9 have the mean 0.8 and, of two degrees of freedom, the deviation 0.1.
     judged = replace(LATE, further=(Look(30, 0.8, 0.6), Look(10, 0.9, 0.5))).judged
-    assert (judged.num_seeds, judged.ne, judged.auc) == pytest.approx((3, 0.8, 0.6))
+    assert (judged.num_seeds, judged.ne, judged.beside) == pytest.approx((3, 0.8, 0.6))
     assert judged.deviations == pytest.approx((0.1, 0.1))
     assert in_words(judged, ".4f") == "0.8000, the mean of 3 seeds, with a deviation of 0.1"
     assert in_words(LATE.judged, ".4f") == "0.7000"
