@@ -8,6 +8,7 @@ from shutil import copytree
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluation.objectives import BESIDE_NE
 from pipeline.runtime import files
 from pipeline.training import checkpoint, published
 from pipeline.training.validation import Judge
@@ -63,9 +64,8 @@ class Watch:
             kept: dict[str, NDArray[np.float32]] | None = {} if self.judge.rank.looks_uri else None
             validation = self.judge.sums("validation", kept=kept).metrics()
             if validation.ne is not None:
-                found["validation/ne"] = validation.ne
-                if validation.auc is not None:
-                    found["validation/auc"] = validation.auc
+                beside = BESIDE_NE[validation.objective]
+                found |= {"validation/ne": validation.ne, f"validation/{beside}": getattr(validation, beside)}
                 self._weigh(validation.ne, kept)
         return found
 
