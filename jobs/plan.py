@@ -41,6 +41,7 @@ def plan(config: ConfigPath, date: NightDate = "auto", set_: Overrides = None) -
 
 def _lines(tonight: "Tonight", config: TrainConfig) -> dict[str, str]:
     """Name -> what is said of it."""
+    from pipeline.data.missing_hours import missing_in_words
     from pipeline.nights import records
     from pipeline.nights.expected import expected, time_in_words
     from pipeline.retrain import disk, stage_days, warm_start
@@ -64,5 +65,6 @@ def _lines(tonight: "Tonight", config: TrainConfig) -> dict[str, str]:
         "time": time_in_words(stages, nights),
         "hold out": f"{held_out.num_rows:,} rows of {held_out.days[0]} to {held_out.days[-1]}",
         "missing days": ", ".join(map(str, days.missing)) or "none",
+        **({"missing hours": missing} if (missing := missing_in_words(days.manifest.missing_hours)) else {}),
         "disk": f"at most {tonight.disk_need}; {'no end' if free is None else disk.in_mb(free)} there",
     }

@@ -1,5 +1,9 @@
 """The rows of three days, laid out as people lay out logs."""
 
+import atexit
+import functools
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -8,7 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from click_logs import click_rows
+from click_logs import click_rows, data_of
+
+from schemas.data import DataConfig
 
 DAYS = [date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 3)]
 HOURS = range(24)
@@ -86,3 +92,17 @@ LAYOUTS = {
     "flat": Layout({"by": "column", "column": "ts"}, flat),
     "files": Layout({"by": "column", "column": "ts"}, by_file),
 }
+
+
+def laid_out(name: str, folder: Path, **keys: Any) -> DataConfig:
+    """A log of one's own in the folder, and how it is read."""
+    shutil.copytree(_written(name), folder, dirs_exist_ok=True)
+    return data_of(folder, partitioning=LAYOUTS[name].partitioning, **keys)
+
+
+@functools.cache
+def _written(name: str) -> Path:
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    LAYOUTS[name].write(folder)
+    return folder

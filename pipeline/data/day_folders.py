@@ -12,7 +12,8 @@ from pipeline.data.entries import Info, name_of
 from pipeline.data.folder_tree import Folder, Tree
 from pipeline.data.left_aside import NOT_PARQUET, ZERO_BYTES, LeftAside
 from pipeline.data.log_listing import FOOTER_THREADS, Check, LogListing, without_files
-from pipeline.data.manifest import LogFile, Manifest, MissingHours
+from pipeline.data.manifest import LogFile, Manifest
+from pipeline.data.missing_hours import MissingHours
 from pipeline.data.times import hours_of
 from pipeline.data.unknown_columns import UnknownColumn
 from pipeline.runtime import files

@@ -68,9 +68,9 @@ class Tree:
                 left_aside.append(LeftAside(self._uri(info), reason, folder.day))
                 continue
             one = self._one(folder, level, name, where)
-            twice = found.setdefault(tuple(sorted(one.told.items())), one)
-            if twice is not one:
-                raise _spelled_twice(twice.names[-1], name, where)
+            first = found.setdefault(tuple(sorted(one.told.items())), one)
+            if first.names != one.names:  # as are those of a bucket's folder and of the marker beside it
+                raise _spelled_twice(first.names[-1], name, where)
         return sorted(found.values(), key=lambda one: sorted(one.told.items())), left_aside
 
     def _one(self, folder: Folder, level: Level, name: str, where: str) -> Folder:

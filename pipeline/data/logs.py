@@ -15,6 +15,7 @@ from pipeline.data.day_folders import list_folders
 from pipeline.data.left_aside import LeftAside, in_words
 from pipeline.data.log_listing import LogListing, without_files
 from pipeline.data.manifest import LogFile, Manifest, Part
+from pipeline.data.missing_hours import missing_in_words
 from pipeline.data.timed_files import list_files
 from pipeline.data.times import Times
 from pipeline.data.unknown_columns import unknown_in_words
@@ -113,8 +114,7 @@ def _tell(manifest: Manifest, logs_uri: str) -> None:
     missing = [one for one in manifest.missing_hours if (logs_uri, one) not in _told]
     if missing:
         _told.update((logs_uri, one) for one in missing)
-        more = " ..." if len(missing) > MAX_NAMES else ""
-        logger.warning("of the log, %s%s", "; ".join(map(str, missing[:MAX_NAMES])), more)
+        logger.warning("of the log, %s", missing_in_words(missing))
 
 
 def _check_day(manifest: Manifest, where: str) -> None:

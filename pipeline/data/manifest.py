@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 from pipeline.data.left_aside import LeftAside
+from pipeline.data.missing_hours import MissingHours
 from pipeline.data.times import Times
 from pipeline.data.unknown_columns import UnknownColumn
 
@@ -47,17 +48,6 @@ class Part:
     num_rows: int = 0
     times: Times | None = None
     """As in `LogFile`."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class MissingHours:
-    """Hours that a day has in its timezone, and that the log has no folder of."""
-
-    day: date
-    hours: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.day} without {hours_in_words(self.hours)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +125,3 @@ class Manifest:
                 for index in range(count)
             ]
         return parts
-
-
-def hours_in_words(hours: Sequence[int]) -> str:
-    """`hour 03`, or `hours 03, 07 to 09`."""
-    runs: list[list[int]] = []
-    for hour in sorted(hours):
-        if runs and runs[-1][-1] == hour - 1:
-            runs[-1].append(hour)
-        else:
-            runs.append([hour])
-    words = [f"{run[0]:02}" + f" to {run[-1]:02}" * (len(run) > 1) for run in runs]
-    return f"hour{'s' * (len(hours) > 1)} {', '.join(words)}"

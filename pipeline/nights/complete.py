@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pipeline.data import logs
 from pipeline.data.log_listing import LogListing
-from pipeline.data.manifest import hours_in_words
+from pipeline.data.missing_hours import hours_in_words
 from pipeline.runtime import files
 from schemas.config import DataConfig, TrainConfig
 from schemas.errors import Refusal

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
+from pipeline.data.missing_hours import missing_in_words
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.row_sums import RowSums
@@ -82,6 +83,7 @@ def _page(night: Night, progress: NightProgress, config: TrainConfig, before: Se
             "MLflow run": night.run_id,
             "night": night.key,
             "log": tonight.days.manifest.fingerprint,
+            "timezone of the days": config.data.timezone,
         },
     )
 
@@ -128,9 +130,10 @@ def _notes(progress: NightProgress) -> tuple[str, ...]:
             f"Days that the log does not have: {', '.join(map(str, tonight.days.missing[:10]))}"
             f"{' ...' if len(tonight.days.missing) > 10 else ''}."
         )
-    unknown = unknown_in_words(tonight.days.manifest.unknown_columns)
-    if unknown:
-        notes.append(sentence(unknown))
+    manifest = tonight.days.manifest
+    notes += map(
+        sentence, filter(None, [missing_in_words(manifest.missing_hours), unknown_in_words(manifest.unknown_columns)])
+    )
     return tuple(notes)
 
 

@@ -11,6 +11,7 @@ DATE = "nightjar.date"
 START = "nightjar.start"
 UNKNOWN_COLUMNS = "nightjar.unknown_columns"
 NEW_FIELDS = "nightjar.new_fields"  # that the model which it starts from does not know
+TIMEZONE = "nightjar.timezone"  # that its days are in
 SERVES = "nightjar.serves"  # which version served when the run had ended
 PART_OF = "nightjar.part_of"  # what the parent run is called
 VALUES = "nightjar.values"  # what was drawn for a trial

@@ -14,7 +14,18 @@ from pipeline.registry.datasets import LogRows
 from pipeline.registry.ending import ending
 from pipeline.registry.opening import Kind, Opening, origin
 from pipeline.registry.run_log import RunLog
-from pipeline.registry.tags import BEST_STAGE, IDENTITY, NOTE, OUTCOME, PARENT, PART_OF, STAGE, has, of_setting
+from pipeline.registry.tags import (
+    BEST_STAGE,
+    IDENTITY,
+    NOTE,
+    OUTCOME,
+    PARENT,
+    PART_OF,
+    STAGE,
+    TIMEZONE,
+    has,
+    of_setting,
+)
 from schemas.config import MLflowConfig, TrainConfig
 from schemas.defaults import tree_of
 from schemas.errors import Refusal
@@ -65,7 +76,8 @@ class Tracking:
         views.offer(self)
         retrain = self._take_up(identity, name)
         if retrain is None:
-            opening = self.opening(kind, name, {IDENTITY: identity}, tree_of(config))
+            tags = {IDENTITY: identity, TIMEZONE: config.data.timezone}
+            opening = self.opening(kind, name, tags, tree_of(config))
             retrain = Retrain(self, opening.open(self.client), name)
         with ending(retrain):
             retrain._begin(config, manifest_json)

@@ -10,6 +10,7 @@ from pipeline.data import logs, passes, quality, split, store, vocabulary
 from pipeline.data.encoded_days import EncodedDays
 from pipeline.data.left_aside import in_words
 from pipeline.data.logs import Manifest
+from pipeline.data.missing_hours import missing_in_words
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import SplitName, Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
@@ -91,7 +92,8 @@ def find_inputs(config: TrainConfig, show: Show) -> Inputs:
     stage_days.require(config, resolved.train_days)
     manifest = logs.find(data, resolved.days)
     note = f"{manifest.num_rows:,} rows, {len(manifest.days)} days"
-    show(Event("check the log", 1, 1, "; ".join(filter(None, [note, in_words(manifest.left_aside)]))))
+    others = [missing_in_words(manifest.missing_hours), in_words(manifest.left_aside)]
+    show(Event("check the log", 1, 1, "; ".join(filter(None, [note, *others]))))
     return Inputs(manifest, resolved, identity_of(config, manifest))
 
 

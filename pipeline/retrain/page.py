@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipeline.data import store as stores
 from pipeline.data.field_ids import block_size
 from pipeline.data.left_aside import in_words
+from pipeline.data.missing_hours import missing_in_words
 from pipeline.data.store import SplitName, Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
@@ -61,6 +62,7 @@ def _page(run: Retrain, ended: Ended, phases: Sequence[Phase]) -> RetrainPage:
     config, inputs = trained.prepared.config, trained.prepared.inputs
     vocabulary = stores.read_vocabulary(trained.store.uri, config.data.features)
     log = {"log": inputs.manifest.fingerprint, "read from": redacted(config.data.logs_uri)}
+    log["timezone of the days"] = config.data.timezone
     model = {"model": decision.version.uri} if decision else {}
     return RetrainPage(
         model=config.mlflow.registered_model,
@@ -108,6 +110,7 @@ def _notes(ended: Ended) -> Iterator[str]:
     yield from (sentence(words) for words in trained.seen_before)
     others = [
         warm_start.in_words(trained.prepared.new_fields),
+        missing_in_words(inputs.manifest.missing_hours),
         unknown_in_words(inputs.manifest.unknown_columns),
         in_words(inputs.manifest.left_aside),
     ]

@@ -1,10 +1,7 @@
 """The same rows, however a log is divided into days."""
 
-import atexit
-import functools
 import json
 import shutil
-import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -13,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click_logs import click_rows, data_of
-from layouts import DAYS, HOURS, LAYOUTS, rows_at, write
+from layouts import DAYS, HOURS, LAYOUTS, laid_out, rows_at, write
 
 from pipeline.data import logs, passes, vocabulary
 from pipeline.data.encode import Encoder
 from pipeline.data.logs import Manifest
-from pipeline.data.manifest import MissingHours
+from pipeline.data.missing_hours import MissingHours
 from pipeline.data.split import ResolvedSplit
 from schemas.data import DataConfig
 from schemas.errors import Refusal
@@ -27,20 +24,6 @@ ONE_PART_A_DAY = 10**6
 each_layout = pytest.mark.parametrize("name", LAYOUTS)
 of_hours = pytest.mark.parametrize("name", ["hour", "unpadded", "together", "keyless"])
 of_keyed_folders = pytest.mark.parametrize("name", ["hour", "unpadded", "year", "dt", "together"])
-
-
-@functools.cache
-def written(name: str) -> Path:
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder)
-    LAYOUTS[name].write(folder)
-    return folder
-
-
-def laid_out(name: str, folder: Path, **keys: object) -> DataConfig:
-    """A log of one's own."""
-    shutil.copytree(written(name), folder, dirs_exist_ok=True)
-    return data_of(folder, partitioning=LAYOUTS[name].partitioning, **keys)
 
 
 def keys_of(manifest: Manifest, day: date) -> list[int]:
