@@ -62,7 +62,7 @@ def export(
     print(f"{redacted(version)}, {size:,.1f} MB, in {typed(redacted(out_uri))}")
     checked = card.checked
     print(
-        f"held against the model by ONNX Runtime {checked.onnxruntime}: {checked.largest_difference:.1g} apart in p at "
+        f"held against the model by ONNX Runtime {checked.onnxruntime}: {checked.largest_difference:.1g} apart at "
         f"most on {checked.rows:,} rows, {checked.allowed:g} allowed"
     )
     print(f"how to call it, and an example: {typed(redacted(out_uri) + '/' + onnx_file.CARD)}")

@@ -1,6 +1,7 @@
 """Bundles of any fields and model, made in memory, and what ONNX Runtime makes of their graphs."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from random_bundles import FIELDS, random_rows
 
 from pipeline import models
 from pipeline.data import vocabulary
+from pipeline.data.target import CLICKS, Target
 from pipeline.embedding.table import Table
 from pipeline.evaluation.calibration import Calibration
 from pipeline.export.check import Session
@@ -60,14 +62,17 @@ def bundle_of(
     fields: Sequence[Mapping[str, Any]] = ALL_FIELDS,
     rows: pa.Table | None = None,
     calibration: Calibration | None = None,
+    target: Target = CLICKS,
 ) -> Bundle:
     """Its rows, layers and statistics of batch norm are far from their start."""
     spec = FeatureSpec.model_validate({"label": "click", "fields": fields})
     config = StageConfig.model_validate({"name": "stage", **stage})
     vocab = vocabulary.build(spec, vocabulary.count(rows_of(400, 0) if rows is None else rows, spec))
+    spec = spec.model_copy(update={"objective": target.objective})
+    vocab = replace(vocab, spec=spec, target=target)
     generator = torch.Generator().manual_seed(0)
     table = Table(torch.randn(vocab.num_ids, 1 + DIMENSION, generator=generator) * 0.2, torch.ones(vocab.num_ids))
-    model = models.build(config, len(spec.fields), DIMENSION, 0).eval()
+    model = models.build(config, len(spec.fields), DIMENSION, 0, target.num_outputs).eval()
     for name, values in model.state_dict().items():
         if values.is_floating_point() and values.ndim < 2:
             values.copy_(torch.rand(values.shape, generator=generator) + ("running_var" in name))
@@ -101,6 +106,6 @@ def session_of(bundle: Bundle, folder: Path, integers: Collection[str] = ()) -> 
 
 
 def largest_difference(bundle: Bundle, rows: pa.Table, folder: Path, integers: Collection[str] = ()) -> float:
-    """Between the bundle's probabilities and those of its graph."""
-    found: NDArray[np.float32] = session_of(bundle, folder, integers).probabilities(rows)
-    return float(np.abs(found - bundle.probabilities(rows)).max(initial=0.0))
+    """Between the bundle's scores and those of its graph."""
+    found: NDArray[np.float32] = session_of(bundle, folder, integers).scores(rows)
+    return float(np.abs(found - bundle.scores(rows)).max(initial=0.0))

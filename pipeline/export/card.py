@@ -26,12 +26,13 @@ class Taken(BaseModel):
 
 
 class Given(BaseModel):
-    """An output."""
+    """An output. `columns`: what those of its second dimension are the probabilities of, where it has one."""
 
     model_config = FROZEN
     name: str
-    type: Literal["float"]
-    shape: tuple[str, ...]
+    type: Literal["float"] = "float"
+    shape: tuple[str | int, ...]
+    columns: tuple[str, ...]
 
 
 class Check(BaseModel):
@@ -49,7 +50,7 @@ class Example(BaseModel):
 
     model_config = FROZEN
     inputs: dict[str, list[Any]]
-    outputs: dict[str, list[float]]
+    outputs: dict[str, list[Any]]
 
 
 class Card(BaseModel):

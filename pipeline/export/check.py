@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.evaluation.gate import MAX_GOLDEN_DIFFERENCE
 from pipeline.export import probes
 from pipeline.export.card import Check
-from pipeline.export.inputs import PROBABILITY, feeds
+from pipeline.export.inputs import feeds
 from pipeline.registry.bundle import Bundle
 from schemas.errors import Failure
 
@@ -28,22 +28,31 @@ class Session:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._spec, self._integers = bundle.spec, integers
 
-    def probabilities(self, rows: pa.Table) -> NDArray[np.float32]:
-        """Of R rows of the log, [R]."""
-        found: NDArray[np.float32] = self._session.run([PROBABILITY], feeds(rows, self._spec, self._integers))[0]
+    def scores(self, rows: pa.Table) -> NDArray[np.float32]:
+        """R rows of the log -> [R, columns], as `Bundle.scores`."""
+        found: NDArray[np.float32] = self.run(rows)
+        return found.reshape(len(found), -1)
+
+    def run(self, rows: pa.Table) -> NDArray[np.float32]:
+        """What comes out of rows of the log: [R], or [R, C] of classes."""
+        found: NDArray[np.float32] = self._session.run(None, feeds(rows, self._spec, self._integers))[0]
         return found
 
 
 def check(session: Session, bundle: Bundle, integers: Collection[str]) -> Check:
-    """Raises Failure where probabilities are further apart than a registered model's may be from a trained one's."""
+    """Raises Failure where scores are further apart than a registered model's may be from a trained one's.
+
+    Numbers are held apart by the largest of them.
+    """
     rows = probes.rows(bundle.vocabulary, integers)
-    expected = bundle.probabilities(rows)
-    alone = [session.probabilities(rows.slice(row, 1)) for row in range(ALONE)]
-    found = np.concatenate([session.probabilities(rows), *alone])
-    difference = float(np.abs(found - np.append(expected, expected[:ALONE])).max())
+    expected = bundle.scores(rows)
+    alone = [session.scores(rows.slice(row, 1)) for row in range(ALONE)]
+    found = np.concatenate([session.scores(rows), *alone])
+    unit = float(np.abs(expected).max()) if bundle.spec.objective == "regression" else 1.0
+    difference = float(np.abs(found - np.concatenate([expected, expected[:ALONE]])).max() / (unit or 1.0))
     if not difference <= MAX_GOLDEN_DIFFERENCE:
         raise Failure(
-            f"the file's probabilities are up to {difference:.3g} apart from the model's, "
+            f"the file's scores are up to {difference:.3g} apart from the model's, "
             f"{MAX_GOLDEN_DIFFERENCE:g} allowed: nothing was written; please report it as a bug, with the feature spec"
         )
     return Check(

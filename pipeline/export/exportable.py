@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.data.vocabulary import Vocabulary
-from pipeline.export.inputs import MISSING_INTEGER, MISSING_TEXT, PROBABILITY, inputs_of
+from pipeline.export.inputs import MISSING_INTEGER, MISSING_TEXT, inputs_of, output_name
 from pipeline.export.learned import learned
 from schemas.errors import Refusal
 
@@ -17,13 +17,6 @@ BYTES_A_VALUE = 14  # beside its text: the id, and what protobuf says of both
 def require_exportable(vocabulary: Vocabulary, integers: Collection[str]) -> None:
     """Raise Refusal where columns have names or values that the graph could not tell from its own, or not take."""
     spec = vocabulary.spec
-    if spec.objective != "binary":
-        raise Refusal(
-            found=f"a model of the objective {spec.objective}",
-            expected="a model of clicks",
-            where="the model's features",
-            remedy="serve it with `nightjar serve`",
-        )
     categories = [field.name for field in spec.fields if field.kind != "numeric"]
     if unknown := [name for name in integers if name not in categories]:
         raise Refusal(
@@ -33,11 +26,12 @@ def require_exportable(vocabulary: Vocabulary, integers: Collection[str]) -> Non
             remedy="name categorical or multi_valued fields alone; numbers are taken as they are",
         )
     names = [one.name for one in inputs_of(spec, integers)]
-    taken = {PROBABILITY, *(name for name in names if names.count(name) > 1)}
+    given = output_name(spec.objective)
+    taken = {given, *(name for name in names if names.count(name) > 1)}
     if named := [name for name in spec.feature_columns if name in taken]:
         raise Refusal(
             found=f"a column {named[0]!r}",
-            expected=f"columns whose names differ from {PROBABILITY!r}, which comes out, and from lists' lengths",
+            expected=f"columns whose names differ from {given!r}, which comes out, and from lists' lengths",
             where="the model's fields",
             remedy="rename the column in the log, and train again",
         )

@@ -1,6 +1,6 @@
 """A graph of ONNX, written operator by operator: each returns the name of what it gives, for the next one to take."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,11 @@ Shape = Sequence[int | str]
 class Graph:
     """Nodes in the order in which they are to be computed, and the constants that they take."""
 
-    def __init__(self, prefix: str = "") -> None:
-        """`prefix`: of the names in a graph that lies within another one, whose names it sees."""
-        self._prefix = prefix
+    def __init__(self, columns: Collection[str] = ()) -> None:
+        """`columns`: names that its own must differ from."""
+        self.prefix = "/"
+        while any(name.startswith(self.prefix) for name in columns):
+            self.prefix += "/"
         self.inputs: list[ValueInfoProto] = []
         self.outputs: list[ValueInfoProto] = []
         self._nodes: list[NodeProto] = []
@@ -42,13 +44,13 @@ class Graph:
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """The name of the operator's one output."""
-        name = f"{self._prefix}{kind}_{len(self._nodes)}"
+        name = f"{self.prefix}{kind}_{len(self._nodes)}"
         self._add(kind, name, inputs, [name], domain, attributes)
         return name
 
     def split(self, value: str, parts: int, axis: int, sizes: str | None = None) -> list[str]:
         """The names of so many parts, equal ones without `sizes`."""
-        name = f"{self._prefix}Split_{len(self._nodes)}"
+        name = f"{self.prefix}Split_{len(self._nodes)}"
         outputs = [f"{name}_{part}" for part in range(parts)]
         inputs, number = ([value], {"num_outputs": parts}) if sizes is None else ([value, sizes], {})
         self._add("Split", name, inputs, outputs, "", {"axis": axis, **number})
@@ -57,7 +59,7 @@ class Graph:
     def constant(self, values: Any, dtype: Any) -> str:
         """A tensor that the file holds; a small one that is there already is not written again."""
         array: NDArray[Any] = np.asarray(values, dtype)
-        name = f"{self._prefix}constant_{len(self._constants)}"
+        name = f"{self.prefix}constant_{len(self._constants)}"
         if array.nbytes >= EXTERNAL_BYTES:
             self._constants.append(self._lying_beside(name, array))
             return name
@@ -70,7 +72,7 @@ class Graph:
 
     def texts(self, values: Sequence[str]) -> str:
         """Constant texts, [n]."""
-        name = f"{self._prefix}constant_{len(self._constants)}"
+        name = f"{self.prefix}constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.array(values, object), name))
         return name
 
@@ -85,6 +87,12 @@ class Graph:
             tensor.external_data.add(key=key, value=str(value))
         self.external.append(array)
         return tensor
+
+    def inner(self, name: str) -> "Graph":
+        """An empty graph that lies within this one, whose names it sees."""
+        graph = Graph()
+        graph.prefix = f"{self.prefix}{name}/"
+        return graph
 
     def loop(self, num_steps: str, state: str, body: "Graph") -> str:
         """`body`, of inputs (step, goes on, state) and outputs (goes on, state), so many times; the last state."""

@@ -13,13 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.data import columns
-from schemas.features import FeatureSpec
+from schemas.features import FeatureSpec, Objective
+from schemas.scores import PREDICTION, PROBABILITY
 
 MISSING_TEXT = "\uffff"
 MISSING_INTEGER = -(2**63)
 LENGTHS = "_lengths"
 ROWS = "rows"  # a dimension's name
-PROBABILITY = "probability"
 Type = Literal["string", "int64", "double"]
 NUMPY_TYPES: dict[Type, Any] = {"string": object, "int64": np.int64, "double": np.float64}
 
@@ -54,6 +54,11 @@ def inputs_of(spec: FeatureSpec, integers: Collection[str]) -> list[Input]:
                 found.append(Input(name, name, "list", of_categories, (ROWS, f"{name} of a row")))
                 found.append(Input(name + LENGTHS, name, "lengths", "int64", (ROWS,)))
     return found
+
+
+def output_name(objective: Objective) -> str:
+    """What comes out is called."""
+    return PREDICTION if objective == "regression" else PROBABILITY
 
 
 def feeds(table: pa.Table, spec: FeatureSpec, integers: Collection[str]) -> dict[str, NDArray[Any]]:

@@ -13,8 +13,8 @@ from pipeline.export.card import Card, Example, Given, Taken, example_rows
 from pipeline.export.check import Session, check
 from pipeline.export.exportable import require_exportable
 from pipeline.export.graph import EXTERNAL_FILE
-from pipeline.export.inputs import PROBABILITY, ROWS, feeds, in_json, inputs_of
-from pipeline.export.onnx_graph import graph_of
+from pipeline.export.inputs import feeds, in_json, inputs_of, output_name
+from pipeline.export.onnx_graph import graph_of, output_shape
 from pipeline.registry.bundle import Bundle
 
 GRAPH, CARD = "model.onnx", "model.json"
@@ -37,17 +37,18 @@ def export(bundle: Bundle, model_uri: str, out_uri: str, integers: Collection[st
                     array.tofile(file)
         session = Session(folder / GRAPH, bundle, integers)
         checked = check(session, bundle, integers)
-        rows = example_rows(bundle.vocabulary, integers)
+        rows, target = example_rows(bundle.vocabulary, integers), bundle.vocabulary.target
+        given = output_name(target.objective)
         written = Card(
             model=model_uri,
             identity=bundle.contents.origin.identity,
             files={path.name: path.stat().st_size for path in sorted(folder.iterdir())},
             inputs=tuple(Taken(**asdict(one)) for one in inputs_of(bundle.spec, integers)),
-            outputs=(Given(name=PROBABILITY, type="float", shape=(ROWS,)),),
+            outputs=(Given(name=given, shape=output_shape(target), columns=target.classes),),
             checked=checked,
             example=Example(
                 inputs=in_json(feeds(rows, bundle.spec, integers)),
-                outputs={PROBABILITY: session.probabilities(rows).tolist()},
+                outputs={given: session.run(rows).tolist()},
             ),
         )
         (folder / CARD).write_text(written.model_dump_json(indent=1, ensure_ascii=True) + "\n", encoding="utf-8")

@@ -36,7 +36,7 @@ def hashes(graph: Graph, texts: str, characters: tuple[str, ...]) -> str:
     words_TW, last_T1 = _words(graph, bytes_TC)
     state_T4 = graph.op("Expand", graph.constant([FIRST_STATE], U64), graph.op("Shape", last_T1))
     num_before = graph.op("ReduceMax", last_T1, keepdims=0)
-    state_T4 = graph.loop(num_before, state_T4, _of_a_word_before_the_last(words_TW, last_T1))
+    state_T4 = graph.loop(num_before, state_T4, _of_a_word_before_the_last(graph, words_TW, last_T1))
     state_T4 = _taken_in(graph, state_T4, graph.op("GatherElements", words_TW, last_T1, axis=1))
     return _ended(graph, state_T4)
 
@@ -86,20 +86,20 @@ def _on_two_words(graph: Graph, values: str, shifts: str) -> tuple[str, str]:
     return graph.cast(here, TensorProto.INT64), graph.cast(beyond, TensorProto.INT64)
 
 
-def _of_a_word_before_the_last(words_TW: str, last_T1: str) -> Graph:
+def _of_a_word_before_the_last(graph: Graph, words_TW: str, last_T1: str) -> Graph:
     """A step of the loop over them; texts that have fewer keep their state."""
-    body = Graph(prefix="word_")
-    step = body.input("step", TensorProto.INT64, [])
-    goes_on = body.input("goes_on", TensorProto.BOOL, [])
-    state_T4 = body.input("state", TensorProto.UINT64, ["T", 4])
+    body = graph.inner("word")
+    step = body.input(f"{body.prefix}step", TensorProto.INT64, [])
+    goes_on = body.input(f"{body.prefix}goes_on", TensorProto.BOOL, [])
+    state_T4 = body.input(f"{body.prefix}state", TensorProto.UINT64, ["T", 4])
     word_T1 = body.op("Gather", words_TW, body.op("Unsqueeze", step, body.constant([0], I64)), axis=1)
     after_T4 = _taken_in(body, state_T4, word_T1)
     has_it_T1 = body.cast(body.op("Less", step, last_T1), TensorProto.UINT64)
     change_T4 = body.op("BitwiseXor", state_T4, after_T4)
     mask_T4 = body.op("MatMul", has_it_T1, body.constant([[2**64 - 1] * 4], U64))
     state_T4 = body.op("BitwiseXor", state_T4, body.op("BitwiseAnd", change_T4, mask_T4))
-    body.output("goes_on_after", TensorProto.BOOL, [], goes_on)
-    body.output("state_after", TensorProto.UINT64, ["T", 4], state_T4)
+    body.output(f"{body.prefix}goes_on_after", TensorProto.BOOL, [], goes_on)
+    body.output(f"{body.prefix}state_after", TensorProto.UINT64, ["T", 4], state_T4)
     return body
 
 

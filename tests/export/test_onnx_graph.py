@@ -7,6 +7,7 @@ from exported import ALL_FIELDS, HASH, LEARNED, bundle_of, joined_bundle, larges
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.data.target import Target
 from pipeline.evaluation.calibration import Isotonic, Platt
 from pipeline.export import probes
 from pipeline.export.check import Session, check
@@ -19,6 +20,8 @@ from schemas.errors import Failure
 MAX_DIFFERENCE = 1e-6
 NET = {"hidden": [8, 5], "dropout": 0.5}
 INTEGERS = ("hour", "user", "segments")
+COLOURS = Target("multiclass", ("blue", "green", "red"))
+METRES = Target("regression", shift=152.0, scale=77.0)
 STEPS = Isotonic(knots_x=(-1.0, -0.2, 0.1, 2.0), knots_y=(-2.0, -2.0, 0.5, 0.9))
 
 
@@ -35,19 +38,39 @@ def test_every_model_over_every_kind_of_field_says_what_the_bundle_says(tmp_path
         assert largest_difference(bundle, rows, tmp_path) <= MAX_DIFFERENCE
 
 
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("target", [COLOURS, METRES], ids=lambda target: target.objective)
+def test_classes_and_numbers_come_out_as_the_bundle_has_them(tmp_path, target, model, members):
+    own = {} if model == "fm" else {"mlp": NET, "members": members}
+    bundle = bundle_of({"model": model, **own}, fields_named("site", "tags", "age"), target=target)
+    session = session_of(bundle, tmp_path)
+    assert check(session, bundle, ()).largest_difference <= MAX_DIFFERENCE
+    assert session.run(rows_of(5, seed=1)).shape == ((5, 3) if target.classes else (5,))
+    if target.classes:
+        assert session.scores(rows_of(5, seed=1)).sum(axis=1) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ["state", "Concat_0", "/constant_0", "//Mod_3", "/word/state"])
+def test_a_column_may_be_called_like_a_part_of_the_graph(tmp_path, name):
+    fields = [{"name": name, "kind": "categorical", "encoder": HASH}]
+    rows = pa.table({name: ["a", "a text of more than eight bytes", None]})
+    assert largest_difference(bundle_of({"model": "fm"}, fields, rows), rows, tmp_path) <= MAX_DIFFERENCE
+
+
 def test_all_kinds_of_fields_may_stand_beside_one_another(tmp_path):
     bundle = bundle_of({"model": "deepfm", "mlp": {**NET, "batch_norm": True}, "members": 2})
     session = session_of(bundle, tmp_path)
     assert check(session, bundle, ()).largest_difference <= MAX_DIFFERENCE
     for rows in (rows_of(200, seed=1), rows_of(1, seed=2)):
-        assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+        assert np.abs(session.scores(rows) - bundle.scores(rows)).max() <= MAX_DIFFERENCE
 
 
 def test_fields_that_joined_later_are_read_by_the_ids_that_they_have(tmp_path):
     bundle = joined_bundle()
     session = session_of(bundle, tmp_path)
     for rows in (rows_of(200, seed=0), rows_of(200, seed=1)):
-        assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+        assert np.abs(session.scores(rows) - bundle.scores(rows)).max() <= MAX_DIFFERENCE
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -94,7 +117,7 @@ numbers = st.one_of(st.none(), st.floats(width=64), st.integers(-(10**6), 10**6)
 def test_any_number_falls_into_the_bucket_of_the_encoder(bucketed, values):
     bundle, session = bucketed
     rows = pa.table({name: pa.array(values, pa.float64()) for name in ("price", "balance")})
-    assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+    assert np.abs(session.scores(rows) - bundle.scores(rows)).max() <= MAX_DIFFERENCE
 
 
 def test_numbers_on_the_edges_of_log_buckets_are_not_moved_by_another_logarithm(tmp_path):
@@ -112,18 +135,18 @@ def test_lists_may_all_be_empty_and_any_place_beyond_a_lists_length_is_left_asid
     lists = pa.array([[], None, [None]], pa.list_(pa.string()))
     rows = pa.table({"tags": lists, "words": lists})
     session = session_of(bundle, tmp_path)
-    assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+    assert np.abs(session.scores(rows) - bundle.scores(rows)).max() <= MAX_DIFFERENCE
     rows = rows.slice(0, 2)
     assert feeds(rows, bundle.spec, ())["tags"].shape == (2, 0)
-    assert np.abs(session.probabilities(rows) - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+    assert np.abs(session.scores(rows) - bundle.scores(rows)).max() <= MAX_DIFFERENCE
 
 
 def test_an_empty_text_is_a_value_and_not_a_missing_one(tmp_path):
     rows = pa.table({"site": ["", None, "", "b"]})
     bundle = bundle_of({"model": "fm"}, fields_named("site"), rows)
-    found = session_of(bundle, tmp_path).probabilities(rows)
+    found = session_of(bundle, tmp_path).scores(rows)
     assert found[0] == found[2] != found[1]
-    assert np.abs(found - bundle.probabilities(rows)).max() <= MAX_DIFFERENCE
+    assert np.abs(found - bundle.scores(rows)).max() <= MAX_DIFFERENCE
 
 
 def test_a_graph_of_another_model_is_told_from_the_bundles(tmp_path):
@@ -144,4 +167,4 @@ def test_fields_that_have_learned_nothing_come_to_their_unknown_rows(tmp_path):
 
 def test_no_rows_have_no_probabilities(tmp_path):
     bundle = bundle_of({"model": "deepfm", "mlp": NET}, LEARNED)
-    assert session_of(bundle, tmp_path).probabilities(rows_of(1, seed=1).slice(0, 0)).shape == (0,)
+    assert session_of(bundle, tmp_path).run(rows_of(1, seed=1).slice(0, 0)).shape == (0,)
