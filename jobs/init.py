@@ -1,5 +1,6 @@
 """`nightjar init`: a look at a log, and the two files that train on it."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from jobs.console import result_console, tell
 from jobs.places import program, typed
 from jobs.tables import print_table
 from schemas.errors import Refusal
+from schemas.features import Objective
 from schemas.locations import absolute
 from schemas.redaction import redacted
 
@@ -28,6 +30,9 @@ def init(
     logs: Annotated[str, typer.Argument(help="Folder of a log, or one of its files: Parquet or CSV, a path or a URI.")],
     out: Annotated[Path, typer.Option("--out", help="The config to write; the feature spec is written beside it.")],
     label: Annotated[str | None, typer.Option("--label", help="Column of clicks, 0 and 1; else it is guessed.")] = None,
+    objective: Annotated[
+        Objective | None, typer.Option("--objective", help="What the label is of; else by what it holds.")
+    ] = None,
     row_key: Annotated[
         str | None, typer.Option("--row-key", help="Column that names a row; else it is guessed.")
     ] = None,
@@ -55,7 +60,7 @@ def init(
 
     _require_place(out, force)
     looked = draft.look(absolute(logs))
-    told = Told(label, row_key, group, tuple(ignore or ()))
+    told = Told(label, objective, row_key, group, tuple(ignore or ()))
     proposed = looked.proposed(told)
     _print_columns(proposed, looked, result_console())
     if not yes and is_terminal():
@@ -131,6 +136,7 @@ def _asked(proposed: "Proposed", told: "Told") -> "Told":
     label = typer.prompt("label", default=proposed.label.name)
     return Told(
         label=label,
+        objective=told.objective,
         row_key=ask("row key, a column or none", proposed.row_key),
         group=ask("group, a column or none", proposed.group),
         ignored=told.ignored,
@@ -148,12 +154,14 @@ def _print_result(proposed: "Proposed", held_out: str, out: Path) -> None:
 
 
 def _print_next(looked: "Looked", proposed: "Proposed", logs: str, out: Path) -> None:
-    from pipeline.intake.draft import imported_logs, time_column
+    from pipeline.intake.draft import imported_logs
 
     print("\nNext:\n")
-    if looked.files.kind == "csv":
-        when = time_column(proposed)
-        by = f"--timestamp {when}" if when else "--first-day YYYY-MM-DD"
-        tell(f"  {program()} import csv {typed(logs)} --out {typed(str(imported_logs(out)))} {by}")
+    if looked.is_csv:
+        by = ["--timestamp", looked.time_column] if looked.time_column else ["--first-day", "YYYY-MM-DD"]
+        by += ["--label", proposed.label.name] if proposed.label.objective == "binary" else []
+        by += ["--delimiter", looked.delimiter] if looked.delimiter != "," else []
+        imported = typed(str(imported_logs(out)))
+        tell(f"  {program()} import csv {typed(logs)} --out {imported} {shlex.join(by)}")
     tell(f"  {program()} config check {typed(str(out))}")
     tell(f"  {program()} train --config {typed(str(out))}")

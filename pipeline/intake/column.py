@@ -117,6 +117,11 @@ class Column:
         found: NDArray[np.float64] = self.plain.drop_null().cast(pa.float64(), safe=False).to_numpy()
         return found
 
+    @property
+    def numbers_or_booleans(self) -> NDArray[np.float64]:
+        """The same, where it may hold booleans, 1 for true."""
+        return self.numbers if self.is_number else self.plain.drop_null().cast(pa.float64()).to_numpy()
+
     @cached_property
     def is_time(self) -> bool:
         """A moment: by its type, by how its text is written, or seconds since 1970 under the name of a time."""

@@ -1,103 +1,74 @@
-"""The first rows of a CSV file, its delimiter and types guessed, for a look."""
-
-import io
-from contextlib import suppress
+"""The first rows of a CSV file as `nightjar import csv` will read it, what parts its values guessed."""
 
 import fsspec
 import pyarrow as pa
-import pyarrow.csv
 
-from pipeline.runtime import files
-from schemas.errors import Refusal, on_one_line
+from pipeline.intake import sources, text_rows
+from pipeline.intake.blocks import Block, Marks, blocks
+from pipeline.intake.formats import delimited_columns
+from pipeline.intake.formats.delimited import CLICKS, DAY_COLUMN, Dialect
+from pipeline.intake.reading import header_of
+from pipeline.intake.sources import Source
+from pipeline.intake.text_rows import Layout
+from schemas.errors import Refusal
+from schemas.locations import absolute
 
 DELIMITERS = (",", "\t", ";", "|")
-HEAD_BYTES = 1 << 25  # of text, beyond which no row is looked at
-BOM = b"\xef\xbb\xbf"
 
 
 def read(fs: fsspec.AbstractFileSystem, name: str, most: int) -> tuple[pa.Table, int]:
-    """(at most `most` rows from the file's start, how many it has in all, about).
+    """(at least `most` rows from the file's start, if it has them, how many it has in all, about).
 
-    Of a packed file that is longer than what is read nobody knows the latter: it counts as what was read. Refusal for
-    what is no CSV with a header, in UTF-8.
+    Refusal for what is no CSV with a header, in UTF-8, and for a line among these that has not its columns.
     """
-    uri = fs.unstrip_protocol(name)
-    text, is_whole = _head(fs, name, uri)
-    if not is_whole:
-        text = text[: text.rfind(b"\n") + 1]
-    header = text.removeprefix(BOM).partition(b"\n")[0].rstrip(b"\r")
-    if not header.strip():
-        raise _refused("an empty file" if not text else "a first line without a name", uri, "a header, then rows")
-    _require_utf8(text, uri)
-    delimiter = delimiter_of(header.decode())
-    try:
-        table = pa.csv.read_csv(
-            io.BytesIO(text),
-            pa.csv.ReadOptions(use_threads=False),
-            pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            pa.csv.ConvertOptions(strings_can_be_null=True),
+    [source] = sources.find([absolute(fs.unstrip_protocol(name))])
+    dialect = Dialect(delimiter=delimiter_of(fs, name))
+    layout = _layout(source, dialect)
+    tables, num_bytes = [pa.schema(layout.types).empty_table()], 0
+    for block in blocks(source, layout.marks):
+        rows = block.without_header(layout.marks) if block.first_line == 1 else block
+        tables += [_rows(rows, layout, source)] if rows.data else []
+        num_bytes = block.num_bytes_read
+        if sum(map(len, tables)) >= most:
+            break
+    table = pa.concat_tables(tables)
+    return table, round(len(table) * source.num_bytes / max(1, num_bytes))
+
+
+def _layout(source: Source, dialect: Dialect) -> Layout:
+    """The types of its columns; one that is called as the days' folders are can only be their time."""
+    first = next(blocks(source, dialect.marks), None)
+    names = header_of(first, dialect.delimiter, dialect.quote) if first else ()
+    return delimited_columns.look(source, dialect, {}, None, DAY_COLUMN if DAY_COLUMN in names else None, "UTC").layout
+
+
+def _rows(block: Block, layout: Layout, source: Source) -> pa.Table:
+    rows = text_rows.read(block, layout)
+    if rows.bad:
+        lines = [line for line, _ in text_rows.lines_of(block, layout.marks)]
+        raise Refusal(
+            found=rows.bad[0].reason,
+            expected="the header's columns in every line, in UTF-8",
+            where=f"{source.uri}, line {lines[rows.bad[0].ordinal]:,}",
+            remedy="correct the line; or let `nightjar import csv` leave such lines out, or read another encoding, and "
+            "look at the log that it makes",
         )
-    except pa.ArrowException as error:
-        raise _refused(on_one_line(error), uri, "the same number of columns in every line") from error
-    _require_header(table, uri)
-    is_told = is_whole or _packing(name)
-    total = len(table) if is_told else round(len(table) * int(fs.size(name)) / len(text))
-    return table.slice(0, most), total
+    return rows.table
 
 
-def delimiter_of(header: str) -> str:
-    """Of the usual ones the one that a header has most of; a comma where it has none."""
-    return max(DELIMITERS, key=header.count)
+def delimiter_of(fs: fsspec.AbstractFileSystem, name: str) -> str:
+    """Of the usual ones the one that the first line has most of; a comma where it has none."""
+    [source] = sources.find([absolute(fs.unstrip_protocol(name))])
+    first = next(blocks(source, Marks(",")), None)
+    line = first.data.partition(b"\n")[0].decode("utf-8", "replace") if first else ""
+    return max(DELIMITERS, key=line.count)
 
 
-def _head(fs: fsspec.AbstractFileSystem, name: str, uri: str) -> tuple[bytes, bool]:
-    """(the file's first bytes, unpacked, whether they are all)."""
-    unreadable: tuple[type[Exception], ...] = (EOFError, ValueError, *files.errors())
-    try:
-        with fsspec.core.OpenFile(fs, name, "rb", compression=_packing(name)) as stream:
-            text = stream.read(HEAD_BYTES + 1)
-    except unreadable as error:
-        raise _refused(f"a file that cannot be read: {on_one_line(error)}", uri, "a CSV file, whole") from error
-    return text[:HEAD_BYTES], len(text) <= HEAD_BYTES
-
-
-def _packing(name: str) -> str | None:
-    packing: str | None = fsspec.utils.infer_compression(name)
-    return packing
-
-
-def _require_utf8(text: bytes, uri: str) -> None:
-    with suppress(UnicodeDecodeError):
-        text.decode()
-        return
-    for number, line in enumerate(text.split(b"\n"), start=1):
-        try:
-            line.decode()
-        except UnicodeDecodeError as error:
-            raise _refused(f"line {number}, whose bytes are not UTF-8: {line[:40]!r}", uri, "text in UTF-8") from error
-
-
-def _require_header(table: pa.Table, uri: str) -> None:
-    names = table.column_names
-    twice = [name for name in names if names.count(name) > 1]
-    if "" in names or twice:
-        found = f"two columns named {twice[0]!r}" if twice else "a column without a name"
-        raise _refused(f"{found} in the first line", uri, "a header that names each column once")
-    if sum(map(_is_number, names)) > len(names) / 2:
-        raise _refused(f"numbers in the first line: {', '.join(names[:5])}", uri, "a header that names the columns")
-
-
-def _is_number(word: str) -> bool:
-    with suppress(ValueError):
-        float(word)
-        return True
-    return False
-
-
-def _refused(found: str, uri: str, expected: str) -> Refusal:
-    return Refusal(
-        found=found,
-        expected=expected,
-        where=uri,
-        remedy="correct the file where it is written; `nightjar import --help` has what reads other forms",
-    )
+def with_clicks(rows: pa.Table, label: str) -> pa.Table:
+    """The label as `--label` of an import makes it, from yes and no to 0 and 1; as it is where it holds other words."""
+    values = rows.column(label)
+    words = {word: CLICKS.get(str(word).strip().lower()) for word in values.unique().to_pylist()}
+    if None in words.values():
+        return rows
+    clicks = pa.array([words[word] for word in values.to_pylist()], pa.int8())
+    return rows.set_column(rows.column_names.index(label), label, clicks)

@@ -5,13 +5,16 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from pipeline.data import entries, folder_guess, layouts, logs
 from pipeline.data.entries import name_of
-from pipeline.intake import config_text, log_files, sample, spec_text
+from pipeline.intake import config_text, csv_sample, log_files, sample, spec_text
 from pipeline.intake.column import Column
 from pipeline.intake.config_text import Drawn
 from pipeline.intake.holding_out import MOST_DAYS, DayRows, HeldOut, choose
 from pipeline.intake.log_files import LogFiles
+from pipeline.intake.names import label_rank
 from pipeline.intake.proposed import Proposed, Told, propose
 from pipeline.intake.sample import Sample
 from schemas.config import DataConfig, TrainConfig
@@ -40,7 +43,28 @@ class Looked:
         return self.files.kind == "csv"
 
     def proposed(self, told: Told) -> Proposed:
-        return propose(self.sample.rows, self.sample.total_rows, told, self.files.uri, self._by_path)
+        return propose(self._rows(told), self.sample.total_rows, told, self.files.uri, self._by_path)
+
+    @property
+    def time_column(self) -> str | None:
+        """By which an import divides rows into days: the column of moments that is called most like one."""
+        rows = self.sample.rows
+        found = [name for name in rows.column_names if Column(name, rows.column(name)).is_time]
+        return min(found, key=folder_guess.likelihood) if found else None
+
+    @property
+    def delimiter(self) -> str:
+        """What parts the values of CSV, as an import is told it."""
+        delimiter = csv_sample.delimiter_of(self.files.fs, self.files.files[0])
+        return "tab" if delimiter == "\t" else delimiter
+
+    def _rows(self, told: Told) -> pa.Table:
+        """Of CSV with a label of yes and no made 0 and 1, as `nightjar import` makes it."""
+        rows = self.sample.rows
+        labels = [told.label] if told.label else [name for name in rows.column_names if label_rank(name) is not None]
+        for name in labels if self.is_csv else ():
+            rows = csv_sample.with_clicks(rows, name) if name in rows.column_names else rows
+        return rows
 
     @property
     def _by_path(self) -> tuple[str, ...]:
@@ -76,7 +100,7 @@ def write_up(looked: Looked, proposed: Proposed, out: Path) -> Draft:
 
     Of CSV the config is for what `nightjar import` will have made of it, at `imported_logs(out)`.
     """
-    held_out, num_days = _of_csv(proposed) if looked.is_csv else _of_days(looked, proposed)
+    held_out, num_days = _of_csv(looked, proposed) if looked.is_csv else _of_days(looked, proposed)
     drawn = Drawn(
         logs=imported_logs(out).name if looked.is_csv else relative(looked.logs_uri, out.parent),
         partitioning=looked.partitioning,
@@ -116,11 +140,6 @@ def relative(uri: str, folder: Path) -> str:
     return uri if "://" in uri else min(os.path.relpath(uri, folder.absolute()), uri, key=len)
 
 
-def time_column(proposed: Proposed) -> str | None:
-    """The first column of moments, by which an import divides rows into days."""
-    return next((name for name, one in proposed.columns.items() if one.is_time), None)
-
-
 def _of_days(looked: Looked, proposed: Proposed) -> tuple[HeldOut, int]:
     """(what is held out, how many days the log has)."""
     data = DataConfig(logs_uri=looked.logs_uri, partitioning=looked.partitioning, features=proposed.spec())
@@ -130,9 +149,9 @@ def _of_days(looked: Looked, proposed: Proposed) -> tuple[HeldOut, int]:
     return choose(rows, len(days), proposed.click_share, _key_name(proposed)), len(days)
 
 
-def _of_csv(proposed: Proposed) -> tuple[HeldOut, int]:
+def _of_csv(looked: Looked, proposed: Proposed) -> tuple[HeldOut, int]:
     key = _key_name(proposed)
-    if time_column(proposed) or not key:
+    if looked.time_column or not key:
         return HeldOut({}, "the newest day is held out"), 0
     words = f"a fifth of the rows is held out, drawn by a hash of {key}, since no column tells a row's day"
     return HeldOut({"by": "random", "row_key": key}, words), 0

@@ -3,17 +3,16 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.intake import field, leak, names, roles
+from pipeline.intake import field, label, leak, names, roles
 from pipeline.intake.column import Column
+from pipeline.intake.label import LabelGuess
 from pipeline.intake.leak import Label
 from pipeline.intake.roles import Guess
 from schemas.checking import validate
 from schemas.errors import Refusal
-from schemas.features import FeatureSpec
+from schemas.features import FeatureSpec, Objective
 
 SUSPECT_AUC = 0.7  # of a column whose name says that it is known after the click, from which on it is taken for that
 
@@ -23,6 +22,7 @@ class Told:
     """Columns that the user has named for roles; an empty name: none is to have it."""
 
     label: str | None = None
+    objective: Objective | None = None
     row_key: str | None = None
     group: str | None = None
     ignored: Sequence[str] = ()
@@ -33,7 +33,7 @@ class Proposed:
     """Each column's role; `ignored` and `fields` by name, in the order of the log."""
 
     columns: Mapping[str, Column]
-    label: Guess
+    label: LabelGuess
     row_key: Guess | None
     group: Guess | None
     ignored: Mapping[str, str]
@@ -47,6 +47,7 @@ class Proposed:
             FeatureSpec,
             {
                 "label": self.label.name,
+                "objective": self.label.objective,
                 "row_key": self.row_key.name if self.row_key else None,
                 "group": self.group.name if self.group else None,
                 "ignored": [*self.ignored],
@@ -56,8 +57,10 @@ class Proposed:
         )
 
     @property
-    def click_share(self) -> float:
-        return float(pc.mean(self.columns[self.label.name].plain.cast(pa.float64())).as_py())
+    def click_share(self) -> float | None:
+        """Of the rows; None where the label is not of clicks."""
+        is_of_clicks = self.label.objective == "binary"
+        return float(self.columns[self.label.name].numbers_or_booleans.mean()) if is_of_clicks else None
 
 
 def propose(rows: pa.Table, total_rows: int, told: Told, where: str, by_path: Collection[str] = ()) -> Proposed:
@@ -70,16 +73,16 @@ def propose(rows: pa.Table, total_rows: int, told: Told, where: str, by_path: Co
     for name in told.ignored:
         roles.find(of_log, name, "--ignore", where)
     candidates = [one for one in of_log if one.name not in told.ignored]
-    label = roles.label(candidates, told.label, where)
-    others = [one for one in candidates if one.name != label.name]
+    of_label = label.guess(candidates, told.label, told.objective, where)
+    others = [one for one in candidates if one.name != of_label.name]
     row_key = roles.row_key(others, told.row_key, where)
     group = roles.group(others, told.group, where)
-    clicks = Label(np.asarray(pc.equal(columns[label.name].plain.cast(pa.float64()), 1.0)))
+    known = label.for_leaks(columns[of_label.name], of_label.objective)
     ignored, fields, aucs = {name: "as --ignore says" for name in told.ignored}, dict[str, field.Proposal](), {}
     for one in others:
         if row_key and one.name == row_key.name:
             continue
-        proposal, auc = _of_column(one, clicks, total_rows)
+        proposal, auc = _of_column(one, known, total_rows)
         if proposal.entry is None:
             ignored[one.name] = proposal.reason
         else:
@@ -90,17 +93,17 @@ def propose(rows: pa.Table, total_rows: int, told: Told, where: str, by_path: Co
     best = max(aucs, key=lambda name: aucs[name])
     strongest = (best, aucs[best]) if aucs[best] > 0.5 else None
     in_order = {name: ignored[name] for name in columns if name in ignored}
-    return Proposed(columns, label, row_key, group, in_order, fields, strongest)
+    return Proposed(columns, of_label, row_key, group, in_order, fields, strongest)
 
 
-def _of_column(column: Column, label: Label, total_rows: int) -> tuple[field.Proposal, float | None]:
+def _of_column(column: Column, known: Label, total_rows: int) -> tuple[field.Proposal, float | None]:
     """What it is proposed as, and the AUC that it alone has."""
     proposal = field.propose(column, total_rows)
     if proposal.entry is None:
         return proposal, None
-    if leak.goes_by_nulls(column, label):
+    if leak.goes_by_nulls(column, known):
         return field.Proposal("null exactly where the label is 0, or 1: it was written after the click"), None
-    auc = leak.auc_alone(column, label)
+    auc = leak.auc_alone(column, known)
     if auc and auc > leak.TOO_GOOD:
         return field.Proposal(f"it alone has AUC {auc:.3f}, so it was probably written after the click"), None
     if auc and auc > SUSPECT_AUC and names.is_after(column.name):

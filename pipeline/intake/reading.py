@@ -98,7 +98,7 @@ def header_of(block: Block, delimiter: str, quote: str | None) -> tuple[str, ...
     text = block.data[:end].decode("utf-8", "backslashreplace").rstrip("\r\n")
     if quote is None:
         return tuple(text.split(delimiter))
-    return tuple(next(csv.reader([text], delimiter=delimiter, quotechar=quote), []))
+    return tuple(next(csv.reader([text], delimiter=delimiter, quotechar=quote), [])) or ("",)
 
 
 def require_header(block: Block, form: Format, source: Source) -> None:

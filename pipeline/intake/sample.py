@@ -16,7 +16,7 @@ from schemas.errors import Refusal, on_one_line
 
 MOST_ROWS = 200_000
 LEAST_ROWS_OF_FILE = 500  # so that the files of many days still show which values come again
-GROUPS_OF_FILE = 4  # that rows are taken from: what lies at a file's start may be one hour, or one user
+GROUPS_OF_FILE = 4  # that rows are taken from at least: what lies at a file's start may be one hour, or one user
 READERS = 8
 
 
@@ -60,7 +60,8 @@ def _of_parquet(fs: fsspec.AbstractFileSystem, name: str, most: int) -> tuple[pa
         with fs.open(name, "rb") as stream:
             file = pq.ParquetFile(stream)
             _require_columns(file.schema_arrow, uri)
-            groups = spread(range(file.num_row_groups), GROUPS_OF_FILE)
+            rows_of_group = max(1, file.metadata.num_rows // max(1, file.num_row_groups))
+            groups = spread(range(file.num_row_groups), max(GROUPS_OF_FILE, -(-most // rows_of_group)))
             tables = [file.schema_arrow.empty_table()]
             for group in groups:
                 batches = file.iter_batches(max(1, -(-most // len(groups))), row_groups=[group])

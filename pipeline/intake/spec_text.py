@@ -11,6 +11,7 @@ import pyarrow.types as pt
 import yaml
 
 from pipeline.intake.column import Column
+from pipeline.intake.label import in_words
 from pipeline.intake.proposed import Proposed
 from schemas.click_log import is_list, is_text
 
@@ -29,8 +30,10 @@ def _lines(proposed: Proposed, looked_at: str) -> Iterator[str]:
         "belongs under `ignored`. What else an entry can say is in schemas/README.md."
     )
     yield ""
-    shares = f"{proposed.click_share:.2%} of the rows"
-    yield f"label: {plain(proposed.label.name)} # {proposed.label.reason}; a click in {shares}"
+    guess = proposed.label
+    yield f"label: {plain(guess.name)} # {guess.reason}; {in_words(proposed.columns[guess.name], guess.objective)}"
+    if guess.objective != "binary":
+        yield f"objective: {guess.objective}"
     if proposed.row_key:
         yield f"row_key: {plain(proposed.row_key.name)} # {proposed.row_key.reason}; carried into what is scored"
     if proposed.group:

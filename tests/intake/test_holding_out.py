@@ -26,7 +26,7 @@ def test_as_many_of_the_newest_days_are_held_out_as_have_clicks_enough_together(
     newest = days(*rows)
     held_out = choose(newest, 30, share, row_key=None)
     assert held_out.split == {"by": "date", "test_dates": [str(one.day) for one in newest[-number:]]}
-    assert "too few clicks" in held_out.words
+    assert "fewer have few clicks" in held_out.words
 
 
 def test_rows_are_drawn_by_their_key_where_a_week_has_too_few_clicks():

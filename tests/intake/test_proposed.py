@@ -73,9 +73,9 @@ def test_a_log_without_a_label_is_refused_and_names_the_columns_that_could_be_on
         (np.where(CLICK, "yes", "no"), '"no", "yes"', "pyarrow.compute.equal(table['click'], 'yes')"),
         (np.where(CLICK, "TRUE", "FALSE"), '"FALSE", "TRUE"', "pyarrow.compute.equal(table['click'], 'TRUE')"),
         ([None if i % 10 == 0 else int(one) for i, one in enumerate(CLICK)], "10.0% of rows null", "write 0"),
-        (CLICK * 2, "0, 2", "name the column of clicks by --label"),
-        ([[int(one)] for one in CLICK], "2 values", "name the column of clicks by --label"),
-        ([{"a": 1}] * N, "struct", "name the column of clicks by --label"),
+        (CLICK * 2, "0, 2", "say --objective"),
+        ([[int(one)] for one in CLICK], "2 values", "say --objective"),
+        ([{"a": 1}] * N, "struct", "say --objective"),
     ],
     ids=["words", "capitals", "nulls", "other-numbers", "lists", "structs"],
 )

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click_logs import click_rows, write_day
 
-from pipeline.intake import log_files, sample
+from pipeline.intake import blocks, log_files, sample
 from pipeline.intake.sample import Sample
 from schemas.errors import Refusal
 
@@ -56,6 +56,11 @@ def test_of_a_large_file_rows_are_taken_from_several_row_groups(tmp_path, monkey
     assert taken.total_rows == 1000
 
 
+def test_of_many_small_row_groups_as_many_are_read_as_it_takes(tmp_path):
+    pq.write_table(pa.table({"row": range(1000)}), tmp_path / "a.parquet", row_group_size=4)
+    assert take(tmp_path / "a.parquet").rows["row"].to_pylist() == [*range(1000)]
+
+
 def test_text_and_numbers_of_one_column_may_be_held_in_different_ways(tmp_path):
     kinds = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
     for number, kind in enumerate(kinds):
@@ -89,14 +94,22 @@ def test_packed_csv_and_a_folder_of_csv_are_read_as_well(tmp_path):
 
 
 def test_of_a_long_csv_the_first_rows_are_looked_at_and_all_are_told_by_its_bytes(tmp_path, monkeypatch):
-    from pipeline.intake import csv_sample
-
-    monkeypatch.setattr(csv_sample, "HEAD_BYTES", 1000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(sample, "MOST_ROWS", 100)
+    monkeypatch.setattr(sample, "LEAST_ROWS_OF_FILE", 1)
     path = tmp_path / "clicks.csv"
     path.write_text("user,clicked\n" + "ann,1\nbob,0\n" * 5000)
     taken = take(path)
-    assert len(taken.rows) == 164, "of whole lines alone"
+    assert len(taken.rows) == 164, "of the first block, whole lines alone"
     assert taken.total_rows == pytest.approx(10_000, rel=0.05)
+
+
+def test_csv_is_read_as_it_will_be_imported(tmp_path):
+    (tmp_path / "clicks.csv").write_text("zip,day,rate,clicked\n007,2026-11-01,NA,1\n123,2026-11-02,0.5,0\n")
+    rows = take(tmp_path / "clicks.csv").rows
+    assert rows["zip"].to_pylist() == ["007", "123"]
+    assert rows["day"].to_pylist() == ["2026-11-01", "2026-11-02"]
+    assert rows["rate"].to_pylist() == [None, 0.5]
 
 
 def of_text(content: bytes, name: str = "clicks.csv"):
@@ -150,15 +163,15 @@ def twice(folder: Path) -> None:
         (of_other_types, "files whose columns are not of the same types"),
         (lambda folder: pq.write_table(click_rows().slice(0, 0), folder / "a.parquet"), "no rows in 1 file"),
         (lambda folder: pq.write_table(pa.table({}), folder / "a.parquet"), "a file without columns"),
-        (of_text(b"\n\n"), "a first line without a name"),
+        (of_text(b"\n\n"), "no name of column 1"),
         (of_text(b"user,clicked\n"), "no rows in 1 file"),
-        (of_text(b"user,clicked\nann,1,7\nbob,0\n"), "Expected 2 columns, got 3"),
-        (of_text(b"user,clicked\nJos\xe9,1\n"), "line 2, whose bytes are not UTF-8: b'Jos\\xe9,1'"),
-        (of_text(b"user,user\nann,1\n"), "two columns named 'user'"),
-        (of_text(b"user,,age\nann,1,2\n"), "a column without a name"),
-        (of_text(b"1,0.5,a\n0,0.25,b\n"), "numbers in the first line"),
-        (of_text(gzip.compress(ROWS.encode() * 99)[:-40], "clicks.csv.gz"), "a file that cannot be read"),
-        (of_text(b"text", "clicks.csv.gz"), "a file that cannot be read"),
+        (of_text(b"user,clicked\nann,1,7\nbob,0\n"), "3 columns, where 2 are expected"),
+        (of_text(b"user,clicked\nJos\xe9,1\n"), "user is not UTF-8"),
+        (of_text(b"user,user\nann,1\n"), "2 columns named 'user'"),
+        (of_text(b"user,,age\nann,1,2\n"), "no name of column 2"),
+        (of_text(b"1,0.5,a\n0,0.25,b\n"), "'1' in the place of a column's name"),
+        (of_text(gzip.compress(ROWS.encode() * 99)[:-40], "clicks.csv.gz"), "cannot be unpacked: Truncated"),
+        (of_text(b"text", "clicks.csv.gz"), "cannot be unpacked: zlib inflate failed"),
     ],
     ids=[
         *("empty-folder", "delta", "iceberg", "mixed", "avro", "text", "packed", "cut", "twice", "types", "no-rows"),

@@ -1,6 +1,7 @@
 """`nightjar init`: two files that train as they stand, and what it says of a log that it can't make any of."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -93,7 +94,7 @@ def test_whatever_columns_and_values_are_called_both_files_say_it(tmp_path):
 
 def test_no_secret_of_a_value_is_written(tmp_path):
     url = "https://ann:pass-word-1@shop.example/?token=abcdefgh"
-    rows = pa.table({"url": [url, "https://shop.example/"] * 1000, "click": [0, 1] * 1000})
+    rows = pa.table({"url": [url, "https://shop.example/"] * 1000, "click": [0, 0, 1, 1] * 500})
     for day in (1, 2):
         write_day(tmp_path / "logs", date(2026, 11, day), rows)
     _, done = written("logs", folder=tmp_path)
@@ -149,16 +150,67 @@ def test_a_log_of_which_a_week_has_few_clicks_is_held_out_by_its_key(tmp_path):
     assert "drawn by a hash of row: the newest 7 days have only 56 rows, about 14 of them clicks" in done.stdout
 
 
-def test_csv_becomes_a_config_for_what_the_next_command_will_make_of_it(tmp_path):
+def csv_of(names: str, delimiter: str, words: str) -> str:
+    """Four days of 500 rows."""
     lines = [
-        f"{number},2026-11-{1 + number // 500:02} 10:00:00,u{number % 40},{number % 3 % 2}" for number in range(2000)
+        f"{number},2026-11-0{1 + number // 500} 10:00:00,u{number % 40},00{number % 7},{words.split()[number % 3 % 2]}"
+        for number in range(2000)
     ]
-    (tmp_path / "clicks.csv").write_text("\n".join(["id,time,user,clicked", *lines]))
+    return "\n".join([names, *lines]).replace(",", delimiter)
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "words", "options"),
+    [
+        (",", "0 1", "--timestamp time --label clicked"),
+        (";", "no yes", "--timestamp time --label clicked --delimiter ';'"),
+        ("\t", "FALSE TRUE", "--timestamp time --label clicked --delimiter tab"),
+    ],
+)
+def test_csv_becomes_a_config_for_what_the_next_command_makes_of_it(tmp_path, delimiter, words, options):
+    (tmp_path / "clicks.csv").write_text(csv_of("id,time,user,zip,clicked", delimiter, words))
     config, done = written("clicks.csv", folder=tmp_path)
     spec = config.data.features
     assert (spec.label, spec.row_key, spec.group, spec.ignored) == ("clicked", "id", "user", ("time",))
     assert config.data.logs_uri == str(tmp_path / "my_logs")
-    assert "import csv clicks.csv --out my_logs --timestamp time\n" in done.stdout
+    [command] = [line for line in done.stdout.splitlines() if "import csv" in line]
+    assert command.endswith(f"import csv clicks.csv --out my_logs {options}")
+    imported = nightjar(*shlex.split(command)[1:], cwd=tmp_path)
+    assert imported.exit_code == 0, imported.stderr
+    checked = nightjar("config", "check", "my.yaml", cwd=tmp_path)
+    assert "days      4, 2026-11-01 to 2026-11-04" in checked.stdout, checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("label", "objective"),
+    [
+        (np.array(["cat", "dog", "fox"])[np.arange(3000) % 3], "multiclass"),
+        (np.arange(3000) % 10, "multiclass"),
+        (np.arange(3000) % 300 / 7, "regression"),
+        (np.arange(3000) % 300, "regression"),
+    ],
+    ids=["words", "digits", "floats", "integers"],
+)
+def test_a_label_of_classes_or_numbers_is_proposed_for_what_it_is(tmp_path, label, objective):
+    noise = np.random.default_rng(0).normal(size=3000)
+    rows = pa.table({"target": label, "x": noise, "id": np.arange(3000)})
+    for day in (1, 2):
+        write_day(tmp_path / "logs", date(2026, 11, day), rows)
+    config, _ = written("logs", folder=tmp_path)
+    assert (config.data.features.label, config.data.features.objective) == ("target", objective)
+    assert f"{objective}, by what it holds" in (tmp_path / "my_features.yaml").read_text()
+    checked = nightjar("config", "check", "my.yaml", cwd=tmp_path)
+    assert checked.exit_code == 0, checked.stderr
+
+
+def test_an_objective_that_is_told_is_taken(tmp_path):
+    rows = pa.table({"stars": np.arange(3000) % 5, "x": np.random.default_rng(0).normal(size=3000)})
+    for day in (1, 2):
+        write_day(tmp_path / "logs", date(2026, 11, day), rows)
+    config, _ = written("logs", "--label", "stars", "--objective", "regression", folder=tmp_path)
+    assert config.data.features.objective == "regression"
+    message = Session(tmp_path).refused("init", "logs", "--label", "stars", "--objective", "binary", "--out", "b.yaml")
+    assert "of 5 values" in message["found"]
 
 
 def test_files_that_are_there_are_replaced_only_when_that_is_asked_for(folder):
@@ -245,9 +297,9 @@ def of_csv(content: bytes) -> Callable[[Path], int]:
         (nothing, "logs", "nothing of that name", "correct the path"),
         (nothing, "s3://", "s3://", "bucket"),
         (nothing, "memory://logs", "no other process", "all processes"),
-        (of_csv(b""), "c.csv", "an empty file", "nightjar import"),
-        (of_csv(b"a,click\n\xff,1\n"), "c.csv", "line 2", "nightjar import"),
-        (of_csv(b"a,click\nx,1,2\n"), "c.csv", "Expected 2 columns", "nightjar import"),
+        (of_csv(b""), "c.csv", "an empty file", "write it again"),
+        (of_csv(b"a,click\n\xff,1\n"), "c.csv", "a is not UTF-8", "nightjar import"),
+        (of_csv(b"a,click\nx,1,2\n"), "c.csv", "3 columns, where 2 are expected", "nightjar import"),
     ],
     ids=[
         *("no-label", "words", "no-day", "texts", "delta", "empty-folder", "missing", "no-bucket", "memory"),
