@@ -19,7 +19,7 @@ from click_logs import SPEC, write_random_log
 from command import Done, nightjar
 from mlflow import MlflowClient
 from processes import free_port, running
-from source_tree import change, copy_sources
+from source_tree import REPOSITORY, change, copy_sources
 
 from jobs.places import OF_A_JOB
 
@@ -134,8 +134,9 @@ def test_rows_held_out_at_random_were_not_learned_by_a_model_of_the_same_split_a
 
 
 def test_what_each_column_is_worth_is_printed_and_logged_in_the_models_run(folder, trained):
-    model = ("--config", "train.yaml", "--model", "models:/ctr@champion", "--repeats", "3", "--json")
-    done = nightjar("explain", *model, cwd=folder)
+    lines = (REPOSITORY / "jobs" / "README.md").read_text().splitlines()
+    [example] = [line.removeprefix("$ nightjar ") for line in lines if line.startswith("$ nightjar explain ")]
+    done = nightjar(*example.replace("jobs/configs/demo.yaml", "train.yaml").split(), "--json", cwd=folder)
     told = last_object(done)
     assert (told["dates"], told["learned_dates"], told["rows"]) == (["2026-11-03"], [], 1000)
     assert told["ne"] == pytest.approx(trained["stages"][trained["best_stage"]]["ne"], rel=1e-6)
