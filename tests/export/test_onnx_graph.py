@@ -149,6 +149,13 @@ def test_an_empty_text_is_a_value_and_not_a_missing_one(tmp_path):
     assert np.abs(found - bundle.scores(rows)).max() <= MAX_DIFFERENCE
 
 
+def test_a_model_of_weights_so_large_that_its_own_scores_are_rounded_by_more_is_exported_as_well(tmp_path):
+    bundle = bundle_of({"model": "deepfm", "mlp": NET}, LEARNED)
+    bundle.table.rows.mul_(20)
+    found = check(session_of(bundle, tmp_path), bundle, ())
+    assert MAX_DIFFERENCE < found.largest_difference <= found.allowed < 1e-3
+
+
 def test_a_graph_of_another_model_is_told_from_the_bundles(tmp_path):
     field = [{"name": "site", "kind": "categorical", "encoder": HASH}]
     session = session_of(bundle_of({"model": "fm"}, field), tmp_path)
