@@ -19,7 +19,7 @@ The walk of one click, a row of `logs/date=2026-11-19/part-3.parquet`:
 6. `registry.bundle` is spec, vocabulary and weights as one folder; `registry.tracking` and `registry.versions` record
    the run and register the model in MLflow; `registry.pyfunc` serves raw rows with it.
 7. `scoring` writes or evaluates a day's probabilities with a registered model, and tells what each field is worth to
-   it.
+   it; `export` makes it a graph of ONNX, which other runtimes run.
 8. `retrain` calls it all, in this order, from `opening` up to a verdict; `sweep` calls the training alone, for many
    configs.
 9. `nights` does so for the newest day: `profiles` look at it, yesterday's champion is judged on it and goes on with

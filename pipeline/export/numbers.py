@@ -50,8 +50,8 @@ def pieces_of(field: NumericField, ids: FieldIds, vocabulary: Vocabulary) -> Pie
 
 
 def _first_of(bucket: int) -> float:
-    """The smallest number that lies in this log bucket or a higher one, by halving what its bits count."""
-    low, high = _place(-LARGEST), _place(LARGEST)
+    """The smallest number that lies in this log bucket or a higher one, by halving what its bits count; or infinity."""
+    low, high = _place(-LARGEST), _place(np.inf)
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if log_bucket(np.array([_at(middle)]))[0] >= bucket else (middle + 1, high)

@@ -42,7 +42,7 @@ def _one_a_row(graph: Graph, values_R1: str) -> str:
 
 
 def _log_odds_of_mean(graph: Graph, logits_MR1: str) -> str:
-    """As `models.members.served`: log sigmoid(z) is -softplus(-z)."""
+    """As `models.served`: log sigmoid(z) is -softplus(-z)."""
     members = graph.constant([0], I64)
     against = graph.op("Neg", graph.op("Softplus", logits_MR1))
     clicks = graph.op("Neg", graph.op("Softplus", graph.op("Neg", logits_MR1)))

@@ -115,7 +115,7 @@ def _ended(graph: Graph, state_T4: str) -> str:
     v0, v1, v2, v3 = graph.split(_rounds(graph, state_T4, 4), 4, axis=1)
     hashes_T1 = graph.op("BitwiseXor", graph.op("BitwiseXor", v0, v1), graph.op("BitwiseXor", v2, v3))
     for step in FINALIZER:
-        if step < 64:
+        if step < 64:  # a shift; else a factor
             shifted = graph.op("BitShift", hashes_T1, graph.constant(step, U64), direction="RIGHT")
             hashes_T1 = graph.op("BitwiseXor", hashes_T1, shifted)
         else:
@@ -136,13 +136,14 @@ def _rounds(graph: Graph, state_T4: str, number: int) -> str:
 
 
 def _matrix(added: dict[int, int], bits: tuple[int, ...]) -> list[list[int]]:
-    """[4, 12]: the words after the sums, shifted to the left; the same unshifted, if they are to be rotated; and the
-    sums again, each at the place of the word that it is combined with, which is the one that was added.
+    """From a state to what a half round combines of it, each a word a column.  [4, 12]
+
+    First the words after the sums, shifted to the left; then those of them that are rotated, unshifted; then, for each
+    word that was added to another one, that sum.
     """
-    columns = []
     sums = [[int(word == v) + int(added.get(v) == word) for word in range(4)] for v in range(4)]
-    columns += [[one << n for one in own] for own, n in zip(sums, bits, strict=True)]
-    columns += [own if n else [0] * 4 for own, n in zip(sums, bits, strict=True)]
-    into = {other: v for v, other in added.items()}
-    columns += [sums[into[v]] if v in into else [0] * 4 for v in range(4)]
+    sum_of = {other: sums[v] for v, other in added.items()}
+    left = [[one << n for one in own] for own, n in zip(sums, bits, strict=True)]
+    right = [own if n else [0] * 4 for own, n in zip(sums, bits, strict=True)]
+    columns = [*left, *right, *(sum_of.get(v, [0] * 4) for v in range(4))]
     return [[column[word] for column in columns] for word in range(4)]
