@@ -54,7 +54,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Model minus base, so that a better model is below 0 in losses and NE and above 0 in AUC and accuracy.
+    """Model minus base, so that a better model is below 0 in losses and NE and above 0 in AUC, accuracy and F1.
 
     None where the objective has no such figure; all of them where the rows hold one class only, or equal numbers.
     """
@@ -63,7 +63,9 @@ class Comparison:
     ne: Interval | None = None
     auc: Interval | None = None
     accuracy: Interval | None = None
+    macro_f1: Interval | None = None
     rmse: Interval | None = None  # in the label's unit
+    mae: Interval | None = None  # in the label's unit
 
 
 def compare(

@@ -11,7 +11,7 @@ from pipeline.evaluation.row_sums import Metrics
 from schemas.features import Objective
 from schemas.night import GateConfig, setting
 
-MAX_GOLDEN_DIFFERENCE = 1e-6  # of p; what the same float32 weights can come to on another machine
+MAX_GOLDEN_DIFFERENCE = 1e-6  # of p, or of the largest number; what the same float32 weights come to elsewhere
 VARIED: dict[Objective, str] = {
     "binary": "both classes",
     "multiclass": "several classes",
@@ -45,7 +45,10 @@ class Evidence:
     champion_bounds: Mapping[str, Bounds] = field(default_factory=dict)
     baseline: Baseline | None = None  # None: the training days' base rate is not known, or tells nothing
     golden_difference: float | None = None
-    """Largest |difference of p| of the registered model, loaded in a process of its own; None: it was not checked."""
+    """Largest |difference of p|, or of the largest number, of the registered model in a process of its own.
+
+    None: it was not checked.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def decide(evidence: Evidence, config: GateConfig) -> Verdict:
         *((rule(candidate, config) for rule in (_auc, _calibration, _auc_error)) if of_clicks else ()),
         _champion(evidence, config),
         _slices(evidence, config),
-        _golden(evidence.golden_difference, config),
+        _golden(evidence, config),
     )
     return Verdict(all(reason.passed for reason in reasons), reasons)
 
@@ -243,13 +246,14 @@ def _holds(change: Interval, config: GateConfig) -> bool:
     return change.estimate <= config.slice_margin or change.low <= 0
 
 
-def _golden(difference: float | None, config: GateConfig) -> Reason:
-    key = setting(config, "golden_rows")
+def _golden(evidence: Evidence, config: GateConfig) -> Reason:
+    difference, key = evidence.golden_difference, setting(config, "golden_rows")
     if difference is None:
         return Reason("golden", True, "no golden rows were scored again", key)
     passed = difference <= MAX_GOLDEN_DIFFERENCE
     scored = f"the registered model, loaded in a process of its own, scores {'' if passed else 'not '}alike"
-    return Reason("golden", passed, f"{scored}: {difference:.3g} apart in p, {MAX_GOLDEN_DIFFERENCE:g} allowed", key)
+    what = "apart, as a share of the largest number" if evidence.candidate.objective == "regression" else "apart in p"
+    return Reason("golden", passed, f"{scored}: {difference:.3g} {what}, {MAX_GOLDEN_DIFFERENCE:g} allowed", key)
 
 
 def _in_words(part: Slice) -> str:

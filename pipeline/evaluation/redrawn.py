@@ -7,9 +7,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.class_sums import entropy_of, nats_of
+from pipeline.evaluation.class_sums import entropy_of, macro_f1, nats_of
 from pipeline.evaluation.metrics import entropy
-from pipeline.evaluation.tally import Counts, Floats, auc_of
+from pipeline.evaluation.tally import Floats, auc_of
 from schemas.features import Objective
 
 MAX_RANKS = 1 << 14  # counting by them stays in the cache
@@ -66,22 +66,26 @@ class _Clicks:
 @dataclass(frozen=True, eq=False)
 class _Classes:
     labels: NDArray[np.int64]  # [n]
+    told: NDArray[np.int64]  # [n] the likeliest class
     num_classes: int
     nats: Floats  # [G] as of clicks
-    hits: Floats  # [G] rows whose likeliest class is theirs, weighted where the rows are
 
     @classmethod
     def of(cls, logits: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None, group_rows: int) -> Self:
         own = labels.astype(np.int64)
-        hits = (logits.argmax(axis=1) == own).astype(np.float64)
-        nats = nats_of(logits, own)
-        return cls(own, logits.shape[1], *(_of_groups(each, weights, group_rows) for each in (nats, hits)))
+        nats = _of_groups(nats_of(logits, own), weights, group_rows)
+        return cls(own, logits.argmax(axis=1), logits.shape[1], nats)
 
     def figures(self, times_G: NDArray[np.int64], weights: NDArray[Any]) -> Figures:
-        mass: Counts = np.bincount(self.labels, weights, self.num_classes)
+        is_hit = self.labels == self.told
+        counted = ((self.labels, weights), (self.told, weights), (self.labels, weights * is_hit))
+        mass, told, hits = (np.bincount(keys, each, self.num_classes) for keys, each in counted)
         rows, of_shares = float(mass.sum()), entropy_of(mass)
-        log_loss, accuracy = (_mean(times_G, each, rows) for each in (self.nats, self.hits))
-        return {"log_loss": log_loss, "accuracy": accuracy} | ({"ne": log_loss / of_shares} if of_shares > 0 else {})
+        if of_shares == 0:
+            return {}
+        log_loss = _mean(times_G, self.nats, rows)
+        shares = {"accuracy": float(hits.sum()) / rows, "macro_f1": macro_f1(mass, told, hits)}
+        return {"log_loss": log_loss, "ne": log_loss / of_shares, **shares}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,20 +94,23 @@ class _Numbers:
     distances: Floats  # [G] sum of labels less their mean over all rows, weighted where the rows are
     squared_distances: Floats  # [G]
     squared_errors: Floats  # [G]
+    absolute_errors: Floats  # [G]
 
     @classmethod
     def of(cls, logits: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None, group_rows: int) -> Self:
         told, own = logits.astype(np.float64), labels.astype(np.float64)
         d = own - np.average(own, weights=weights)
-        each = (np.ones(len(d)), d, d**2, (told - own) ** 2)
+        each = (np.ones(len(d)), d, d**2, (told - own) ** 2, np.abs(told - own))
         return cls(*(_of_groups(one, weights, group_rows) for one in each))
 
     def figures(self, times_G: NDArray[np.int64], weights: NDArray[Any]) -> Figures:
         rows = float((times_G * self.mass).sum())
-        sums = (self.distances, self.squared_distances, self.squared_errors)
-        distance, squared, error = (_mean(times_G, one, rows) for one in sums)
+        sums = (self.distances, self.squared_distances, self.squared_errors, self.absolute_errors)
+        distance, squared, error, absolute = (_mean(times_G, one, rows) for one in sums)
         variance = squared - distance**2
-        return {"rmse": error**0.5} | ({"ne": error / variance} if variance > ALL_EQUAL * squared else {})
+        if variance <= ALL_EQUAL * squared:
+            return {}
+        return {"ne": error / variance, "rmse": error**0.5, "mae": absolute}
 
 
 def _of_groups(of_rows: Floats, weights: NDArray[Any] | None, group_rows: int) -> Floats:

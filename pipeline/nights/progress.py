@@ -63,8 +63,9 @@ class NightProgress:
         found: dict[str, dict[str, float]] = {}
         if self.decision and baseline:
             objective = self.decision.evidence.candidate.objective
-            rate = {"rate": baseline.constant} if isinstance(baseline.constant, float) else {}
-            found[CONSTANTS[objective]] = {**rate, "ne": baseline.ne}
+            constant = baseline.constant
+            told = {"rate" if objective == "binary" else "told": constant} if isinstance(constant, float) else {}
+            found[CONSTANTS[objective]] = {**told, "ne": baseline.ne}
         if self.trained and self.tonight.start == "cold":
             found |= {name: one for name, one in self.trained.baselines.items() if name not in CONSTANTS.values()}
         return found
