@@ -16,7 +16,9 @@ from pipeline.registry.bundle import Bundle, Origin
 from pipeline.retrain.promotion import write_bundle
 from pipeline.training import checkpoint, initialize, published
 from pipeline.training.checkpoint import StageState
+from pipeline.training.prior import Prior
 from schemas.config import TrainConfig
+from schemas.features import Objective
 
 STAGES = [
     {"name": "fm", "model": "fm", "epochs": 1},
@@ -24,21 +26,27 @@ STAGES = [
 ]
 
 
-def write_random_bundle(folder: Path, rows: pa.Table, seed: int = 0) -> Bundle:
-    """With the vocabulary of `rows` and a calibration; the empty `folder` gets the bundle as folder/bundle."""
+def write_random_bundle(folder: Path, rows: pa.Table, seed: int = 0, objective: Objective = "binary") -> Bundle:
+    """With the vocabulary of `rows` and, of clicks, a calibration; the empty `folder` gets the bundle as folder/bundle.
+
+    Labels of another objective are in the column of clicks.
+    """
+    features = {**SPEC, "objective": objective}
     config = TrainConfig.model_validate(
-        {"data": {"logs_uri": "/logs", "features": SPEC}, "stages": STAGES, "table": {"dimension": 4}, "seed": seed}
+        {"data": {"logs_uri": "/logs", "features": features}, "stages": STAGES, "table": {"dimension": 4}, "seed": seed}
     )
     stage, stage_folder = config.stages[1], folder / "stage"
     spec = config.data.features
     vocab = vocabulary.build(spec, vocabulary.count(rows, spec))
-    state = initialize.from_scratch(stage, config, vocab.num_ids)
+    prior = Prior(vocab.target, (0.0,) * vocab.target.num_outputs)
+    state = initialize.from_scratch(stage, config, vocab.num_ids, prior)
     generator = torch.Generator().manual_seed(seed)
     state.table.rows.normal_(std=0.3, generator=generator)
     state.table.accumulators.uniform_(generator=generator)
     state.progress.results = {"ne": 0.9}
     stage_folder.mkdir(parents=True)
-    (stage_folder / published.CALIBRATION).write_text(Platt(slope=0.7, intercept=-1.3).model_dump_json())
+    if objective == "binary":
+        (stage_folder / published.CALIBRATION).write_text(Platt(slope=0.7, intercept=-1.3).model_dump_json())
     return bundle_of(config, state, vocab, folder)
 
 
