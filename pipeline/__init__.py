@@ -2,9 +2,9 @@
 
 The walk of one click, a row of `logs/date=2026-11-19/part-3.parquet`:
 
-1. `data.log_listing` finds its file; `data.logs` reads the footer and freezes a manifest of every file used. A log that
-   breaks the contract of `schemas` is refused here, before any row is read; `data.quality` refuses bad values as rows
-   stream.
+1. `data.day_folders` finds its file by its folder, or `data.timed_files` by a column of times, from the footer;
+   `data.logs` freezes a manifest of every file used. A log that breaks the contract of `schemas` is refused here,
+   before any row is read; `data.quality` refuses bad values as rows stream.
 2. `data.passes` reads the log twice, by threads of the command or, as `data.spread` decides, on all nodes: to count
    values, of which `data.vocabulary` makes one append-only id space, and to encode rows by `data.encode` into the
    packed `data.store`, shuffled within their day.

@@ -56,10 +56,7 @@ class Tree:
         left_aside = []
         for info in infos:
             name = name_of(info)
-            is_one = (
-                name.startswith(level.key) if level.key else info["type"] == "directory" and not entries.is_note(name)
-            )
-            if not is_one:
+            if not _is_of(level, info):
                 if depth and not entries.is_note(name):
                     left_aside.append(LeftAside(self._uri(info), self._why_beside(info, level, where), folder.day))
                 continue
@@ -100,6 +97,12 @@ class Tree:
 
     def _uri(self, info: Info) -> str:
         return str(self.fs.unstrip_protocol(info["name"]))
+
+
+def _is_of(level: Level, info: Info) -> bool:
+    """By its key; without one each folder is, but for other tools' own."""
+    name = name_of(info)
+    return name.startswith(level.key) if level.key else info["type"] == "directory" and not entries.is_note(name)
 
 
 def _why_no_time(info: Info, text: str) -> str | None:

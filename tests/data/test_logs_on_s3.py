@@ -108,6 +108,35 @@ def test_what_holds_no_rows_is_left_aside(log, spec, put):
     }
 
 
+def test_hours_are_listed_in_a_bucket_with_its_markers_and_without(log, put):
+    data = data_of(log, partitioning={"by": "path", "path": "date=YYYY-MM-DD/hour=HH"})
+    put(f"date={SECOND}/hour=03/part-0.parquet", parquet(8))
+    put(f"date={SECOND}/hour=3_$folder$", b"")
+    for key in (f"date={SECOND}", f"date={SECOND}/", f"date={SECOND}/hour=03/", f"date={SECOND}/hour=04/_SUCCESS"):
+        put(key, b"")
+    manifest = logs.find(data, [SECOND])
+    assert [file.uri for file in manifest.files] == [f"{log}/date={SECOND}/hour=03/part-0.parquet"]
+    (missing,) = manifest.missing_hours
+    assert missing.hours == (0, 1, 2, *range(5, 24))
+    with pytest.raises(Refusal, match=r"part-0.parquet, which holds rows, beside folders hour=HH"):
+        logs.find(data, [FIRST])
+
+
+def test_days_of_a_column_are_read_of_a_bucket_and_seen_anew(log, put):
+    def timed(day: date) -> bytes:
+        rows, stream = click_rows().append_column("ts", pa.array([day] * 8)), io.BytesIO()
+        pq.write_table(rows, stream)
+        return stream.getvalue()
+
+    data = data_of(log, partitioning={"by": "column", "column": "ts"})
+    put(f"date={FIRST}/part-0.parquet", timed(FIRST))
+    assert logs.days_of(data) == [FIRST]
+    put("later/part-0.parquet", timed(SECOND))
+    assert logs.days_of(data) == [FIRST, SECOND]
+    (part,) = logs.find(data, [SECOND]).parts(100)
+    assert [len(table) for table, _ in logs.read_part(part, ["row"])] == [8]
+
+
 def test_a_folder_without_files_is_a_day_without_rows(log, spec, put):
     put(f"date={SECOND}/", b"")
     assert "a day without files" in refusal_of(log, spec).found

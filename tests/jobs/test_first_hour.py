@@ -83,38 +83,49 @@ def test_the_first_hour_goes_from_a_csv_to_a_promoted_night_and_a_served_model_a
     assert not [line for line in said if "Traceback" in said[line]]
 
 
-DAYS = [date(2025, 11, 1), date(2025, 11, 2)]
-
-
-def rows_of(day: date) -> pa.Table:
-    return pa.table({"time": pa.array([datetime(day.year, day.month, day.day, hour) for hour in (0, 23)])})
+PLAN = ["plan", "--config", "clicks.yaml"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("recipe", "layout"),
-    [
-        ("mv $day date=$day", "logs/{day}/a.parquet"),
-        ("for file in", "logs/clicks-{day}.parquet"),
-        ("by_day.py", "clicks/year={day:%Y}/month={day:%m}/day={day:%d}/a.parquet"),
-        ("by_day.py", "clicks/{day}.parquet"),
-    ],
-    ids=["by-day", "flat", "nested", "without-a-day"],
-)
-def test_a_log_laid_out_otherwise_is_read_once_the_lines_of_the_page_have_run(tmp_path, recipe, layout):
+@pytest.mark.filterwarnings("default")
+def test_each_layout_of_the_page_is_read_as_it_is_written_there_with_the_same_days_and_rows(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    before, _, layouts = PAGE.read_text().partition(LAYOUTS)
+    for name, line in blocks(before):
+        if name:
+            (tmp_path / name).write_text(line)
+    shell("python make_clicks.py", tmp_path)
+    [imported] = [line for _, line in blocks(before) if line.startswith("nightjar import csv clicks.csv")]
+    plans = [nightjar(*words, cwd=tmp_path).stdout for words in (shlex.split(imported)[1:], PLAN)][1:]
+    for name, line in blocks(layouts):
+        if name:
+            (tmp_path / name).write_text(line)
+        elif line.startswith("python"):
+            shell(line, tmp_path)
+        elif line.startswith("nightjar"):
+            done = nightjar(*shlex.split(line)[1:], cwd=tmp_path)
+            assert done.exit_code == 0, done.stderr
+            plans.append(done.stdout)
+    told = [[line for line in plan.splitlines() if line.startswith(("train on", "hold out"))] for plan in plans]
+    assert told[0] == [
+        "train on      14,000 rows of 7 days, 2025-11-01 to 2025-11-07",
+        "hold out      2,000 rows of 2025-11-08 to 2025-11-08",
+    ]
+    assert told == [told[0]] * 5
+    assert not [plan for plan in plans if "missing hours" in plan]
+
+
+DAYS = [date(2025, 11, 1), date(2025, 11, 2)]
+
+
+@pytest.mark.slow
+def test_files_by_day_are_read_once_the_line_of_the_page_has_run(tmp_path):
     for day in DAYS:
-        path = tmp_path / layout.format(day=day)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows_of(day), path)
-    lines = list(blocks(PAGE.read_text().partition(LAYOUTS)[2]))
-    [(name, line)] = [(name, line) for name, line in lines if recipe in (name or line)]
-    if name:
-        (tmp_path / name).write_text(line)
-        shell(f"{sys.executable} {name}", tmp_path)
-        shell(f"{sys.executable} {name}", tmp_path)
-    else:
-        shell(line, tmp_path / "logs")
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        noon = pa.table({"time": pa.array([datetime(day.year, day.month, day.day, 12)])})
+        pq.write_table(noon, tmp_path / f"logs/clicks-{day}.parquet")
+    [line] = [line for name, line in blocks(PAGE.read_text().partition(LAYOUTS)[2]) if line.startswith("for file")]
+    shell(line, tmp_path / "logs")
     spec = FeatureSpec.model_validate({"label": "clicked", "fields": [{"name": "user", "kind": "categorical"}]})
     assert logs.days_of(data_of(tmp_path / "logs", spec)) == DAYS
-    found = [pq.read_table(path, partitioning=None) for path in sorted((tmp_path / "logs").rglob("*.parquet"))]
-    assert [table["time"].to_pylist() for table in found] == [rows_of(day)["time"].to_pylist() for day in DAYS]
