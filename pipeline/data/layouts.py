@@ -101,8 +101,7 @@ def _as_guessed(
     keyed = guess.by == "path" and KEYED.fullmatch(guess.path)
     remedy = f"set `partition: {keyed[1]}` in the feature spec" if keyed else f"set `{setting(guess)}`"
     if guess.by == "column":
-        what = [f"{kinds_in_words(names)}"] * bool(names) + [_folders(folders)] * bool(folders)
-        return "; ".join(what), f"{remedy}, or whichever column tells when the row was"
+        return _whatever(folders, names), f"{remedy}, or another column that tells when the row was"
     alike = [name for name in folders if folder_guess.level_of(name, {})]
     below = _below(fs, root, alike[0])
     return _folders(alike) + f"; the first holds {below}" * bool(below), remedy
@@ -140,12 +139,17 @@ def _one_deeper(
 def _as_nothing(
     fs: fsspec.AbstractFileSystem, root: str, folders: Sequence[str], names: Sequence[str]
 ) -> tuple[str, str]:
-    what = "; ".join([*([_folders(folders)] if folders else []), *([kinds_in_words(names)] if names else [])])
+    what = _whatever(folders, names)
     is_there = bool(what)
     with suppress(*files.errors()):
         is_there = is_there or fs.exists(root)
     remedy = "set data.logs_uri to the folder that holds the days, or write a log with `nightjar generate`"
     return what or ("it is empty" if is_there else "there is no such folder"), remedy
+
+
+def _whatever(folders: Sequence[str], names: Sequence[str]) -> str:
+    """Of both how many there are, and which; empty where there are none."""
+    return "; ".join([*([_folders(folders)] if folders else []), *([kinds_in_words(names)] if names else [])])
 
 
 def _folders(names: Sequence[str]) -> str:

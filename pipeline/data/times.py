@@ -121,7 +121,9 @@ class Times:
         names = file.schema_arrow.names
         if names.count(self.column) != 1:
             several = f"{names.count(self.column)} columns" if self.column in names else "no column"
-            raise self._refusal(f"{several} named {self.column!r}", where, "correct data.partitioning.column")
+            others = [repr(one.name) for one in file.schema_arrow if pt.is_timestamp(one.type) or pt.is_date(one.type)]
+            remedy = f"name in data.partitioning.column one that tells the day{': ' * bool(others)}{', '.join(others)}"
+            raise self._refusal(f"{several} named {self.column!r}", where, remedy)
         kind = file.schema_arrow.field(self.column).type
         if not (pt.is_timestamp(kind) or pt.is_date(kind)):
             raise self._refusal(f"column {self.column!r} of type {kind}", where, OTHER_TYPES)

@@ -192,12 +192,13 @@ def test_rows_in_another_layout_beside_the_log_s_own_are_refused_where_they_lie(
     assert "Other layouts" in refusal.remedy
 
 
-def test_hours_below_the_default_s_days_are_refused_with_the_key_that_reads_them(tmp_path):
-    laid_out("hour", tmp_path)
+@pytest.mark.parametrize("name", sorted({*LAYOUTS} - {"day"}))
+def test_each_layout_is_refused_by_the_default_with_the_key_that_reads_it(tmp_path, name):
+    data = laid_out(name, tmp_path)
     refusal = refusal_of(data_of(tmp_path))
-    assert "`data.partitioning: {by: path, path: date=YYYY-MM-DD/hour=HH}`" in refusal.remedy
-    read = data_of(tmp_path, partitioning={"by": "path", "path": "date=YYYY-MM-DD/hour=HH"})
-    assert keys_of(logs.find(read, DAYS), DAYS[0]) == keys_on(DAYS[0])
+    own = ", ".join(f"{key}: {value}" for key, value in LAYOUTS[name].partitioning.items())
+    assert f"`data.partitioning: {{{own}}}`" in refusal.remedy
+    assert keys_of(logs.find(data, DAYS), DAYS[0]) == keys_on(DAYS[0])
 
 
 @of_keyed_folders

@@ -194,6 +194,8 @@ def test_a_file_without_the_column_or_with_two_of_its_name_is_refused_by_name(tm
     refusal = refusal_of(data_at(tmp_path))
     assert refusal.found == "no column named 'ts'"
     assert "b.parquet" in refusal.where
+    times_there = data_of(tmp_path, partitioning={"by": "column", "column": "time"})
+    assert refusal_of(times_there).remedy.endswith("one that tells the day: 'ts'")
     rows = pq.ParquetFile(tmp_path / "a.parquet").read()
     pq.write_table(rows.append_column("ts", rows["ts"]), tmp_path / "b.parquet")
     assert refusal_of(data_at(tmp_path)).found == "2 columns named 'ts'"
