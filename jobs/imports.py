@@ -9,6 +9,7 @@ import typer
 from jobs.console import ProgressView, tell
 from jobs.places import program, typed
 from pipeline.runtime import files
+from schemas.cluster import ClusterConfig
 from schemas.errors import Refusal
 from schemas.locations import absolute
 
@@ -31,7 +32,7 @@ def import_() -> None:
     """
 
 
-Places = Annotated[list[str], typer.Argument(metavar="SRC...", help="Files, or a folder of files. Any fsspec URI.")]
+Places = Annotated[list[str], typer.Argument(metavar="SRC", help="Files, or a folder of files. Any fsspec URI.")]
 Out = Annotated[str, typer.Option(help="Folder or URI of the log, which gets `date=YYYY-MM-DD/` partitions.")]
 RowsPerDay = Annotated[
     int | None, typer.Option(min=1, help="Rows of a day, of a file whose order is that of time.", show_default=False)
@@ -209,8 +210,11 @@ def _sources(src: Sequence[str], out: str) -> "tuple[Source, ...]":
 
 def _run(job: "Import") -> None:
     from pipeline.intake import importing
+    from pipeline.runtime import cluster
+    from pipeline.runtime.storage import SameFile, SharedFolder
 
-    with ProgressView() as view:
+    needs = [SameFile("SRC", job.sources[0].uri), SharedFolder("--out", job.logs_uri)]
+    with ProgressView() as view, cluster.of_command(ClusterConfig(), needs):
         outcome = importing.run(job, view)
     days = list(outcome.rows)
     told = "is there already" if outcome.was_there else "imported"
@@ -223,9 +227,15 @@ def _run(job: "Import") -> None:
 
 
 def _tell_what_next(job: "Import", outcome: "Outcome") -> None:
-    """Write a config beside the log, or here where that is remote; nothing that is there is replaced."""
+    """Write a config beside the log, or here where that is remote; nothing that is there is replaced.
+
+    Of columns that nobody has described `init` does.
+    """
     spec = job.form.spec
     if spec is None:
+        tell("Next, unless there is a config that reads it:")
+        label = f" --label {job.form.label}" if job.form.label else ""
+        tell(f"  {program()} init {typed(job.logs_uri)} --out my.yaml{label}")
         return
     from pipeline.intake import first_config
 

@@ -59,7 +59,7 @@ def count_values(
     return count_parts(manifest.parts(data.rows_per_part), counting(data, split), COUNTS_SCHEMA, keep, counted)
 
 
-def counting(data: DataConfig, split: ResolvedSplit) -> Work:
+def counting(data: DataConfig, split: ResolvedSplit) -> Work[Part]:
     """What `count_values` does with a part."""
     spec = data.features
 
@@ -76,7 +76,11 @@ def counting(data: DataConfig, split: ResolvedSplit) -> Work:
 
 
 def count_parts(
-    parts: Sequence[Part], work: Work, schema: pa.Schema, keep: Keep | None = None, counted: Iterable[pa.Table] = ()
+    parts: Sequence[Part],
+    work: Work[Part],
+    schema: pa.Schema,
+    keep: Keep | None = None,
+    counted: Iterable[pa.Table] = (),
 ) -> pa.Table:
     """`sums_of_parts` as one table; what is not to be kept of them is never held together."""
     sums = sums_of_parts(parts, work, schema, counted)
@@ -84,7 +88,7 @@ def count_parts(
 
 
 def sums_of_parts(
-    parts: Sequence[Part], work: Work, schema: pa.Schema, counted: Iterable[pa.Table] = ()
+    parts: Sequence[Part], work: Work[Part], schema: pa.Schema, counted: Iterable[pa.Table] = ()
 ) -> Iterator[pa.Table]:
     """The counts that `work` makes of each part, added up: first by the task that has several parts, then here.
 

@@ -12,21 +12,30 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.data.logs import Part
 from pipeline.runtime import cluster, files
 from schemas.errors import Refusal
 
 if TYPE_CHECKING:
     import ray
 
+
+class Piece(Protocol):
+    """What is worked on as a whole: a part of a log, or a file on its way into one."""
+
+    @property
+    def num_rows(self) -> int:
+        """That it has; 0: nobody knows."""
+
+
 T = TypeVar("T")
-Work = Callable[[Part], pa.Table]
+P = TypeVar("P", bound=Piece)
+Work = Callable[[P], pa.Table]
 Combine = Callable[[Sequence[pa.Table]], pa.Table]
 TASKS_PER_CPU = 4
 COMBINED_ROWS = 5_000_000  # of a task's results, from which on they travel: its memory must not grow with its parts
@@ -38,17 +47,17 @@ MOST_THREADS = 8  # each of which holds a part
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(Generic[P]):
     """Some parts worked on, one after the other."""
 
-    work: Work
+    work: Work[P]
     schema: pa.Schema
     """Of the results, then `refusal` and `os_error`."""
     combine: Combine | None = None
     is_elsewhere: bool = True
     """The node is told of what went wrong."""
 
-    def __call__(self, parts: Sequence[Part]) -> Iterator[pa.Table]:
+    def __call__(self, parts: Sequence[P]) -> Iterator[pa.Table]:
         """Results, whose last two columns are null, and a row for each trouble."""
         done: list[pa.Table] = []
         for part in parts:
@@ -77,8 +86,8 @@ def _to_json(refusal: Refusal) -> str:
 
 
 def map_parts(
-    parts: Sequence[Part],
-    work: Work,
+    parts: Sequence[P],
+    work: Work[P],
     schema: pa.Schema,
     combine: Combine | None = None,
     shared: "Shared[Any] | None" = None,
@@ -112,7 +121,7 @@ def map_parts(
         raise Refusal(**json.loads(min(refusals)))
 
 
-def _are_spread(parts: Sequence[Part]) -> bool:
+def _are_spread(parts: Sequence[P]) -> bool:
     """Over a cluster that is given, what is more than a part; over processes of this machine, what is worth them."""
     own = cluster.current()
     if not own.has_workers or len(parts) == 1:
@@ -131,7 +140,7 @@ def num_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _by_threads(parts: Sequence[Part], task: _Task) -> Iterator[pa.Table]:
+def _by_threads(parts: Sequence[P], task: _Task[P]) -> Iterator[pa.Table]:
     """In the order of the parts; no thread is more than a few of them ahead of who takes the results.
 
     Whoever stops taking them waits for the parts at work, and the others are left.
@@ -150,7 +159,7 @@ def _by_threads(parts: Sequence[Part], task: _Task) -> Iterator[pa.Table]:
         pool.shutdown(cancel_futures=True)
 
 
-def _by_ray(parts: Sequence[Part], task: _Task, shared: "Shared[Any] | None") -> Iterator[pa.Table]:
+def _by_ray(parts: Sequence[P], task: _Task[P], shared: "Shared[Any] | None") -> Iterator[pa.Table]:
     """As it arrives; tiny parts share a task."""
     cluster.current().require()
     import ray

@@ -19,7 +19,7 @@ from pipeline.intake.sources import Source, opened
 from schemas.errors import Refusal
 
 Encoding = Literal["utf-8", "latin-1", "cp1252"]  # of which newline, quote and delimiter are the bytes of ASCII
-BLOCK_BYTES = 4 << 20  # what fits into a processor's cache is parsed fastest
+BLOCK_BYTES = 2 << 20  # what fits into a processor's cache is parsed fastest
 MOST_ROW_BYTES = 64 << 20
 LINE_END = re.compile(rb"\r\n?|\n")
 csv.field_size_limit(sys.maxsize)

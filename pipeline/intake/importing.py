@@ -9,27 +9,27 @@ The key is of the files as they are and of how they are read. The same import ag
 """
 
 import json
-import time
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pipeline.data.spread import num_threads
+import fsspec
+
 from pipeline.intake.chunks import Done, Waiting, bad_name, part_name
 from pipeline.intake.days import ByLine
 from pipeline.intake.formats.form import Format
 from pipeline.intake.reading import FileReader
 from pipeline.intake.sources import Source
+from pipeline.intake.writing import Progress, written
 from pipeline.runtime import files, fingerprint, replacing
 from pipeline.runtime.files import SUCCESS
 from pipeline.runtime.lease import lease
-from pipeline.runtime.progress import Event, Show
+from pipeline.runtime.progress import Show
 from schemas.errors import Refusal
 
 LEASE_SECONDS = 60.0
-MEGABYTE = 10**6
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,15 @@ def run(job: Import, show: Show) -> Outcome:
     and for a day that something else has written; Busy where another process is at it.
     """
     own = _Run(job, show)
-    with lease(f"{job.logs_uri}/_imports/lease-{job.key}", LEASE_SECONDS, f"the import into {job.logs_uri}"):
-        if (before := own.outcome_before()) is not None:
-            return before
-        try:
-            done = own.read()
-        except Refusal:
-            files.remove(own.waiting.uri)
-            raise
-        return own.publish(done)
+    was_there = files.exists(job.logs_uri)
+    try:
+        with lease(f"{own.waiting.uri}/lease", LEASE_SECONDS, f"the import into {job.logs_uri}"):
+            outcome = own.outcome_before() or own.publish(own.read())
+    except Refusal:
+        own.leave_nothing(was_there)
+        raise
+    files.remove(own.waiting.uri)
+    return outcome
 
 
 @dataclass
@@ -109,21 +109,28 @@ class _Run:
         told = json.loads(files.read_bytes(self._record_uri))
         if not all(self._is_own(day) for day in told["rows"]):
             return None
-        files.remove(self.waiting.uri)
         return Outcome(told["rows"], told["num_bad"], was_there=True)
 
     def read(self) -> list[Done]:
         """Write the parts of all files."""
         for by_line in self.job.by_line:
             self._require_free(str(by_line.first_day))
-        tally = _Tally(self.job, self.show)
-        for reader in self.job.readers:
-            for done in _written(self.waiting, reader):
-                for day in done.rows:
-                    self._require_free(day)
-                tally.add(done)
-            tally.end_file(reader.source)
-        return tally.end()
+        progress = Progress(self.show, sum(source.num_bytes for source in self.job.sources))
+        found = []
+        for done, is_new in written(self.waiting, self.job.readers, self.job.max_bad_share):
+            for day in done.rows:
+                self._require_free(day)
+            progress.add(done, is_new=is_new)
+            found.append(done)
+        if not progress.rows:
+            raise Refusal(
+                found="no rows",
+                expected="at least one",
+                where=", ".join(source.uri for source in self.job.sources),
+                remedy="name the files that hold rows",
+            )
+        progress.end()
+        return sorted(found, key=lambda done: done.name)
 
     def publish(self, done: Sequence[Done]) -> Outcome:
         """Put the days into their places, each with `_SUCCESS` as its last file, then tell that it is done."""
@@ -142,8 +149,15 @@ class _Run:
             replacing.replace(self.waiting.folder(day), self._folder(day), aside, names)
         told = {"format": self.job.form.name, "files": [source.uri for source in self.job.sources]}
         files.write_bytes(self._record_uri, json.dumps({**told, "rows": rows, "num_bad": num_bad}, indent=1).encode())
-        files.remove(self.waiting.uri)
         return Outcome(rows, num_bad)
+
+    def leave_nothing(self, was_there: bool) -> None:
+        """Of an import that is refused; the log's folder goes, too, if nothing `was_there` and nothing is."""
+        files.remove(self.waiting.uri)
+        fs, path = fsspec.core.url_to_fs(self.job.logs_uri)
+        if not was_there and not files.is_remote(self.job.logs_uri):
+            with suppress(OSError):  # another import's
+                fs.rmdir(path)
 
     def _folder(self, day: str) -> str:
         return f"{self.job.logs_uri}/date={day}"
@@ -188,78 +202,3 @@ def _rows_of_days(done: Sequence[Done]) -> dict[str, int]:
     for one in done:
         rows.update(one.rows)
     return dict(sorted(rows.items()))
-
-
-def _written(waiting: Waiting, reader: FileReader) -> Iterator[Done]:
-    """A file's chunks, in their order; the next ones are read and written by threads meanwhile."""
-    threads = num_threads()
-    begun: deque[Done | Future[Done]] = deque()
-    with ThreadPoolExecutor(threads, "chunk") as pool:
-        try:
-            for chunk in waiting.chunks(reader):
-                begun.append(chunk if isinstance(chunk, Done) else pool.submit(waiting.write, chunk))
-                if len(begun) > threads:
-                    yield _result(begun.popleft())
-            while begun:
-                yield _result(begun.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _result(one: Done | Future[Done]) -> Done:
-    return one if isinstance(one, Done) else one.result()
-
-
-class _Tally:
-    """Adds up what chunks come to, in their order, and tells how far the import is."""
-
-    def __init__(self, job: Import, show: Show) -> None:
-        self._job = job
-        self._show = show
-        self._done: list[Done] = []
-        self._rows = self._bad = self._bytes_before = 0
-        self._began = time.monotonic()
-        self._total = sum(source.num_bytes for source in job.sources)
-        self._tell(0)
-
-    def add(self, done: Done) -> None:
-        """Raises Refusal where too many lines of what has been read so far are left out."""
-        self._done.append(done)
-        self._rows += sum(done.rows.values())
-        self._bad += done.num_bad
-        if self._bad > self._job.max_bad_share * (self._rows + self._bad):
-            raise self._refusal()
-        self._tell(self._bytes_before + done.num_bytes_read)
-
-    def end_file(self, source: Source) -> None:
-        self._bytes_before += source.num_bytes
-
-    def end(self) -> list[Done]:
-        """All of them. Raises Refusal where they have no row."""
-        if not self._rows:
-            raise Refusal(
-                found="no rows",
-                expected="at least one",
-                where=", ".join(source.uri for source in self._job.sources),
-                remedy="name the files that hold rows",
-            )
-        self._tell(self._total, is_over=True)
-        return self._done
-
-    def _tell(self, num_bytes: int, *, is_over: bool = False) -> None:
-        rate = self._rows / max(time.monotonic() - self._began, 1e-9)
-        note = f"{self._rows:,} rows, {rate:,.0f} rows/s" if self._rows else ""
-        total = max(1, self._total // MEGABYTE)
-        at = total if is_over else min(num_bytes // MEGABYTE, total - 1)
-        self._show(Event("import", at, total, note, rows=self._rows if is_over else 0))
-
-    def _refusal(self) -> Refusal:
-        first = [one for done in self._done if done.num_bad for one in done.first_bad][:3]
-        share, worst = self._job.max_bad_share, next(done for done in self._done if done.num_bad)
-        source = self._job.sources[int(worst.name.partition("-")[0])]
-        return Refusal(
-            found=f"{self._bad:,} of {self._rows + self._bad:,} lines that break the format: {'; '.join(first)}",
-            expected=f"at most {share:.2%} of the lines that were read so far",
-            where=source.uri,
-            remedy="correct the lines, or leave them out: --max-bad-share 0.01 writes up to 1% of them to quarantine/",
-        )

@@ -51,6 +51,11 @@ class FileReader:
     by_line: ByLine | None = None
     """The day of its lines, where no column says it."""
 
+    @property
+    def num_rows(self) -> int:
+        """Nobody knows before it is read."""
+        return 0
+
     def blocks(self, offset: int = 0, line: int = 1) -> Iterator[Block]:
         """Those from `offset` on, as `intake.blocks`. Raises Refusal for another header than the format's, too."""
         marks = self.form.layout.marks

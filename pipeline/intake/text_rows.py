@@ -73,7 +73,7 @@ def read(block: Block, layout: Layout) -> TextRows:
             pass
         else:
             rows = _with_places(table, malformed)
-            return rows if not _may_have_blanks(block.data) else _without_blanks(rows, block, layout.marks)
+            return _without_blanks(rows, block, layout.marks) if _may_have_blanks(table, block, layout) else rows
     in_bytes = dict.fromkeys(layout.types, pa.binary())
     rows = _without_blanks(_with_places(*_parsed(block.data, layout, in_bytes)), block, layout.marks)
     return _converted(rows, layout)
@@ -109,7 +109,11 @@ def _with_places(table: pa.Table, malformed: Sequence[BadRow]) -> TextRows:
     return TextRows(table, np.delete(ordinals, [bad.ordinal for bad in malformed]), tuple(malformed))
 
 
-def _may_have_blanks(data: bytes) -> bool:
+def _may_have_blanks(table: pa.Table, block: Block, layout: Layout) -> bool:
+    """Blank lines are rows of nulls. To look for two line ends takes a third of the time that rows are read in."""
+    if "" in layout.nulls and table.column(0).null_count == 0:
+        return False
+    data = block.data
     return data.startswith((b"\n", b"\r")) or b"\n\n" in data or b"\n\r\n" in data
 
 

@@ -48,6 +48,7 @@ class Avazu:
     """The format, of which there is one. Keys have up to twenty digits, more than an integer holds, and stay text."""
 
     name: ClassVar[str] = "avazu"
+    label: ClassVar[str] = LABEL
     header: ClassVar[tuple[str, ...]] = COLUMNS
     encoding: ClassVar[Encoding] = "utf-8"
     has_row_ids: ClassVar[bool] = False

@@ -47,6 +47,7 @@ class Criteo:
     """The format, of which there is one."""
 
     name: ClassVar[str] = "criteo"
+    label: ClassVar[str] = LABEL
     header: ClassVar[tuple[str, ...]] = ()
     encoding: ClassVar[Encoding] = "utf-8"
     has_row_ids: ClassVar[bool] = True

@@ -44,5 +44,9 @@ class Format(Protocol):
     def spec(self) -> Spec | None:
         """Of its columns, if they are the same in all files of the format."""
 
+    @property
+    def label(self) -> str | None:
+        """The column of clicks, if it is known."""
+
     def to_log(self, rows: TextRows) -> LogRows:
         """From the columns of a line to those of the log, without the rows that break the format."""

@@ -32,6 +32,7 @@ class LibFFM:
     kinds: tuple[FieldKind, ...]
     """Of each field. `id`: at most one index a row, of value 1 or 0; `ids`: several; `number`: a value of one index."""
     name: ClassVar[str] = "libffm"
+    label: ClassVar[str] = LABEL
     header: ClassVar[tuple[str, ...]] = ()
     encoding: ClassVar[Encoding] = "utf-8"
     has_row_ids: ClassVar[bool] = True

@@ -34,6 +34,7 @@ class LibSVM:
     """The format, where values are 0 and 1. An index may be 0."""
 
     name: ClassVar[str] = "libsvm"
+    label: ClassVar[str] = LABEL
     header: ClassVar[tuple[str, ...]] = ()
     encoding: ClassVar[Encoding] = "utf-8"
     has_row_ids: ClassVar[bool] = True
