@@ -37,7 +37,7 @@ ROWS_SENT = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
-    """A folder in which the page's command has been given, on a model of the demo's fields."""
+    """A folder in which the page's commands have been given, on a model of the demo's fields."""
     folder = tmp_path_factory.mktemp("served")
     log.generate(str(folder / "logs"), 1, 2000, seed=7)
     rows = pq.read_table(next((folder / "logs").glob("date=*")), partitioning=None)
@@ -46,10 +46,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
     tensors = {ROWS: made.table.rows, ACCUMULATORS: made.table.accumulators}
     tensors |= {MODEL + name: values for name, values in made.model.state_dict().items()}
     bundle.write_parts(folder / "champion", made.contents, made.vocabulary, tensors)
-    [line] = COMMAND.findall((JOBS / "serving.md").read_text())
-    words = ["champion" if word == "models:/ctr@champion" else word for word in shlex.split(line)]
-    done = nightjar(*words, cwd=folder)
-    assert done.exit_code == 0, done.stderr
+    for line in COMMAND.findall((JOBS / "serving.md").read_text()):
+        words = ["champion" if word == "models:/ctr@champion" else word for word in shlex.split(line)]
+        done = nightjar(*words, cwd=folder)
+        assert done.exit_code == 0, done.stderr
     for name, content in BLOCK.findall((JOBS / "serving.md").read_text()):
         (folder / name).write_text(content)
     return folder, made
@@ -105,6 +105,22 @@ def test_the_page_of_serving_is_right_for_another_language(served, node_modules)
     found = printed(["node", "score.mjs"], folder)
     assert found == printed([sys.executable, "score.py"], folder)
     assert np.abs(np.subtract(found, expected(made))).max() < 2e-6
+
+
+def test_the_page_finds_the_values_whose_rows_point_the_same_way(served):
+    folder, made = served
+    command = [sys.executable, "neighbours.py"]
+    first, *others = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.split()
+    assert (first, len(others)) == ("item0", 5)
+    values = made.vocabulary.values
+    items = dict(zip(values["value"].to_pylist(), made.vocabulary.value_ids, strict=True))
+    is_item = dict(zip(values["value"].to_pylist(), values["field"].to_pylist(), strict=True))
+    v = {name: made.table.rows[row, 1:].numpy() for name, row in items.items() if is_item[name] == "item_id"}
+
+    def likeness(name: str) -> float:
+        return float(v[name] @ v["item0"] / np.linalg.norm(v[name]))
+
+    assert set(others) == set(sorted(v, key=likeness, reverse=True)[1:6])
 
 
 def test_the_example_beside_a_file_is_what_the_bundle_says(served):
