@@ -80,7 +80,6 @@ def _refuse(rows: Rows, bundle: Bundle, where: str) -> NoReturn:
     """Rows whose labels do not differ, so that any constant tells them."""
     if bundle.spec.objective == "binary":
         quality.check_classes(len(rows), int(rows.labels.sum()), "held-out", where)
-    classes = bundle.vocabulary.classes
-    labels = [classes[int(label)] if classes else f"{label:g}" for label in np.unique(rows.labels)]
+    labels = [bundle.vocabulary.target.name(float(label)) for label in np.unique(rows.labels)]
     quality.check_labels(len(rows), labels, "held-out", where)
     raise AssertionError(f"NE of {len(rows)} rows of the labels {labels} is undefined")

@@ -5,18 +5,21 @@ from datetime import date
 from itertools import product
 from pathlib import Path
 
+import exported
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from bundles import bundle_of, write_random_bundle
 from click_logs import SPEC, click_rows, write_random_log
-from random_bundles import random_rows
+from random_bundles import FIELDS, random_rows
 from sklearn.inspection import permutation_importance
 
 from pipeline.data import logs, vocabulary
 from pipeline.data.split import ResolvedSplit
+from pipeline.data.target import Target
 from pipeline.evaluation.metrics import Sums, entropy
+from pipeline.evaluation.objectives import sums_of
 from pipeline.registry.bundle import Bundle
 from pipeline.scoring.explain import explain, worth_of
 from pipeline.scoring.sample import sample
@@ -154,6 +157,33 @@ def test_the_fields_of_a_true_model_are_worth_what_they_tell_of_the_label(tmp_pa
         assert one.missing == pytest.approx((missing - best) / unit, rel=0.02)
     assert [one.name for one in worth.by_rise] == ["a", "b", "c"]
     assert worth.rises["c"] == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "labels"),
+    [
+        (Target("multiclass", ("blue", "green", "red")), np.arange(300) % 3),
+        (Target("regression", shift=152.0, scale=77.0), np.arange(300.0)),
+    ],
+    ids=["classes", "numbers"],
+)
+def test_fields_of_models_of_classes_and_of_numbers_are_worth_what_their_ne_rises(target, labels):
+    stage = {"model": "deepfm", "mlp": {"hidden": [5]}}
+    bundle, log = exported.bundle_of(stage, FIELDS, random_rows(300, seed=1), target=target), random_rows(300, seed=1)
+    rows = replace(bundle.encoder.encode(log.drop_columns(["click"])), labels=labels.astype(np.float32))
+    worth = worth_of(bundle, rows, 1, "the log", silent)
+
+    def ne_of_labels(log: pa.Table) -> float | None:
+        logits = bundle.logits(bundle.encoder.encode(log))
+        return sums_of(target.objective).of(logits, rows.labels).metrics().ne
+
+    bare, order = log.drop_columns(["click"]), pa.array(np.random.default_rng(0).permutation(300))
+    assert worth.ne == ne_of_labels(bare)
+    for one in worth.fields:
+        shuffled = with_column(bare, one.name, log[one.name].take(order))
+        assert one.shuffles == (ne_of_labels(shuffled) - worth.ne,)
+    with pytest.raises(Refusal, match="300 held-out rows, all of them with the label"):
+        worth_of(bundle, replace(rows, labels=np.ones_like(rows.labels)), 1, "the log", silent)
 
 
 @pytest.mark.parametrize("split", [BY_DATE, BY_KEY], ids=["by date", "by key"])
