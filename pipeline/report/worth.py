@@ -24,7 +24,7 @@ def plot_worth(worth: Worth) -> "Figure":
     whiskers = [[one.rise - one.bounds[0] for one in fields], [one.bounds[1] - one.rise for one in fields]]
     axes.barh(range(len(fields)), rises, height=0.62, color=COLORS[0], xerr=whiskers, error_kw={"ecolor": "0.5"})
     axes.plot([one.missing for one in fields], range(len(fields)), "o", color=COLORS[1], markersize=4, label="missing")
-    axes.set_yticks(range(len(fields)), [one.name for one in fields])
+    axes.set_yticks(range(len(fields)), [one.name for one in fields], parse_math=False)  # a name may hold a $
     axes.set_ylim(len(fields) - 0.4, -0.6)
     axes.set_xlabel(f"Rise of NE on {worth.rows:,} held-out rows where the field is shuffled")
     axes.axvline(0, color="0.5", linewidth=1)

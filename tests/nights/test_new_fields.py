@@ -84,6 +84,18 @@ def test_nights_go_on_after_it_and_a_rebuild_leaves_what_was_seen(widened, tmp_p
     assert "is champion" in rebuilt.stdout
 
 
+def test_with_both_the_champion_goes_on_with_them_beside_the_whole_plan(widened, tmp_path):
+    folder = widened.folder.copy(tmp_path)
+    data = yaml.safe_load((folder.path / "nightly.yaml").read_text())["data"]
+    data["features"] = {**SPEC, "fields": SPEC["fields"] + [{"name": "row", "kind": "numeric"}], "row_key": None}
+    done = folder.night(4, night__start="both", data=data)
+    assert done.exit_code == 0, done.stderr
+    night = folder.record(4)
+    assert night.start == "both"
+    assert {*folder.children(night)} == {"warm", "net"}
+    assert folder.client.get_run(night.run_id).data.tags["nightjar.new_fields"] == "row"
+
+
 def test_a_field_that_goes_lets_the_night_start_cold_and_says_so(widened, tmp_path):
     folder = widened.folder.copy(tmp_path)
     config = yaml.safe_load((folder.path / "nightly.yaml").read_text())

@@ -1,5 +1,6 @@
 """What each field is worth, on the pages of nights and retrains and as a figure."""
 
+import io
 from dataclasses import replace
 
 from example_pages import EVIL, RETRAIN
@@ -51,6 +52,13 @@ def test_the_page_of_a_retrain_has_it_too_and_one_without_it_says_nothing_of_it(
     assert HEADING not in retrain_page.render(bare)
     assert rows_of(retrain_page.render(replace(bare, worth=WORTH)))["ad"][1] == "+0.0200"
     assert HEADING not in html.render(replace(NIGHT, worth=None))
+
+
+def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is():
+    odd = replace(WORTH, fields=tuple(replace(one, name=r"$\frac$") for one in WORTH.fields))
+    drawn = io.BytesIO()
+    plot_worth(odd).savefig(drawn)
+    assert drawn.getvalue().startswith(b"\x89PNG")
 
 
 def test_the_figure_has_a_bar_a_field_the_longest_on_top():
