@@ -81,8 +81,8 @@ def test_a_fields_worth_is_that_of_shuffling_the_column_of_the_log(bundle_folder
 
 
 def test_scikit_learn_finds_the_same_worth_within_the_chance_of_its_shuffles(bundle_folder):
-    bundle, log = Bundle.load(bundle_folder), random_rows(300, seed=1)
-    frame = pd.DataFrame({name: np.arange(300) for name in bundle.spec.feature_columns})  # row whose value it is
+    bundle, log = Bundle.load(bundle_folder), random_rows(150, seed=1)
+    frame = pd.DataFrame({name: np.arange(150) for name in bundle.spec.feature_columns})  # row whose value it is
 
     class Model:
         def fit(self, *_: object) -> None: ...
@@ -92,11 +92,11 @@ def test_scikit_learn_finds_the_same_worth_within_the_chance_of_its_shuffles(bun
         return -ne_of(bundle, table.append_column("click", log["click"]))
 
     theirs = permutation_importance(
-        Model(), frame, log["click"].to_numpy(), scoring=minus_ne, n_repeats=30, random_state=0
+        Model(), frame, log["click"].to_numpy(), scoring=minus_ne, n_repeats=12, random_state=0
     )
-    ours = worth_of(bundle, bundle.encoder.encode(log), 30, "the log", silent)
+    ours = worth_of(bundle, bundle.encoder.encode(log), 12, "the log", silent)
     for one, mean, deviation in zip(ours.fields, theirs.importances_mean, theirs.importances_std, strict=True):
-        assert abs(one.rise - mean) < 4 * deviation * np.sqrt(2 / 30)
+        assert abs(one.rise - mean) < 4 * deviation * np.sqrt(2 / 12)
 
 
 def test_a_field_that_the_model_does_not_look_at_is_worth_nothing(bundle_folder):
@@ -132,7 +132,7 @@ def true_model(folder: Path) -> Bundle:
 
 
 def test_the_fields_of_a_true_model_are_worth_what_they_tell_of_the_label(tmp_path):
-    rng, num_rows = np.random.default_rng(0), 100_000
+    rng, num_rows = np.random.default_rng(0), 40_000
     a, b, c = (rng.choice([-1, 1], num_rows) for _ in range(3))
 
     def p(a: float, b: float) -> np.ndarray:
@@ -153,8 +153,8 @@ def test_the_fields_of_a_true_model_are_worth_what_they_tell_of_the_label(tmp_pa
     expected = {"a": (nats((-1, 1)), nats((0,))), "b": (nats((), (-1, 1)), nats((), (0,))), "c": (best, best)}
     for one in worth.fields:
         shuffled, missing = expected[one.name]
-        assert one.rise == pytest.approx((shuffled - best) / unit, rel=0.02)
-        assert one.missing == pytest.approx((missing - best) / unit, rel=0.02)
+        assert one.rise == pytest.approx((shuffled - best) / unit, rel=0.03)
+        assert one.missing == pytest.approx((missing - best) / unit, rel=0.03)
     assert [one.name for one in worth.by_rise] == ["a", "b", "c"]
     assert worth.rises["c"] == 0
 
