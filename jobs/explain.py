@@ -49,16 +49,14 @@ def explain(
     from schemas.checking import derived
     from schemas.config import ExplainConfig
 
-    given = {"rows": rows, "repeats": repeats}
-    how = derived(
-        asked.config.explain or ExplainConfig(), **{key: value for key, value in given.items() if value is not None}
-    )
+    given = {name: value for name, value in (("rows", rows), ("repeats", repeats)) if value is not None}
+    how = derived(asked.config.explain or ExplainConfig(), **given)
     with cluster.of_command(asked.config.cluster, [on_nodes.log(asked.manifest)]), ProgressView() as show:
         worth = scoring.explain(asked.bundle, asked.manifest, asked.config.data, asked.split, how, show)
+    print_worth(redacted(model), worth, result_console(stderr=as_json))
     run_id = explained.run_of(asked.tracking, model)
     if run_id:
         explained.log(asked.tracking.client, run_id, worth, plot_worth(worth))
-    print_worth(redacted(model), worth, result_console(stderr=as_json))
     words = [f"learned: {asked.warning}"] if asked.warning else []
     words.append(f"logged in MLflow's run {run_id}" if run_id else "not logged: a folder has no run in MLflow")
     for one in words:

@@ -12,10 +12,11 @@ from command import nightjar
 from rich.console import Console
 from rich.table import Table
 
-from jobs import evaluate, status, sweep, train
+from jobs import evaluate, explain, status, sweep, train
 from jobs.console import ProgressView, result_console, tell
 from jobs.tables import print_table
 from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.worth import FieldWorth, Worth
 from pipeline.nights.history import history
 from pipeline.nights.records import Night
 from pipeline.retrain.summary import Summary
@@ -57,6 +58,12 @@ def of_status() -> list[str]:
     return ["12,345,678 x 2", "0.8403", "0.8427", "100.0", "clicks-of-the-shop/123", "2026-11-16"]
 
 
+def of_explain() -> list[str]:
+    fields = (FieldWorth("advertiser_id", (0.01, 0.034), -0.002), FieldWorth("hour", (-0.0004, 0.0002), 0.12345))
+    explain.print_worth("models:/ctr@champion", Worth(9_876, 0.83141, fields), result_console())
+    return ["9,876", "0.8314", "advertiser_id", "+0.0220", "+0.0340", "-0.0020", "-0.0001", "+0.1235", "\u2588" * 24]
+
+
 def of_sweep() -> list[str]:
     keys = ("embedding.learning_rate", "mlp.dropout", "mlp.hidden", "optimizer.learning_rate")
     values = {f"stages.deepfm.{key}": [300, 100] if key == "mlp.hidden" else 0.01659 for key in keys}
@@ -69,7 +76,9 @@ def of_sweep() -> list[str]:
 
 @pytest.mark.parametrize("width", [80, 120, 200])
 @pytest.mark.parametrize(
-    "printed", [of_train, of_evaluate, of_status, of_sweep], ids=["train", "evaluate", "status", "sweep"]
+    "printed",
+    [of_train, of_evaluate, of_explain, of_status, of_sweep],
+    ids=["train", "evaluate", "explain", "status", "sweep"],
 )
 def test_a_table_that_is_too_wide_for_the_terminal_goes_on_below_and_no_number_is_cut(
     printed: Callable[[], list[str]], width, monkeypatch, capsys
