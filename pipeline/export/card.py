@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.export.exportable import is_integer as text_is_integer
-from pipeline.export.graph import IR_VERSION, OPSETS
+from pipeline.export.graph import IR_VERSION
 from pipeline.export.inputs import MISSING_INTEGER, MISSING_TEXT, Holds, Type
 from pipeline.registry.serving import example
 from schemas.features import FROZEN, FeatureField
@@ -63,7 +63,8 @@ class Card(BaseModel):
     files: dict[str, int]
     """Bytes of each."""
     ir_version: int = IR_VERSION
-    opsets: dict[str, int] = OPSETS
+    opsets: dict[str, int]
+    """By domain; `com.microsoft` are ONNX Runtime's own operators, which only hashes want."""
     needs: str = "ONNX Runtime 1.17 or newer"
     missing: dict[str, Any] = {"string": MISSING_TEXT, "int64": MISSING_INTEGER, "double": "NaN"}
     """What is sent where a row has no value."""

@@ -21,10 +21,8 @@ MISSING_INTEGER = -(2**63)
 LENGTHS = "_lengths"
 ROWS = "rows"  # a dimension's name
 Type = Literal["string", "int64", "double"]
-NUMPY_TYPES: dict[Type, Any] = {"string": object, "int64": np.int64, "double": np.float64}
-
-
 Holds = Literal["category", "number", "list", "lengths"]
+NUMPY_TYPES: dict[Type, Any] = {"string": object, "int64": np.int64, "double": np.float64}
 
 
 @dataclass(frozen=True, slots=True)

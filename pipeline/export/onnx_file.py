@@ -30,6 +30,7 @@ def export(bundle: Bundle, model_uri: str, out_uri: str, integers: Collection[st
     with place.folder(out_uri) as folder:
         graph, external = graph_of(bundle, integers)
         (folder / GRAPH).write_bytes(graph.SerializeToString())
+        opsets = {one.domain or "ai.onnx": one.version for one in graph.opset_import}
         del graph
         if external:
             with (folder / EXTERNAL_FILE).open("wb") as file:
@@ -42,6 +43,7 @@ def export(bundle: Bundle, model_uri: str, out_uri: str, integers: Collection[st
         written = Card(
             model=model_uri,
             identity=bundle.contents.origin.identity,
+            opsets=opsets,
             files={path.name: path.stat().st_size for path in sorted(folder.iterdir())},
             inputs=tuple(Taken(**asdict(one)) for one in inputs_of(bundle.spec, integers)),
             outputs=(Given(name=given, shape=output_shape(target), columns=target.classes),),

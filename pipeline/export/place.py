@@ -36,7 +36,7 @@ def require_empty(out_uri: str, kind: Literal["folder", "file"]) -> None:
 
 @contextmanager
 def folder(out_uri: str) -> Iterator[Path]:
-    """A local folder whose files are put at `out_uri` when the body has ended well, in the order of their names.
+    """A local folder whose files are put at `out_uri` when the body has ended well: in a bucket the last by name first.
 
     Raises Refusal where nothing can be written there.
     """
@@ -44,8 +44,8 @@ def folder(out_uri: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as name:
             yield Path(name)
             fs, path = fsspec.core.url_to_fs(out_uri)
-            for file in sorted(Path(name).iterdir(), reverse=True):  # model.onnx before model.json, which describes it
-                fs.put_file(str(file), f"{path}/{file.name}")
+            for written in sorted(Path(name).iterdir(), reverse=True):  # so that model.json is there when all is
+                fs.put_file(str(written), f"{path}/{written.name}")
         return
     out = Path(fsspec.core.url_to_fs(out_uri)[1])
     waiting = _beside(out)

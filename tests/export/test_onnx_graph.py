@@ -12,6 +12,7 @@ from pipeline.evaluation.calibration import Isotonic, Platt
 from pipeline.export import probes
 from pipeline.export.check import Session, check
 from pipeline.export.inputs import feeds
+from pipeline.export.onnx_graph import graph_of
 from pipeline.models import MODELS
 from pipeline.models.mlp import ACTIVATIONS
 from pipeline.registry.bundle import Bundle
@@ -170,6 +171,12 @@ def test_fields_that_have_learned_nothing_come_to_their_unknown_rows(tmp_path):
     bundle = bundle_of({"model": "fm"}, fields, nothing)
     assert len(bundle.vocabulary.values) == 0
     assert largest_difference(bundle, rows_of(50, seed=1), tmp_path) <= MAX_DIFFERENCE
+
+
+@pytest.mark.parametrize(("fields", "own"), [(LEARNED, set()), (ALL_FIELDS, {"com.microsoft"})], ids=["learned", "all"])
+def test_only_hashes_want_operators_that_are_no_standard_ones(fields, own):
+    graph, _ = graph_of(bundle_of({"model": "deepfm", "mlp": NET}, fields), ())
+    assert {one.domain for one in graph.opset_import} == {"", "ai.onnx.ml"} | own
 
 
 def test_no_rows_have_no_probabilities(tmp_path):
