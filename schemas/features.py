@@ -117,7 +117,10 @@ class FeatureSpec(BaseModel):
         description="What the label is. binary: 0 or 1, where 1 is a click. multiclass: one of several classes, a "
         "string, an integer or a boolean. regression: a finite number. None of them may be null.",
     )
-    partition: str = Field(default="date", description="Hive partition key of the days: `date` in `date=2026-11-19/`.")
+    partition: str = Field(
+        default="date",
+        description="Hive partition key of the days: `date` in `date=2026-11-19/`, if `data.partitioning` is by day.",
+    )
     weight: str | None = Field(default=None, description="Column of non-negative row weights.")
     group: str | None = Field(
         default=None, description="Column whose groups GAUC compares rows within, say the user; null is one more group."

@@ -62,7 +62,7 @@ Partitioning = Annotated[
     Discriminator(_by),
 ]
 BY_DAY = DayFolders()
-
+DEFAULT = "date=YYYY-MM-DD"  # its folders, where the feature spec has no other `partition`
 
 NO_ZONES = ("localtime", "posix/", "right/")  # of this machine, or others once more
 

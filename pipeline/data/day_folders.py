@@ -43,11 +43,15 @@ class FolderListing(LogListing):
     left_aside: tuple[LeftAside, ...]
     """Beside the days."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.tree.path.keys
+
     def read(self, days: Sequence[date], check: Check) -> Manifest:
         self.require(days)
-        of_days = {day: self._files_of(day) for day in days}
-        candidates = [(day, info) for day, found in of_days.items() for info in found.infos]
         with ThreadPoolExecutor(FOOTER_THREADS) as pool:
+            of_days = dict(zip(days, pool.map(self._files_of, days), strict=True))
+            candidates = [(day, info) for day, found in of_days.items() for info in found.infos]
             read = [*pool.map(lambda found: self._read(found[0], found[1], check), candidates)]
         beside = Manifest((), self.left_aside)
         missing = [MissingHours(day, hours) for day in days if (hours := self._missing(day, of_days[day]))]
@@ -62,19 +66,16 @@ class FolderListing(LogListing):
 
     def is_marked(self, day: date) -> bool:
         """In the day's own folder, or in that of each of its hours."""
-        leaves = self._leaves(day)[0]
-        if self._hours_are_below and all(files.is_complete(place) for place in self.places_of(day)):
+        has_its_own = all("HH" not in folder.told for folder in self.folders[day])
+        if has_its_own and all(map(files.is_complete, self.places_of(day))):
             return True
-        marked = {leaf.told.get("HH") for leaf in leaves if files.is_complete(self.tree.where(leaf))}
-        return {*hours_of(day, self.timezone)} <= marked if self.has_hours else None in marked
+        hours = self._leaves(day)[0] if self.has_hours else []
+        marked = {leaf.told["HH"] for leaf in hours if files.is_complete(self.tree.where(leaf))}
+        return self.has_hours and {*hours_of(day, self.timezone)} <= marked
 
     @property
     def has_hours(self) -> bool:
         return self.tree.path.has_hours
-
-    @property
-    def _hours_are_below(self) -> bool:
-        return len(self.tree.path.levels) > self.tree.path.num_day_levels
 
     def _missing(self, day: date, found: DayFiles) -> tuple[int, ...]:
         if not self.has_hours:
@@ -129,8 +130,7 @@ class FolderListing(LogListing):
         if found is None:
             uri = self.fs.unstrip_protocol(info["name"])
             return Manifest((), (LeftAside(uri, NOT_PARQUET, day),))
-        names = check(found.schema_arrow, where=found.uri, known=self.tree.path.keys)
-        unknown = tuple(UnknownColumn(day, name) for name in names)
+        unknown = tuple(UnknownColumn(day, name) for name in check(found.schema_arrow, where=found.uri))
         file = LogFile(found.uri, day, found.size_bytes, found.row_group_rows, found.sha256)
         key = self.tree.path.day_key
         is_proven = key is None or day_column.is_proven(found, key, day)

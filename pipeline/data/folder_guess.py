@@ -12,7 +12,7 @@ from pipeline.data import entries
 from pipeline.data.entries import name_of
 from pipeline.runtime import files
 from schemas.folder_path import FolderPath, Level, day_of
-from schemas.partitioning import BY_DAY, DayFolders, PathFolders, TimeColumn
+from schemas.partitioning import BY_DAY, DEFAULT, DayFolders, PathFolders, TimeColumn
 
 SPELLINGS = (
     *("YYYY-MM-DD", "YYYYMMDD", "YYYY_MM_DD", "YYYY-MM-DD-HH", "YYYY-MM-DDTHH", "YYYY-MM-DD_HH", "YYYYMMDDHH"),
@@ -34,7 +34,7 @@ def found(fs: fsspec.AbstractFileSystem, root: str) -> DayFolders | PathFolders 
     """
     by_folders = _by_folders(fs, root)
     if by_folders:
-        return BY_DAY if by_folders == "date=YYYY-MM-DD" else PathFolders(by="path", path=by_folders)
+        return BY_DAY if by_folders == DEFAULT else PathFolders(by="path", path=by_folders)
     columns = time_columns(fs, root)
     return TimeColumn(by="column", column=columns[0]) if columns else None
 

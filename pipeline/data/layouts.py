@@ -1,6 +1,5 @@
 """What a folder holds that is no log by day, in words, and what would make it one."""
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +11,9 @@ from pipeline.data.entries import name_of
 from pipeline.runtime import files
 from schemas.errors import Refusal
 from schemas.folder_path import FolderPath
-from schemas.partitioning import Partitioning
+from schemas.partitioning import DEFAULT, Partitioning, PathFolders
 
 PAGE = "jobs/first-hour.md"
-KEYED = re.compile(r"(\w+)=YYYY-MM-DD")
 EXAMPLE = {"YYYY": 2026, "MM": 11, "DD": 19, "HH": 3}
 PACKED = {"gz": "gzipped", "bz2": "bzipped", "zst": "zstd", "zip": "zipped"}
 KINDS = {"csv": "CSV", "tsv": "TSV", "json": "JSON", "jsonl": "JSON", "ndjson": "JSON", "avro": "Avro", "orc": "ORC"}
@@ -98,13 +96,12 @@ def _as_guessed(
     guess = folder_guess.found(fs, root)
     if guess is None:
         return None
-    keyed = guess.by == "path" and KEYED.fullmatch(guess.path)
-    remedy = f"set `partition: {keyed[1]}` in the feature spec" if keyed else f"set `{setting(guess)}`"
     if guess.by == "column":
-        return _whatever(folders, names), f"{remedy}, or another column that tells when the row was"
+        return _whatever(folders, names), f"set `{setting(guess)}`, or another column that tells when the row was"
+    read = PathFolders(by="path", path=DEFAULT) if guess.by == "day" else guess  # whatever the spec's `partition` is
     alike = [name for name in folders if folder_guess.level_of(name, {})]
     below = _below(fs, root, alike[0])
-    return _folders(alike) + f"; the first holds {below}" * bool(below), remedy
+    return _folders(alike) + f"; the first holds {below}" * bool(below), f"set `{setting(read)}`"
 
 
 def _below(fs: fsspec.AbstractFileSystem, root: str, folder: str) -> str:

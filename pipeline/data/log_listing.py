@@ -14,7 +14,7 @@ from pipeline.data.manifest import Manifest
 from schemas.errors import Refusal
 
 Check = Callable[..., tuple[str, ...]]
-"""`logs.find`'s, of a file's schema, `where` that is, and columns that are `known`: refuses it, or names others."""
+"""click_log.check, of a file's schema and `where` that is: refuses it, or names columns of which nothing is known."""
 FOOTER_THREADS = 16
 
 
@@ -26,6 +26,11 @@ class LogListing(ABC):
     uri: str
     days: tuple[date, ...]
     """In order; there is at least one."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """Those that files may have because of how days are told."""
 
     @abstractmethod
     def read(self, days: Sequence[date], check: Check) -> Manifest:

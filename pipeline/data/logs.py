@@ -78,25 +78,18 @@ def find(
     refused, and hours that are missing.
     """
     listing = look(data)
-    check = partial(_check, data, spec or data.features, labelled, known)
+    check = partial(
+        click_log.check,
+        spec=spec or data.features,
+        labelled=labelled,
+        unknown_columns=data.unknown_columns,
+        known={*known, *listing.columns},
+    )
     manifest = listing.read(days, check)
     for day in days:
         _check_day(manifest.of_days([day]), listing.where(day))
     _tell(manifest, data.logs_uri)
     return manifest
-
-
-def _check(
-    data: DataConfig,
-    spec: FeatureSpec,
-    labelled: bool,
-    of_caller: Collection[str],
-    schema: pa.Schema,
-    where: str,
-    known: Collection[str],
-) -> tuple[str, ...]:
-    known, unknown = {*of_caller, *known}, data.unknown_columns
-    return click_log.check(schema, spec, where, labelled=labelled, unknown_columns=unknown, known=known)
 
 
 def _tell(manifest: Manifest, logs_uri: str) -> None:

@@ -14,6 +14,7 @@ MARKERS = {
     ".hoodie": "an Apache Hudi table",
     ".hoodie_partition_metadata": "an Apache Hudi table",
 }
+ICEBERG = ".metadata.json"
 
 
 def refuse(fs: fsspec.AbstractFileSystem, infos: Sequence[Info], where: str) -> None:
@@ -26,6 +27,15 @@ def refuse(fs: fsspec.AbstractFileSystem, infos: Sequence[Info], where: str) -> 
             _refuse_iceberg(listed(fs, info["name"]), where)
 
 
+def refuse_path(words: Sequence[str], where: str) -> None:
+    """Raise Refusal where a file lies, by the folders down to it and its name, in such a table's notes."""
+    for word in words:
+        if word in MARKERS:
+            raise _refusal(MARKERS[word], word, where)
+    if words[-2:-1] == ["metadata"] and words[-1].endswith(ICEBERG):
+        raise _refusal("an Apache Iceberg table", f"metadata/{words[-1]}", where)
+
+
 def refuse_data_of(fs: fsspec.AbstractFileSystem, root: str, where: str) -> None:
     """Raise Refusal where the folder is that of the data of an Iceberg table, whose metadata lie beside it."""
     above, _, name = root.rstrip("/").rpartition("/")
@@ -36,7 +46,7 @@ def refuse_data_of(fs: fsspec.AbstractFileSystem, root: str, where: str) -> None
 
 def _refuse_iceberg(metadata: Sequence[Info], where: str) -> None:
     for info in metadata:
-        if str(info["name"]).endswith(".metadata.json"):
+        if str(info["name"]).endswith(ICEBERG):
             raise _refusal("an Apache Iceberg table", f"metadata/{name_of(info)}", where)
 
 

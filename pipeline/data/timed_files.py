@@ -40,13 +40,17 @@ class FileListing(LogListing):
     """In the order of their names."""
     left_aside: tuple[LeftAside, ...]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.times.column,)
+
     def read(self, days: Sequence[date], check: Check) -> Manifest:
         self.require(days)
         found: list[LogFile] = []
         unknown: list[UnknownColumn] = []
         for file in self.files:
             own = [day for day in days if day in file.rows_of]
-            names = check(file.schema, where=file.uri, known=[self.times.column]) if own else ()
+            names = check(file.schema, where=file.uri) if own else ()
             unknown += [UnknownColumn(day, name) for day in own for name in names]
             found += [
                 LogFile(file.uri, day, file.size_bytes, file.rows_of[day], file.footer_sha256, self.times)
@@ -112,7 +116,7 @@ def _files(fs: fsspec.AbstractFileSystem, root: str, uri: str) -> tuple[list[Inf
     left_aside: list[LeftAside] = []
     for path, info in sorted(fs.find(root, detail=True).items()):
         words = path.removeprefix(root).strip("/").split("/")
-        table_formats.refuse(fs, [{**info, "name": word} for word in words[:-1]], uri)
+        table_formats.refuse_path(words, uri)
         if any(map(entries.is_note, words)):
             continue
         one = entries.followed(fs, info)

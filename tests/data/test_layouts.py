@@ -243,6 +243,22 @@ def test_a_table_whose_log_says_which_files_count_is_refused_in_each_layout(tmp_
     assert "table" in refusal_of(data).found
 
 
+@pytest.mark.parametrize("marker", ["_delta_log/0.json", "metadata/1.metadata.json", ".hoodie/hoodie.properties"])
+def test_a_table_anywhere_below_is_refused_where_a_column_tells_the_days(tmp_path, marker):
+    data = laid_out("files", tmp_path)
+    (tmp_path / "from-1" / marker).parent.mkdir()
+    (tmp_path / "from-1" / marker).write_text("{}")
+    assert "table" in refusal_of(data).found
+
+
+def test_a_key_that_the_feature_spec_does_not_name_is_refused_with_a_setting_that_reads_it(tmp_path):
+    data = laid_out("day", tmp_path)
+    other = data_of(tmp_path, data.features.model_copy(update={"partition": "dt"}))
+    assert refusal_of(other).remedy == "set `data.partitioning: {by: path, path: date=YYYY-MM-DD}`"
+    read = data_of(tmp_path, other.features, partitioning={"by": "path", "path": "date=YYYY-MM-DD"})
+    assert logs.days_of(read) == DAYS
+
+
 @each_layout
 def test_a_day_that_is_not_there_is_refused(tmp_path, name):
     assert refusal_of(laid_out(name, tmp_path), date(2026, 12, 24)).found == "no such day, 2026-12-24"

@@ -181,7 +181,7 @@ def laid_out(folder: Path, *names: str) -> str:
         (
             ["dt=2019-11-24/a.parquet", "dt=2019-11-25/a.parquet"],
             "2 folders, dt=2019-11-24/ to dt=2019-11-25/",
-            "set `partition: dt` in the feature spec",
+            "set `data.partitioning: {by: path, path: dt=YYYY-MM-DD}`",
         ),
         (
             ["dt=20191124/a.parquet"],
