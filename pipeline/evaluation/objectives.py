@@ -17,6 +17,7 @@ _SUMS: dict[Objective, type[RowSums]] = {kind.objective: kind for kind in (Sums,
 
 BESIDE_NE: dict[Objective, str] = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
 """The metric that is told beside NE, where there is room for one: NE has no unit, and few know what is a good one."""
+HEADINGS = {"auc": "AUC", "accuracy": "accuracy", "rmse": "RMSE"}
 
 
 def sums_of(objective: Objective) -> type[RowSums]:

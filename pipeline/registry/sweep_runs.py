@@ -170,7 +170,7 @@ def recorded(
     tracking.end_stale(identity)
     params = sweep.model_dump(mode="json", exclude={"space"})
     space = {key: values.model_dump_json(exclude_unset=True) for key, values in sweep.space.items()}
-    views.offer(tracking)
+    views.offer(tracking, config.data.features.objective)
     opening = tracking.opening("sweep", f"sweep {sweep.stage}", {IDENTITY: identity}, {**params, "space": space})
     runs = SweepRuns(tracking, opening.open(tracking.client), opening.name)
     with ending(runs):

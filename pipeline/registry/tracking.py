@@ -73,7 +73,7 @@ class Tracking:
         Why it failed becomes the description of its run. What an earlier attempt of the same identity has left goes on
         under the runs that it had.
         """
-        views.offer(self)
+        views.offer(self, config.data.features.objective)
         retrain = self._take_up(identity, name)
         if retrain is None:
             tags = {IDENTITY: identity, TIMEZONE: config.data.timezone}

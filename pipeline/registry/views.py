@@ -7,10 +7,11 @@ metric with all its digits: a column is as wide as the first four.
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from pipeline.evaluation.objectives import BESIDE_NE, HEADINGS
 from pipeline.registry.tags import (
     BEST_STAGE,
     DATE,
@@ -22,6 +23,7 @@ from pipeline.registry.tags import (
     START,
     VALUES,
 )
+from schemas.features import Objective
 
 if TYPE_CHECKING:
     from pipeline.registry.tracking import Tracking
@@ -46,6 +48,8 @@ class View:
     name_width: int = 240
     charts: tuple[str, ...] = ("test/ne", "test/auc")
     """The metrics that the page of charts begins with."""
+    beside: str = "auc"
+    """What is told beside NE."""
 
     @property
     def key(self) -> str:
@@ -67,7 +71,8 @@ class View:
 
     def _charts(self) -> dict[str, Any]:
         """Its charts in a section of their own; the page adds all others, by name, of which capitals come first."""
-        section = {"uuid": "first", "name": "NE and AUC", "display": True, "isReordered": False, "deleted": False}
+        name = f"NE and {HEADINGS[self.beside]}"
+        section = {"uuid": "first", "name": name, "display": True, "isReordered": False, "deleted": False}
         charts = [
             {
                 "uuid": f"first-{metric}",
@@ -142,16 +147,30 @@ TRIALS = View(
 VIEWS = (RETRAINS, STAGES, NIGHTS, TRIALS)
 
 
-def offer(tracking: "Tracking") -> None:
+def offer(tracking: "Tracking", objective: Objective) -> None:
     """Save the views with the experiment; those that stand there already stay, for they may have been changed."""
     client, experiment_id = tracking.client, tracking.experiment_id
     saved = client.get_experiment(experiment_id).tags
     now_ms = int(time.time() * 1000)
     for view in VIEWS:
         if _tag(view) not in saved:
-            state = json.dumps(view.state())
+            state = json.dumps(_as_of(objective, view).state())
             whole = {"name": view.name, "createdAt": now_ms, "updatedAt": now_ms, "state": state}
             client.set_experiment_tag(experiment_id, _tag(view), json.dumps(whole))
+
+
+def _as_of(objective: Objective, view: View) -> View:
+    """With what the objective has in the place of AUC, and without the calibration that only clicks have."""
+    if objective == "binary":
+        return view
+    columns = {name: width for name, width in view.columns.items() if "calibration" not in name}
+    columns = {_without_auc(name, objective): width for name, width in columns.items()}
+    charts = tuple(_without_auc(name, objective) for name in view.charts)
+    return replace(view, columns=columns, charts=charts, beside=BESIDE_NE[objective])
+
+
+def _without_auc(name: str, objective: Objective) -> str:
+    return name.replace("/auc", f"/{BESIDE_NE[objective]}")
 
 
 def newest_page(tracking: "Tracking", url: str) -> str:

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from pipeline.evaluation.objectives import BESIDE_NE
+from pipeline.evaluation.objectives import BESIDE_NE, HEADINGS
 from pipeline.report.trials import Axis, plot_trials, suffixes
 from schemas.errors import Failure
 from schemas.sweep import SweepConfig, Values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-HEADINGS = {"auc": "AUC", "accuracy": "accuracy", "rmse": "RMSE"}
 
 
 @dataclass(frozen=True, slots=True)
