@@ -35,8 +35,8 @@ def baselines(store: Store, data: DataConfig, held_out: RowSums) -> Baselines:
     if isinstance(held_out, Sums):
         return _of_clicks(store, data, held_out)
     if isinstance(held_out, ClassSums):
-        num_classes = len(held_out.mass)
-        return _of_constant(store, data, held_out, _shares(outcomes(store, "train"), num_classes))
+        shares = _shares(outcomes(store, "train"), store.target.num_outputs)
+        return _of_constant(store, data, held_out, shares)
     return _of_constant(store, data, held_out, _mean(outcomes(store, "train")))
 
 

@@ -7,16 +7,19 @@ import pytest
 from pipeline.data import store
 from pipeline.data.rows import Rows
 from pipeline.data.store import Store, StoredPart
+from pipeline.data.target import CLICKS, Target
 from pipeline.evaluation.class_sums import ClassSums
 from pipeline.evaluation.metrics import Sums
 from pipeline.evaluation.number_sums import NumberSums
 from pipeline.retrain.baselines import baselines
 from schemas.config import DataConfig
 
+CLASSES = Target("multiclass", ("a", "b", "c"))
+NO_ROWS = ClassSums.zero()
 FIELD = {"name": "site", "kind": "categorical"}
 
 
-def written(uri: Path, **columns: dict[str, np.ndarray]) -> Store:
+def written(uri: Path, target: Target = CLICKS, **columns: dict[str, np.ndarray]) -> Store:
     """Of two training days and a held-out one, 40 rows each: `columns` of all 120 rows."""
     parts = []
     for number, split in enumerate(("train", "train", "test")):
@@ -24,7 +27,7 @@ def written(uri: Path, **columns: dict[str, np.ndarray]) -> Store:
         rows = Rows(ids=np.zeros(40, np.int32), num_fields=1, **own)
         part = StoredPart(split, date(2026, 11, 1 + number), 0, 40, int(rows.labels.sum()))
         parts.append(store.write_part(str(uri), part, rows))
-    return store.complete(str(uri), 1, parts)
+    return store.complete(str(uri), 1, parts, target=target)
 
 
 def data_of(**also: object) -> DataConfig:
@@ -84,7 +87,7 @@ def test_of_classes_their_shares_in_the_training_days_are_told_of_each_held_out_
     columns = {"labels": labels} | ({"row_weights": weights} if is_weighted else {})
     held_out = ClassSums.of(np.zeros((40, 3)), labels[80:], None if weights is None else weights[80:])
     spec = {"objective": "multiclass"} | ({"weight": "w"} if is_weighted else {})
-    found = baselines(written(tmp_path, **columns), data_of(spec=spec), held_out)
+    found = baselines(written(tmp_path, CLASSES, **columns), data_of(spec=spec), held_out)
     assert found.constant == ((0.4, 0.4, 0.2) if is_weighted else (0.5, 0.25, 0.25))
     each = np.ones(40) if weights is None else weights[80:]
     nats = np.average(-np.log(np.array(found.constant)[labels[80:].astype(int)]), weights=each)
@@ -94,8 +97,16 @@ def test_of_classes_their_shares_in_the_training_days_are_told_of_each_held_out_
 def test_of_numbers_the_mean_of_the_training_days_is_told_of_each_held_out_row(tmp_path):
     labels = np.arange(120).astype(np.float32)
     held_out = NumberSums.of(np.zeros(40), labels[80:])
-    found = baselines(written(tmp_path, labels=labels), data_of(spec={"objective": "regression"}), held_out)
+    found = baselines(
+        written(tmp_path, Target("regression"), labels=labels), data_of(spec={"objective": "regression"}), held_out
+    )
     assert found.constant == 39.5
     metrics = found.sums["mean"].metrics()
     assert metrics.mae == pytest.approx(60)
     assert metrics.rmse**2 == pytest.approx(60**2 + (40**2 - 1) / 12)
+
+
+def test_of_classes_that_nothing_was_held_out_of_the_shares_are_known_all_the_same(tmp_path):
+    labels = (np.arange(120) % 2).astype(np.float32)
+    found = baselines(written(tmp_path, CLASSES, labels=labels), data_of(spec={"objective": "multiclass"}), NO_ROWS)
+    assert found.constant == (0.5, 0.5, 0.0)
