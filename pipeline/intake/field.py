@@ -9,13 +9,15 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from pipeline.data.quality import MAX_NUMBER
-from pipeline.intake import names
+from pipeline.intake import leak, names
 from pipeline.intake.column import Column
+from pipeline.intake.leak import Label
 
 FEW_VALUES = 32  # that are learned one by one, also where they are numbers
 MANY_VALUES = 1000  # from which on those that are seen once share an id
 SINGLES = 0.1  # of the values, from which on they do so too
 QUANTITY = -0.3  # correlation of a whole number's size with how often it occurs, from which on it measures something
+GAIN_OF_VALUES = 0.01  # of AUC, from which on each whole number has an id
 SKEWED = 10  # times the median, that the largest of a count is at least
 LARGE_LOG_ROWS = 10_000_000
 DELIMITED = re.compile(r"[^|;,]{1,40}([|;,])[^|;,]{1,40}(\1[^|;,]{1,40})*")
@@ -30,8 +32,8 @@ class Proposal:
     entry: dict[str, Any] | None = None
 
 
-def propose(column: Column, total_rows: int) -> Proposal:
-    """What the column is as a feature, whatever it may know of the label; `total_rows` are those of the log."""
+def propose(column: Column, label: Label, total_rows: int) -> Proposal:
+    """What the column is as a feature, whether it may know the label or not; `total_rows` are those of the log."""
     why_not = _why_none(column)
     if why_not:
         return Proposal(why_not)
@@ -39,7 +41,7 @@ def propose(column: Column, total_rows: int) -> Proposal:
         return Proposal("a list a row", {"kind": "multi_valued", **_vocabulary(column, total_rows)})
     if not column.is_number:
         return Proposal(_of_words(column), {"kind": "categorical", **_vocabulary(column, total_rows)})
-    return _of_numbers(column, total_rows)
+    return _of_numbers(column, label, total_rows)
 
 
 def _why_none(column: Column) -> str:
@@ -88,12 +90,15 @@ def _delimiter(column: Column) -> str:
     return sign if is_list else ""
 
 
-def _of_numbers(column: Column, total_rows: int) -> Proposal:
+def _of_numbers(column: Column, label: Label, total_rows: int) -> Proposal:
     categorical = {"kind": "categorical", **_vocabulary(column, total_rows)}
     if column.is_whole and names.is_id(column.name):
         return Proposal("whole numbers that name things, by what the column is called", categorical)
     if column.is_whole and column.num_distinct <= 2:
         return Proposal("an id for each value", categorical)
+    is_apart = column.is_whole and column.num_distinct <= MANY_VALUES
+    if is_apart and leak.gain_of_values(column, label) > GAIN_OF_VALUES:
+        return Proposal("one by one these numbers tell more of the label than in 32 buckets", categorical)
     if _is_count(column):
         entry = {"kind": "numeric", "encoder": {"type": "log_bucket", "min_count": 2}}
         return Proposal("a count: small ones apart, then ever wider buckets", entry)

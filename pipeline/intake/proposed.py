@@ -98,7 +98,7 @@ def propose(rows: pa.Table, total_rows: int, told: Told, where: str, by_path: Co
 
 def _of_column(column: Column, known: Label, total_rows: int) -> tuple[field.Proposal, float | None]:
     """What it is proposed as, and the AUC that it alone has."""
-    proposal = field.propose(column, total_rows)
+    proposal = field.propose(column, known, total_rows)
     if proposal.entry is None:
         return proposal, None
     if leak.goes_by_nulls(column, known):

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.intake.column import Column
 from pipeline.intake.field import Proposal, propose
+from pipeline.intake.leak import Label
 
 N = 2000
 DRAWN = np.random.default_rng(0)
@@ -15,9 +16,9 @@ ZIPF = np.minimum(DRAWN.zipf(1.5, N), 10_000)
 SCATTERED = DRAWN.permutation(100_000)[:1500]  # names of things, some of them common
 
 
-def proposal(name: str, values: object, kind: pa.DataType | None = None) -> Proposal:
-    array = values if isinstance(values, pa.Array) else pa.array(values, kind)
-    return propose(Column(name, pa.chunked_array([array])), total_rows=N)
+def proposal(name: str, values: object, label: Label | None = None) -> Proposal:
+    array = values if isinstance(values, pa.Array) else pa.array(values)
+    return propose(Column(name, pa.chunked_array([array])), label or Label(np.zeros(len(array), bool)), total_rows=N)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,17 @@ def test_values_that_are_seen_once_share_an_id_only_where_there_are_many_of_them
 
 def test_a_large_log_asks_for_more_rows_of_a_value():
     column = Column("user_id", pa.chunked_array([pa.array(ZIPF)]))
-    entry = propose(column, total_rows=50_000_000).entry
+    entry = propose(column, Label(np.zeros(N, bool)), total_rows=50_000_000).entry
     assert entry is not None
     assert entry["encoder"]["min_count"] == 10
+
+
+def test_whole_numbers_that_tell_more_one_by_one_than_in_buckets_have_an_id_each():
+    values = np.minimum(DRAWN.zipf(1.3, 10_000), 200)
+    by_value = DRAWN.normal(size=201)[values]
+    by_size = 0.5 * np.log(values)
+    for logit, kind in ((by_value, "categorical"), (by_size, "numeric")):
+        clicks = DRAWN.random(10_000) < 1 / (1 + np.exp(1 - logit))
+        entry = proposal("field_0", values, Label(clicks)).entry
+        assert entry is not None
+        assert entry["kind"] == kind
