@@ -103,6 +103,31 @@ def test_a_config_that_cannot_be_is_refused(session, override, found, remedy):
     assert remedy in message["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("override", "found", "where"),
+    [
+        ("data.timezone=Mars", "'Mars'", "data.timezone"),
+        ("data.partitioning.by=hour", "by: hour", "data.partitioning"),
+        ("data.partitioning.by=column", "nothing", "data.partitioning.column"),
+        ("data.partitioning={by: path, path: year=YYYY/month=MM}", "'year=YYYY/month=MM'", "data.partitioning.path"),
+        ("data.partitioning={by: path, path: dt=YYYYMMDD}", "no dt=YYYYMMDD folder; 3 folders, date=", "logs"),
+        (
+            "data.partitioning={by: path, path: date=YYYY-MM-DD/hour=HH}",
+            "part-0.parquet, which holds rows",
+            f"date={FIRST}",
+        ),
+        ("data.partitioning={by: column, column: ts}", "no column named 'ts'", "part-0.parquet, row group 0"),
+        ("data.partitioning={by: column, column: user}", "column 'user' of type string", "part-0.parquet, row group 0"),
+    ],
+)
+def test_a_log_that_is_not_divided_as_the_config_has_it_is_refused_in_four_lines(session, override, found, where):
+    message = session.train_refused(override)
+    assert message["found"].startswith(found)
+    assert message["where"].endswith(where)
+    assert set(message) == {"found", "expected", "where", "remedy"}
+    assert not (session.folder / "work").exists()
+
+
 def stages_of(fm: str, fnn: str) -> str:
     """An override, by the days of two stages."""
     net = f"{{name: fnn, model: fnn, init_from: fm, batch_size: 4, days: {fnn}}}"

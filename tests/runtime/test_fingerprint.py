@@ -9,7 +9,7 @@ from pathlib import Path
 import grimp
 import pytest
 from bundles import write_random_bundle
-from click_logs import click_rows, write_day
+from click_logs import click_rows, data_of, write_day
 from six_days import config_of
 from source_tree import REPOSITORY, change, copy_sources
 
@@ -162,6 +162,16 @@ AROUND_A_SWEEP = {
     ON_NODES,
     RECORDING,
 }
+
+
+def test_neither_a_timezone_nor_a_partitioning_that_finds_the_same_files_changes_a_name(tmp_path):
+    write_day(tmp_path / "logs", DAY, click_rows())
+    names = []
+    for changes in ({}, {"timezone": "Asia/Tokyo"}, {"partitioning": {"by": "path", "path": "date=YYYY-MM-DD"}}):
+        data = data_of(tmp_path / "logs", **changes)
+        config, manifest = config_of(tmp_path / "logs", data=data), logs.find(data, [DAY])
+        names.append((store_name(config, manifest), identity_of(config, manifest), manifest.fingerprint))
+    assert len({*names}) == 1
 
 
 @pytest.mark.parametrize(
