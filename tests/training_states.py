@@ -15,13 +15,15 @@ from torch import Tensor
 from pipeline.data.batch import Batch
 from pipeline.data.rows import Rows
 from pipeline.data.store import Store, StoredPart
+from pipeline.data.target import Target
 from pipeline.embedding.sharding import Alone, place
 from pipeline.embedding.table import WHOLE, Shard, Table
-from pipeline.evaluation.metrics import Sums
+from pipeline.evaluation.objectives import sums_of
 from pipeline.training import checkpoint, collectives, initialize, loop
 from pipeline.training.checkpoint import StageState
 from pipeline.training.fused_step import fused_step, why_not_fused
 from pipeline.training.losses import Diverged
+from pipeline.training.prior import EVEN, Prior
 from pipeline.training.rank import Rank
 from pipeline.training.step import AutogradStep
 from schemas.config import TrainConfig
@@ -29,6 +31,17 @@ from schemas.stage import StageConfig
 
 NUM_IDS, NUM_RANKS = 40, 2
 LARGE_NUM_IDS = 2_000_000  # 512 MB of rows and accumulators at K = 62
+
+
+PRIORS = {
+    "binary": EVEN,
+    "multiclass": Prior(Target("multiclass", ("a", "b", "c")), (0.0, 0.0, 0.0)),
+    "regression": Prior(Target("regression", shift=0.5, scale=0.5)),
+}
+
+
+def prior_of(config: TrainConfig) -> Prior:
+    return PRIORS[config.data.features.objective]
 
 
 def batches_of(rows: Rows, size: int = 16) -> Iterator[Batch]:
@@ -78,7 +91,8 @@ def rank_main(rank: int, port: int, cases: dict[str, tuple[TrainConfig, Rows]], 
 def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, rows: Rows, folder: Path) -> None:
     stage = config.stages[-1]
     is_sharded = config.table.placement == "row_sharded"
-    state = initialize.from_scratch(stage, config, NUM_IDS, shard=Shard(rank, NUM_RANKS) if is_sharded else WHOLE)
+    shard = Shard(rank, NUM_RANKS) if is_sharded else WHOLE
+    state = initialize.from_scratch(stage, config, NUM_IDS, prior_of(config), shard=shard)
     placement = place(state.table, NUM_IDS, config.table, group)
     share = rows.take(np.flatnonzero((np.arange(len(rows)) // 8) % NUM_RANKS == rank))
     is_fused = why_not_fused(state, stage) is None
@@ -87,7 +101,9 @@ def _train_and_score(rank: int, group: dist.ProcessGroup, config: TrainConfig, r
     own = rows if rank == 0 else rows.slice(0, 40)  # of rank 0's five batches rank 1 has two
     predictions = loop.predict(state, placement, batches_of(own, 32), rows.num_fields)
     np.save(folder / f"logits-{rank}.npy", torch.cat([logits_B for _, logits_B in predictions]).numpy())
-    assert collectives.add_up(Sums.of(np.zeros(len(share)), share.labels)).metrics().rows == len(rows)
+    nothing = np.zeros((len(share), *([3] if state.target.classes else [])))
+    own_sums = sums_of(state.target.objective).of(nothing, share.labels)
+    assert collectives.add_up(own_sums).metrics().rows == len(rows)
     folder = folder / ("state" if is_sharded else str(rank))
     folder.mkdir(exist_ok=True)
     checkpoint.save(state, folder)

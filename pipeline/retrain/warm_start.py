@@ -95,6 +95,14 @@ def check(uri: str, bundle: Bundle, config: TrainConfig) -> None:
             where="stages.*.init_from, table.dimension",
             remedy=f"set table.dimension to {its}, or start from another model",
         )
+    objective, its_objective = config.data.features.objective, bundle.spec.objective
+    if objective != its_objective:
+        raise Refusal(
+            found=f"{uri}, whose objective is {its_objective}",
+            expected=f"a model of {objective}, as this config's feature spec has it",
+            where="stages.*.init_from, data.features.objective",
+            remedy="start from no model, or from another one",
+        )
     fields, its_fields = config.data.features.fields, bundle.spec.fields
     lost = [field.name for field in its_fields if field not in fields]
     if lost:

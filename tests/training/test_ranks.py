@@ -1,5 +1,6 @@
 """Two processes over gloo, as two ranks of a worker group would be, without Ray."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,16 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from processes import free_port
-from training_states import NUM_IDS, NUM_RANKS, batches_of, limited_rank_main, logits_of, rank_main, train_alone
+from training_states import (
+    NUM_IDS,
+    NUM_RANKS,
+    batches_of,
+    limited_rank_main,
+    logits_of,
+    prior_of,
+    rank_main,
+    train_alone,
+)
 
 from pipeline.data.rows import Rows
 from pipeline.embedding.table import Shard
@@ -25,6 +35,7 @@ ENSEMBLES: dict[str, dict[str, object]] = {
     "members": {"members": 3},
     "members-of-fnn": {"members": 2, "model": "fnn"},
 }
+OBJECTIVES = {"classes": "multiclass", "numbers": "regression"}
 FM_ROW_OPTIMIZERS: dict[str, dict[str, object]] = {
     "adam": {"name": "adam", "learning_rate": 0.01},
     "clip-decay-l2": {"learning_rate": 0.1, "clip": {"ratio": 0.01}, "weight_decay": 0.5, "l2": 0.1},
@@ -41,6 +52,14 @@ def changed(
     values["stages"][1]["embedding"] |= embedding
     values["table"] |= table
     return TrainConfig.model_validate(values)
+
+
+def of_objective(config: TrainConfig, objective: str, rows: Rows, placement: str) -> tuple[TrainConfig, Rows]:
+    """Labels of three classes, or numbers, by the first field's id."""
+    values = changed(config, {}, placement=placement).model_dump(mode="json")
+    values["data"]["features"]["objective"] = objective
+    labels = rows.ids.reshape(len(rows), -1)[:, 0].astype(np.float32) % 3
+    return TrainConfig.model_validate(values), replace(rows, labels=labels)
 
 
 def of_fm(config: TrainConfig, embedding: dict[str, object], placement: str) -> TrainConfig:
@@ -77,6 +96,8 @@ def ranks(config: TrainConfig, rows: Rows, tmp_path_factory: pytest.TempPathFact
             cases[f"{placement}-{name}"] = (changed(config, embedding, placement=placement), rows)
         for name, stage in ENSEMBLES.items():
             cases[f"{placement}-{name}"] = (changed(config, {}, stage, placement=placement), rows)
+        for name, objective in OBJECTIVES.items():
+            cases[f"{placement}-{name}"] = of_objective(config, objective, rows, placement)
         cases[f"{placement}-bfloat16"] = (changed(config, {}, placement=placement, wire="bfloat16"), rows)
         broken = Rows(ids=rows.ids, labels=labels, num_fields=rows.num_fields)
         cases[f"{placement}-nan"] = (changed(config, {}, placement=placement), broken)
@@ -89,7 +110,7 @@ def ranks(config: TrainConfig, rows: Rows, tmp_path_factory: pytest.TempPathFact
 
 
 def trained_alone(config: TrainConfig, rows: Rows) -> StageState:
-    state = initialize.from_scratch(config.stages[-1], config, NUM_IDS)
+    state = initialize.from_scratch(config.stages[-1], config, NUM_IDS, prior_of(config))
     train_alone(state, batches_of(rows, 16), config.stages[-1], 10)
     state.table.settle()
     return state
@@ -102,11 +123,11 @@ def assert_close(state: StageState, other: StageState) -> None:
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [*ROW_OPTIMIZERS, *ENSEMBLES])
+@pytest.mark.parametrize("name", [*ROW_OPTIMIZERS, *ENSEMBLES, *OBJECTIVES])
 def test_replicated_ranks_give_what_one_process_gives_on_the_union_batch(ranks, name):
     cases, out = ranks
     config, rows = cases[f"replicated-{name}"]
-    states = [initialize.from_scratch(config.stages[1], config, NUM_IDS) for _ in range(NUM_RANKS)]
+    states = [initialize.from_scratch(config.stages[1], config, NUM_IDS, prior_of(config)) for _ in range(NUM_RANKS)]
     for rank, state in enumerate(states):
         checkpoint.restore(state, out / f"replicated-{name}" / str(rank))
         state.table.settle()
@@ -114,18 +135,19 @@ def test_replicated_ranks_give_what_one_process_gives_on_the_union_batch(ranks, 
     assert_close(states[0], trained_alone(config, rows))
 
 
-@pytest.mark.parametrize("name", [*ROW_OPTIMIZERS, *ENSEMBLES])
+@pytest.mark.parametrize("name", [*ROW_OPTIMIZERS, *ENSEMBLES, *OBJECTIVES])
 def test_row_sharded_ranks_do_too_and_any_number_of_ranks_loads_their_checkpoint(ranks, name):
     cases, out = ranks
     (config, rows), folder = cases[f"row_sharded-{name}"], out / f"row_sharded-{name}" / "state"
-    alone, whole = trained_alone(config, rows), initialize.from_scratch(config.stages[1], config, NUM_IDS)
+    stage, prior = config.stages[1], prior_of(config)
+    alone, whole = trained_alone(config, rows), initialize.from_scratch(stage, config, NUM_IDS, prior)
     checkpoint.restore(whole, folder)
     whole.table.settle()
     assert_close(whole, alone)
     assert whole.progress.rows_seen == alone.progress.rows_seen
 
     for index in range(3):
-        third = initialize.from_scratch(config.stages[1], config, NUM_IDS, shard=Shard(index, 3))
+        third = initialize.from_scratch(stage, config, NUM_IDS, prior, shard=Shard(index, 3))
         checkpoint.restore(third, folder)
         third.table.settle()
         assert torch.equal(third.table.rows, whole.table.rows[index::3])
