@@ -153,7 +153,7 @@ def why_not_fused(state: StageState, stage: StageConfig, *, is_wanted: bool = Tr
     if stage.model != "fm":
         return ""
     if state.target.objective != "binary":
-        return f"there are kernels of clicks alone, not of {state.target.objective}"
+        return "its kernels are of clicks alone"
     if not is_wanted:
         return "cluster.fused is false"
     if state.table.rows.device.type != "cpu":

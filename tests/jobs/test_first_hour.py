@@ -2,12 +2,9 @@
 
 import contextlib
 import json
-import re
 import shlex
-import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 
@@ -17,30 +14,14 @@ import pytest
 from click_logs import data_of
 from command import nightjar
 from processes import free_port, running
+from run_page import blocks, shell
 
 from pipeline.data import logs
 from schemas.features import FeatureSpec
 
 PAGE = Path(__file__).parents[2] / "jobs" / "first-hour.md"
 LAYOUTS = "## Other layouts"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVERS = {"ui": "5000", "serve": "5002"}
-
-
-def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """(name of a file, what it holds) of each that is one, and ("", a line for a shell) of the others."""
-    for language, content in BLOCK.findall(text):
-        if language == "console":
-            yield from (("", line.removeprefix("$ ")) for line in content.splitlines() if line.startswith("$ "))
-        else:
-            name, _, rest = content.partition("\n")
-            yield name.removeprefix("# "), rest
-
-
-def shell(line: str, folder: Path) -> str:
-    done = subprocess.run(["bash", "-ec", line], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{line}\n{done.stderr}"
-    return done.stdout
 
 
 @pytest.mark.slow
