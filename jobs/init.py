@@ -19,7 +19,7 @@ from schemas.locations import absolute
 from schemas.redaction import redacted
 
 if TYPE_CHECKING:
-    from pipeline.intake.draft import Looked
+    from pipeline.intake.look import Looked
     from pipeline.intake.proposed import Proposed, Told
     from pipeline.intake.roles import Guess
 
@@ -54,12 +54,12 @@ def init(
 
     Example: `nightjar init data/demo/logs --out my.yaml`
     """
-    from pipeline.intake import draft
+    from pipeline.intake import draft, look
     from pipeline.intake.proposed import Told
     from pipeline.runtime import files
 
     _require_place(out, force)
-    looked = draft.look(absolute(logs))
+    looked = look.look(absolute(logs))
     told = Told(label, objective, row_key, group, tuple(ignore or ()))
     proposed = looked.proposed(told)
     _print_columns(proposed, looked, result_console())
@@ -147,9 +147,8 @@ def _print_result(proposed: "Proposed", held_out: str, out: Path) -> None:
     from pipeline.intake.draft import features_path
 
     tell(f"{held_out[0].upper()}{held_out[1:]}.")
-    if proposed.strongest:
-        name, auc = proposed.strongest
-        tell(f"{name} alone tells the label best, with AUC {auc:.3f}: is it known before the click?")
+    if proposed.question:
+        tell(proposed.question)
     tell(f"{typed(str(out))} and {typed(str(features_path(out)))} are written: look them over.")
 
 

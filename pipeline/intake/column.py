@@ -44,7 +44,7 @@ class Column:
         element = element.value_type if pt.is_dictionary(element) else element
         if is_text(element):
             return bool(columns.is_utf8(self._elements).all())
-        is_number = pt.is_integer(element) or pt.is_floating(element) or pt.is_decimal(element)
+        is_number = pt.is_integer(element) or pt.is_floating(element) or (pt.is_decimal(element) and not self.has_lists)
         return bool(is_number or pt.is_boolean(element) or pt.is_null(element))
 
     @cached_property
@@ -88,12 +88,11 @@ class Column:
 
     @cached_property
     def is_whole(self) -> bool:
-        """Integers, also those that became floats where nulls are among them."""
-        kind = self.plain.type
-        if pt.is_floating(kind):
-            present = self.plain.drop_null()
-            return bool(pc.all(columns.is_whole(present)).as_py()) and len(present) > 0
-        return bool(pt.is_integer(kind))
+        """Integers, also those that became floats where nulls are among them, as long as they are told apart there."""
+        values = columns.decoded(self._elements)
+        if pt.is_floating(values.type):
+            return self.num_distinct > 0 and bool(pc.all(columns.is_whole(values)).as_py())
+        return bool(pt.is_integer(values.type))
 
     @cached_property
     def counts_rows(self) -> bool:

@@ -16,6 +16,12 @@ from schemas.features import FeatureSpec, Objective
 
 SUSPECT_AUC = 0.7  # of a column whose name says that it is known after the click, from which on it is taken for that
 
+TOLD_OF: dict[Objective, str] = {
+    "binary": "the label",
+    "multiclass": "the commonest class",
+    "regression": "labels above the median",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -55,6 +61,14 @@ class Proposed:
             },
             "the proposed spec",
         )
+
+    @property
+    def question(self) -> str:
+        """About the field that alone tells the label best; empty where none tells anything."""
+        if self.strongest is None:
+            return ""
+        name, auc = self.strongest
+        return f"{name} alone tells {TOLD_OF[self.label.objective]} best, with AUC {auc:.3f}: is it known beforehand?"
 
     @property
     def click_share(self) -> float | None:

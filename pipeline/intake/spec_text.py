@@ -45,9 +45,7 @@ def _lines(proposed: Proposed, looked_at: str) -> Iterator[str]:
         yield from comment(f"{seen(proposed.columns[name])}: {why}", indent=2)
         yield f"  - {plain(name)}"
     yield ""
-    if proposed.strongest:
-        name, auc = proposed.strongest
-        yield from comment(f"{name} alone tells the label best, with AUC {auc:.3f}: is it known before the click?")
+    yield from comment(proposed.question)
     yield "fields:"
     for name, one in proposed.fields.items():
         yield from comment(f"{seen(proposed.columns[name])}: {one.reason}", indent=2)
