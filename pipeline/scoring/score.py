@@ -21,6 +21,7 @@ from pipeline.registry.predicting import PREDICTING
 from pipeline.runtime import files, fingerprint
 from pipeline.scoring.day_folder import DayFolder
 from pipeline.training import memory
+from schemas.errors import Refusal
 from schemas.scores import MODEL_VERSION, DayScores, require_finite, scores_schema
 
 WRITTEN_SCHEMA = pa.schema([("day", pa.date32()), ("name", pa.string()), ("size_bytes", pa.int64())])
@@ -40,8 +41,10 @@ def score(
 
     Returns the rows. A day that holds these very scores stays as it is, and what an interrupted call has written is not
     computed again unless model, log, parts or code have changed. Raises Refusal, before anything is computed, for a
-    day's folder with other scores, which `overwrite` replaces, or with files that are no scores.
+    day's folder with other scores, which `overwrite` replaces, or with files that are no scores, and for a row key that
+    is called like a column of scores.
     """
+    _check_names(bundle)
     of_days = {day: manifest.of_days([day]) for day in manifest.days}
     folders = {day: day_folder(bundle, model_uri, of_day, out_uri, rows_per_part) for day, of_day in of_days.items()}
     is_there = {day: folder.holds_scores(overwrite) for day, folder in folders.items()}
@@ -96,6 +99,17 @@ def score_part(part: Part, bundle: Bundle, model_uri: str) -> pa.Table:
         require_finite(scores, where)
         scored.append(pa.table([*key, *scores.T, version], schema=schema))
     return pa.concat_tables(scored)
+
+
+def _check_names(bundle: Bundle) -> None:
+    key, columns = bundle.spec.row_key, (*bundle.score_columns, MODEL_VERSION)
+    if key in columns:
+        raise Refusal(
+            found=f"the row key {key!r}, as a column of the scores is called",
+            expected=f"a key of another name than {', '.join(columns)}",
+            where="features.row_key of the model",
+            remedy="rename the column where the log is written, and train the model anew",
+        )
 
 
 def write(scored: pa.Table, to: BinaryIO) -> None:

@@ -98,3 +98,14 @@ def test_the_bundle_that_it_began_with_is_left_as_it_was(bundle, rows, tmp_path)
     before = bundle_logits(bundle, rows)
     rebuild(bundle, tmp_path / "new")
     assert np.array_equal(bundle_logits(Bundle.load(tmp_path / "old" / "bundle"), rows), before)
+
+
+def test_the_classes_of_a_label_stay_also_those_that_the_last_days_have_not(tmp_path):
+    labels = pa.array(["a", "a", "b", "b", "a", "b", "c", "c"])
+    rows = click_rows().set_column(click_rows().column_names.index("click"), "click", labels)
+    bundle = write_random_bundle(tmp_path / "old", rows, objective="multiclass")
+    recent = rows.slice(RECENT.start, RECENT.stop)
+    assert rebuilt_bundle(bundle, vocabulary.count(recent, bundle.spec), UNSEEN, tmp_path / "new").num_evicted
+    new = Bundle.load(tmp_path / "new")
+    assert new.vocabulary.classes == ("a", "b", "c")
+    assert np.array_equal(bundle_logits(new, recent), bundle_logits(bundle, recent))

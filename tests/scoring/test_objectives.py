@@ -1,5 +1,6 @@
 """Models of classes and of numbers put to use: what is served, what is written and what is judged are the same."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from pipeline.registry.tracking import connect
 from pipeline.scoring.held_out import evaluate, gather, score_held_out
 from pipeline.scoring.score import score
 from schemas.config import DataConfig, MLflowConfig
+from schemas.errors import Refusal
 from schemas.features import Objective
 from schemas.night import GateConfig
 
@@ -56,7 +58,7 @@ def data(objective: Objective, tmp_path: Path) -> DataConfig:
 
 def written(bundle: Bundle, data: DataConfig, out: Path) -> pd.DataFrame:
     """The scores of the second day, as `score` writes them."""
-    manifest = logs.find(data, DAYS[1:], bundle.spec, labelled=False)
+    manifest = logs.find(data, DAYS[1:], data.features, labelled=False)
     assert score(bundle, "models:/x/1", manifest, str(out), data.rows_per_part) == 8
     return pq.read_table(out / f"date={DAYS[1]}").to_pandas()
 
@@ -126,3 +128,15 @@ def test_rows_that_are_kept_add_up_to_what_is_judged_day_by_day_and_in_slices(bu
 def test_held_out_rows_of_no_day_have_a_logit_a_class_too(bundle, data):
     none = score_held_out(bundle, logs.find(data, DAYS), data, ResolvedSplit(DAYS, ()))
     assert none.logits.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("objective", "key"),
+    [("multiclass", "probability_no"), ("regression", "prediction"), ("regression", "model_version")],
+)
+def test_a_row_key_called_like_a_column_of_scores_is_refused(bundle, data, tmp_path, key):
+    spec = bundle.spec.model_copy(update={"row_key": key})
+    named = replace(bundle, contents=bundle.contents.model_copy(update={"features": spec}))
+    with pytest.raises(Refusal, match=f"the row key '{key}', as a column of the scores is called"):
+        written(named, data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
