@@ -10,12 +10,14 @@ from pipeline.evaluation.number_sums import NumberSums
 from pipeline.evaluation.row_sums import RowSums
 from pipeline.report import charts, plots
 from pipeline.report.markup import Markup, section
-from pipeline.report.plots import COLORS, LEGEND, REFERENCE, square
+from pipeline.report.plots import COLORS, LEGEND, REFERENCE, shown, square
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_COUNTED = 12  # classes between which the share of each cell is written; of more the shade tells it
+LEAST_SHADE = 0.005  # a share that rounds to 0 %
+LONGEST_NAME = 24
 Kind = TypeVar("Kind", bound=RowSums)
 
 
@@ -58,15 +60,8 @@ def plot_told(curves: Mapping[str, NumberSums]) -> "Figure":
     ends: list[float] = []
     for (name, sums), color in zip(curves.items(), cycle(COLORS), strict=False):
         told, labels = sums.curve(num_bins=20)
-        rmse = sums.metrics().rmse
-        axes.plot(
-            told,
-            labels,
-            "o-",
-            markersize=4,
-            color=color,
-            label=f"{name}: RMSE {'undefined' if rmse is None else format(rmse, '.4g')}",
-        )
+        label = f"{name}: RMSE {shown(sums.metrics().rmse, '.4g')}"
+        axes.plot(told, labels, "o-", markersize=4, color=color, label=label)
         ends += [*told, *labels]
     if ends:
         axes.plot([min(ends), max(ends)], [min(ends), max(ends)], **REFERENCE, label="perfect")
@@ -80,12 +75,16 @@ def plot_confusion(sums: ClassSums, classes: Sequence[str]) -> "Figure":
     for y, (counts, rows) in enumerate(zip(sums.confusion, sums.mass, strict=True)):
         for x, count in enumerate(counts):
             share = float(count / rows) if rows else 0.0
+            if share < LEAST_SHADE:
+                continue
             axes.fill([x, x + 1, x + 1, x], [y, y, y + 1, y + 1], color=COLORS[0], alpha=share, linewidth=0)
-            if share and len(classes) <= MOST_COUNTED:
+            if len(classes) <= MOST_COUNTED:
                 axes.text(x + 0.5, y + 0.5, f"{100 * share:.0f}", ha="center", va="center", fontsize=8.5)
     places = [place + 0.5 for place in range(len(classes))]
-    axes.set_xticks(places, classes, rotation=90)
-    axes.set_yticks(places, [f"{name} ({rows:,.0f})" for name, rows in zip(classes, sums.mass, strict=True)])
+    names = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..." for name in classes]
+    counted = [f"{name} ({rows:,.0f})" for name, rows in zip(names, sums.mass, strict=True)]
+    axes.set_xticks(places, names, rotation=90, parse_math=False)  # a name may hold a $
+    axes.set_yticks(places, counted, parse_math=False)
     axes.grid(visible=False)
     axes.set(xlim=(0, len(classes)), ylim=(len(classes), 0))
     return figure

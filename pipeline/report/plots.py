@@ -32,7 +32,7 @@ def plot_roc(curves: Mapping[str, Sums]) -> "Figure":
     figure, axes = square("ROC", x="False positive rate (% of non-clicks)", y="True positive rate (% of clicks)")
     for name, sums, metrics, color in _styled(curves):
         false_positive_rate, true_positive_rate = sums.roc_curve()
-        label = f"{name}: AUC {_shown(metrics.auc)}"
+        label = f"{name}: AUC {shown(metrics.auc)}"
         axes.plot(100 * false_positive_rate, 100 * true_positive_rate, color=color, label=label)
     axes.plot([0, 100], [0, 100], **REFERENCE, label="guessing: AUC 0.5")
     axes.set(xlim=(0, 100), ylim=(0, 100))
@@ -47,7 +47,7 @@ def plot_precision_recall(curves: Mapping[str, Sums]) -> "Figure":
     highest, base_rates = 0.0, set[float | None]()
     for name, sums, metrics, color in _styled(curves):
         recall, precision = sums.precision_recall_curve()
-        label = f"{name}: AP {_shown(metrics.pr_auc)}"
+        label = f"{name}: AP {shown(metrics.pr_auc)}"
         axes.plot(100 * recall, 100 * precision, color=color, drawstyle="steps-pre", label=label)
         # The few rows that score highest have any precision from 0 to 1; they are drawn, but set no scale.
         highest = max(highest, float(precision[recall >= 0.01].max(initial=0.0)))
@@ -71,7 +71,7 @@ def plot_calibration(curves: Mapping[str, Sums]) -> "Figure":
         mean_p, mean_label, _ = sums.calibration_curve(num_bins=20)
         clicked = mean_label > 0 if low > 0 else np.full(len(mean_label), True)
         all_clicked &= bool(clicked.all())
-        label = f"{name}: calibration {_shown(metrics.calibration, '.3f')}, ECE {_shown(metrics.ece, '.2g')}"
+        label = f"{name}: calibration {shown(metrics.calibration, '.3f')}, ECE {shown(metrics.ece, '.2g')}"
         axes.plot(100 * mean_p[clicked], 100 * mean_label[clicked], "o-", markersize=4, color=color, label=label)
         axes.plot(100 * mean_p[~clicked], np.full(sum(~clicked), low), color=color, **NO_CLICKS)
     axes.plot([low, high], [low, high], **REFERENCE, label="perfect")
@@ -159,7 +159,7 @@ def _styled(curves: Mapping[str, Sums]) -> Iterator[tuple[str, Sums, Metrics, st
         yield name, sums, sums.metrics(), color
 
 
-def _shown(value: float | None, digits: str = ".4f") -> str:
+def shown(value: float | None, digits: str = ".4f") -> str:
     return "undefined" if value is None else format(value, digits)
 
 

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from html_reader import Reader
@@ -80,3 +82,10 @@ def test_numbers_told_are_drawn_against_labels_beside_the_diagonal():
     assert (curve.get_xdata() - curve.get_ydata()).tolist() == [1.0] * 20
     assert curve.get_label() == "fm: RMSE 1"
     assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
+
+
+def test_a_class_is_drawn_by_its_name_as_it_is_and_a_long_one_is_cut():
+    figure = plot_confusion(CLASSES, ("$10", "$20 to $30", "n" * 40))
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["$10", "$20 to $30", "n" * 21 + "..."]
+    assert not any(label.get_parse_math() for label in figure.axes[0].get_yticklabels())
+    figure.savefig(io.BytesIO())
