@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ def resolve(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device
     return "bfloat16" if _multiplies_bfloat16(device) else "float32"
 
 
+@cache
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
@@ -30,10 +32,12 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 def matmuls_in(precision: Precision, device: torch.device) -> Iterator[None]:
     """Autocast to bfloat16, or float32, on a CPU by oneDNN (on AMD twice as fast as MKL); as it was afterwards.
 
-    `medium`, which on a CPU asks for oneDNN, would have a GPU multiply float32 as TF32, with 10 bits of mantissa.
+    `medium` asks for oneDNN, which then rounds float32 to bfloat16 where the CPU multiplies that; of a GPU it asks for
+    TF32, with 10 bits of mantissa.
     """
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium" if device.type == "cpu" else "highest")
+    by_onednn = device.type == "cpu" and not _multiplies_bfloat16(device)
+    torch.set_float32_matmul_precision("medium" if by_onednn else "highest")
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             yield
