@@ -104,6 +104,7 @@ def registered(tracking: Tracking, folder: Path, seed: int) -> versions.Version:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # MLflow's server, one that serves and a client, on a machine that may be busy
 @pytest.mark.filterwarnings("default")
 def test_a_server_that_follows_the_page_takes_each_champion_as_soon_as_it_is_told(tmp_path, monkeypatch):
     for name, value in LOCAL.items():
