@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from pipeline.data.columns import is_utf8
 from pipeline.intake.blocks import Block, Marks, row_ends
 
 INTEGER = r"^-?\d{1,19}$"
 NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+REPLACEMENT = "\ufffd"
 SHOWN_CHARACTERS = 40  # of a value, in a reason
 Mask = NDArray[np.bool_]
 Reason = Callable[[int], str]
@@ -66,17 +66,40 @@ class TextRows:
 
 def read(block: Block, layout: Layout) -> TextRows:
     """The block's rows by the layout's types. Blank lines are no rows."""
-    if b"\0" not in block.data:
+    data, is_utf8 = block.data, _is_utf8(block.data)
+    if is_utf8 and b"\0" not in data:
         try:
-            table, malformed = _parsed(block.data, layout, layout.types)
-        except pa.ArrowInvalid:  # a value that is not of its column's type, or not UTF-8
+            table, malformed = _parsed(data, layout, layout.types)
+        except pa.ArrowInvalid:  # a value that is not of its column's type
             pass
         else:
             rows = _with_places(table, malformed)
             return _without_blanks(rows, block, layout.marks) if _may_have_blanks(table, block, layout) else rows
-    in_bytes = dict.fromkeys(layout.types, pa.binary())
-    rows = _without_blanks(_with_places(*_parsed(block.data, layout, in_bytes)), block, layout.marks)
+    text = data if is_utf8 else data.decode("utf-8", "replace").encode()
+    rows = _without_blanks(
+        _with_places(*_parsed(text, layout, dict.fromkeys(layout.types, pa.string()))), block, layout.marks
+    )
+    if not is_utf8:
+        broken = [ordinal for ordinal, (_, line) in enumerate(lines_of(block, layout.marks)) if not _is_utf8(line)]
+        table = rows.table
+        rows = rows.without(np.isin(rows.ordinals, broken), lambda row: f"{_broken(table, row)} is not UTF-8")
     return _converted(rows, layout)
+
+
+def _broken(table: pa.Table, row: int) -> str:
+    """The column whose bytes were replaced to be read at all."""
+    names: list[str] = table.column_names
+    return next(name for name in names if REPLACEMENT in (table.column(name)[row].as_py() or ""))
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parsed(data: bytes, layout: Layout, types: Mapping[str, pa.DataType]) -> tuple[pa.Table, list[BadRow]]:
@@ -114,7 +137,7 @@ def _may_have_blanks(table: pa.Table, block: Block, layout: Layout) -> bool:
     if "" in layout.nulls and table.column(0).null_count == 0:
         return False
     data = block.data
-    return data.startswith((b"\n", b"\r")) or b"\n\n" in data or b"\n\r\n" in data
+    return data.startswith((b"\n", b"\r")) or any(two in data for two in (b"\n\n", b"\n\r", b"\r\r"))
 
 
 def _without_blanks(rows: TextRows, block: Block, marks: Marks) -> TextRows:
@@ -132,14 +155,11 @@ def lines_of(block: Block, marks: Marks) -> Iterator[tuple[int, bytes]]:
 
 
 def _converted(rows: TextRows, layout: Layout) -> TextRows:
-    """From bytes to the layout's types, without the rows that have a value that cannot be."""
+    """From text to the layout's types, without the rows that have a value that cannot be."""
     for name, kind in layout.types.items():
-        in_bytes = rows.table.column(name)
-        rows = rows.without(~is_utf8(in_bytes), _says(f"{name} is not UTF-8"))
-        in_bytes = rows.table.column(name)
-        has_nul = pc.match_substring(in_bytes, "\0").fill_null(False).to_numpy()
+        has_nul = pc.match_substring(rows.table.column(name), "\0").fill_null(False).to_numpy()
         rows = rows.without(has_nul, _says(f"{name} has a NUL byte"))
-        text = rows.table.column(name).cast(pa.string())
+        text = rows.table.column(name)
         if not pa.types.is_string(kind):
             text = pc.utf8_trim_whitespace(text)
             is_bad, wanted = _is_none(text, kind)

@@ -48,8 +48,9 @@ def test_a_day_file_is_a_day_and_day_10_comes_after_day_9(tmp_path):
         f"{LINE}\r\n{LINE}",
         f"\ufeff{LINE}\n{LINE}\n",
         f"\n{LINE}\n\n\r\n{LINE}\n\n",
+        f"{LINE}\r\r\n{LINE}\r\r\n",
     ],
-    ids=["plain", "no-last-newline", "crlf", "crlf-no-last-newline", "byte-order-mark", "blank-lines"],
+    ids=["plain", "no-last-newline", "crlf", "crlf-no-last-newline", "byte-order-mark", "blank-lines", "cr-crlf"],
 )
 def test_ends_of_lines_and_marks_change_nothing(tmp_path, content):
     imported(Criteo(), write(tmp_path / "train.txt", content.encode()))
