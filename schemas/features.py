@@ -123,7 +123,9 @@ class FeatureSpec(BaseModel):
     )
     weight: str | None = Field(default=None, description="Column of non-negative row weights.")
     group: str | None = Field(
-        default=None, description="Column whose groups GAUC compares rows within, say the user; null is one more group."
+        default=None,
+        description="Column whose groups GAUC compares rows within, say the user; null is one more group. Classes and "
+        "numbers have no GAUC, and pass over it.",
     )
     row_key: str | None = Field(
         default=None, description="Column that names a row, carried into scored output; no nulls."
