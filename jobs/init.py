@@ -80,14 +80,16 @@ def is_terminal() -> bool:
 def _require_place(out: Path, force: bool) -> None:
     """Raise Refusal for files that are there, and a name that no config has."""
     from pipeline.intake.draft import features_path
+    from pipeline.runtime import files
 
-    if out.suffix not in (".yaml", ".yml"):
+    if out.suffix not in (".yaml", ".yml") or not out.name.isprintable():
         raise Refusal(
-            found=f"{out.name}, as the config to write",
-            expected="a name that ends in .yaml",
+            found=f"{out.name!r}, as the config to write",
+            expected="a name that is printed as it is and ends in .yaml",
             where="--out",
-            remedy=f"for example --out {out.with_suffix('.yaml')}",
+            remedy="for example --out my.yaml",
         )
+    files.require_usable(str(out.absolute()), "--out", "file")
     there = [path for path in (out, features_path(out)) if path.exists()]
     if there and not force:
         raise Refusal(

@@ -78,7 +78,10 @@ def test_a_log_that_no_config_can_be_made_of_is_refused_and_nothing_is_written(t
     assert [path.name for path in tmp_path.iterdir() if "my" in path.name] == []
 
 
-@pytest.mark.parametrize("out", ["my.json", "my", "logs/date=2026-11-01"])
+OTHER_FILE = "logs/date=2026-11-01/part-0.parquet"
+
+
+@pytest.mark.parametrize("out", ["my.json", "my", ".", "logs/date=2026-11-01", "a\nb.yaml", f"{OTHER_FILE}/my.yaml"])
 def test_a_name_that_no_config_has_is_refused(tmp_path, out):
     write_day(tmp_path / "logs", date(2026, 11, 1), click_rows())
     message = Session(tmp_path).refused("init", "logs", "--out", out)

@@ -249,6 +249,18 @@ def test_at_a_terminal_the_guesses_are_asked_about(folder, monkeypatch):
     assert config.data.features.group == "user"
 
 
+@pytest.mark.slow
+def test_a_log_behind_s3_is_looked_at_where_it_lies(tmp_path, bucket):
+    logs = f"{bucket}/init/logs"
+    done = nightjar("generate", logs, "--days", "3", "--rows-per-day", "5000", cwd=tmp_path)
+    assert done.exit_code == 0, done.stderr
+    config, done = written(f"{logs}/", folder=tmp_path)
+    assert config.data.logs_uri == logs
+    assert "Looked at 15,000 rows, from 3 files" in done.stdout
+    message = Session(tmp_path).refused("init", f"{bucket}/nowhere", "--out", "b.yaml")
+    assert message["found"] == "nothing of that name"
+
+
 def shown_in(said: str) -> set[str]:
     """Its lines, without what tables put between words, and without what a disk or a memory has."""
     lines = {" ".join(line.split()) for line in said.splitlines()}
@@ -256,21 +268,18 @@ def shown_in(said: str) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["init", "config"])
-def test_the_example_on_the_page_of_verbs_shows_what_is_printed(tmp_path, monkeypatch, verb):
+def test_the_examples_on_the_page_of_verbs_show_what_is_printed(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
     page = (ROOT / "jobs/README.md").read_text()
-    blocks = [
-        re.findall(rf"^## {one}\n\n```console\n(.*?)```", page, re.MULTILINE | re.DOTALL) for one in ("init", verb)
-    ]
-    lines = [line for block in dict.fromkeys(one for [one] in blocks) for line in block.splitlines()]
+    blocks = re.findall(r"^## (?:init|config)\n\n```console\n(.*?)```", page, re.MULTILINE | re.DOTALL)
     said = ""
-    for line in lines:
+    for line in "".join(blocks).splitlines():
         if line.startswith("$ "):
             done = nightjar(*shlex.split(line)[2:], cwd=tmp_path)
             assert done.exit_code == 0, done.stderr
             said += done.stdout
-    shown = {line for line in shown_in("\n".join(lines)) if line[:1] not in ("$", "\N{BOX DRAWINGS LIGHT HORIZONTAL}")}
+    shown = {line for line in shown_in("".join(blocks)) if line[:1] not in ("$", "\N{BOX DRAWINGS LIGHT HORIZONTAL}")}
+    assert len(shown) > 20
     assert shown - {"..."} <= shown_in(said)
 
 
