@@ -105,28 +105,6 @@ def _of_known_classes(
     return table.filter(pa.array(~is_strange))
 
 
-def check_classes(rows: int, positives: int, what: str, where: str) -> None:
-    """Refuse a set of rows that holds no click, or nothing but clicks: no model can be trained or judged on it."""
-    if rows == 0 or positives in (0, rows):
-        raise Refusal(
-            found=f"{rows:,} {what} rows, {positives:,} of them clicks",
-            expected="both clicks and rows without a click",
-            where=where,
-            remedy="choose other dates or a larger share; check that late labels have arrived",
-        )
-
-
-def check_labels(rows: int, labels: Sequence[str], what: str, where: str) -> None:
-    """The same of labels that are no clicks; `labels` are different ones, at most as many as there are."""
-    if len(labels) < 2:
-        raise Refusal(
-            found=f"{rows:,} {what} rows" + f", all of them with the label {labels[0]}" * bool(labels),
-            expected="rows of different labels",
-            where=where,
-            remedy="choose other dates or a larger share; check that late labels have arrived",
-        )
-
-
 def _check(table: pa.Table, of_rows: Sequence[Rule], where: str) -> None:
     for rule in of_rows:
         is_broken = _mask(rule, table)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from pipeline.data import logs, passes, quality, split, store, vocabulary
+from pipeline.data import logs, passes, split, store, variety, vocabulary
 from pipeline.data.encoded_days import EncodedDays
 from pipeline.data.left_aside import in_words
 from pipeline.data.logs import Manifest
@@ -182,10 +182,10 @@ def _check_classes(encoded: Store, config: TrainConfig, test_days: Sequence[date
 def _check_split(encoded: Store, split_name: SplitName, what: str, where: str) -> None:
     num_rows = encoded.num_rows(split_name)
     if encoded.target.objective == "binary":
-        quality.check_classes(num_rows, encoded.num_positives(split_name), what, where)
+        variety.check_classes(num_rows, encoded.num_positives(split_name), what, where)
     else:
         labels = map(encoded.target.name, different_labels(encoded, split_name))
-        quality.check_labels(num_rows, [*labels], what, where)
+        variety.check_labels(num_rows, [*labels], what, where)
 
 
 def best_possible_ne(logs_uri: str, inputs: Inputs) -> float | None:

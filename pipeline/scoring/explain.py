@@ -7,7 +7,7 @@ from typing import NoReturn
 import numpy as np
 import torch
 
-from pipeline.data import quality, spread
+from pipeline.data import spread, variety
 from pipeline.data.exchange import Exchange
 from pipeline.data.logs import Manifest
 from pipeline.data.rows import Rows
@@ -79,7 +79,7 @@ def _ne(bundle: Bundle, rows: Rows, where: str) -> float | None:
 def _refuse(rows: Rows, bundle: Bundle, where: str) -> NoReturn:
     """Rows whose labels do not differ, so that any constant tells them."""
     if bundle.spec.objective == "binary":
-        quality.check_classes(len(rows), int(rows.labels.sum()), "held-out", where)
+        variety.check_classes(len(rows), int(rows.labels.sum()), "held-out", where)
     labels = [bundle.vocabulary.target.name(float(label)) for label in np.unique(rows.labels)]
-    quality.check_labels(len(rows), labels, "held-out", where)
+    variety.check_labels(len(rows), labels, "held-out", where)
     raise AssertionError(f"NE of {len(rows)} rows of the labels {labels} is undefined")

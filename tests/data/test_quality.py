@@ -1,7 +1,8 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.data.quality import MAX_VALUES, bad_rows, check_classes, check_rows, sound_rows
+from pipeline.data.quality import MAX_VALUES, bad_rows, check_rows, sound_rows
+from pipeline.data.variety import check_classes
 from schemas.errors import Refusal
 
 

@@ -25,9 +25,9 @@ DAY, SEEDS = date(2026, 11, 1), [0, 1, 2]
 DIGITS: dict[str, Any] = {
     "model": "dnn",
     "epochs": 20,
-    "batch_size": 64,
-    "embedding": {"l2": 0.0008},
-    "mlp": {"hidden": [256, 128]},
+    "batch_size": 32,
+    "embedding": {"l2": 0.0},
+    "mlp": {"hidden": [256, 128], "dropout": 0.2},
 }
 DIABETES: dict[str, Any] = {
     "model": "dnn",
@@ -55,7 +55,7 @@ def config_of(folder: Path, objective: str, x: NDArray[np.float64], y: pa.Array,
                 "features": {"label": "y", "objective": objective, "row_key": "row", "fields": fields},
                 "split": {"by": "random", "row_key": "row"},
             },
-            "table": {"dimension": 8 if objective == "multiclass" else 4},
+            "table": {"dimension": 4},
             "stages": [{"name": "net", **net}],
             "cluster": {"num_workers": 0},
         }
