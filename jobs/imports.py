@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from jobs.console import ProgressView, tell
-from jobs.places import program, typed
-from pipeline.runtime import files
-from schemas.cluster import ClusterConfig
+from jobs.imported import run, sources_of
 from schemas.errors import Refusal
 from schemas.locations import absolute
 
 if TYPE_CHECKING:
     from pipeline.intake.formats.delimited import ColumnKind
-    from pipeline.intake.importing import Import, Outcome
-    from pipeline.intake.sources import Source
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -63,13 +58,13 @@ def criteo(
 
     Example: `nightjar import criteo train.txt --rows-per-day 6500000 --first-day 2014-05-14 --out logs`
     """
-    sources = _sources(src, out)
+    sources = sources_of(src, out)
     from pipeline.intake.days import by_files
     from pipeline.intake.formats.criteo import Criteo
     from pipeline.intake.importing import Import
 
     by_line = by_files(sources, _date(first_day), rows_per_day)
-    _run(Import(Criteo(), sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
+    run(Import(Criteo(), sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
 
 
 @app.command("csv")
@@ -117,7 +112,7 @@ def csv_(
 
     Example: `nightjar import csv clicks.csv --timestamp time --timezone Europe/Berlin --label clicked --out logs`
     """
-    sources = _sources(src, out)
+    sources = sources_of(src, out)
     from pipeline.intake.days import by_files
     from pipeline.intake.formats import delimited_columns
     from pipeline.intake.formats.delimited import NULLS, Dialect
@@ -132,7 +127,7 @@ def csv_(
     )
     form = delimited_columns.look(sources[0], dialect, _kinds(types or ()), label, timestamp, timezone)
     by_line = () if timestamp else tuple(by_files(sources, _date(first_day), None))
-    _run(Import(form, sources, absolute(out), by_line, max_bad_share, overwrite))
+    run(Import(form, sources, absolute(out), by_line, max_bad_share, overwrite))
 
 
 @app.command()
@@ -141,11 +136,11 @@ def avazu(src: Places, out: Out, max_bad_share: MaxBadShare = 0.0, overwrite: Ov
 
     Example: `nightjar import avazu train.gz --out logs`
     """
-    sources = _sources(src, out)
+    sources = sources_of(src, out)
     from pipeline.intake.formats.avazu import Avazu
     from pipeline.intake.importing import Import
 
-    _run(Import(Avazu(), sources, absolute(out), (), max_bad_share, overwrite))
+    run(Import(Avazu(), sources, absolute(out), (), max_bad_share, overwrite))
 
 
 @app.command()
@@ -163,13 +158,13 @@ def libsvm(
 
     Example: `nightjar import libsvm clicks.svm --first-day 2026-11-01 --rows-per-day 100000 --out logs`
     """
-    sources = _sources(src, out)
+    sources = sources_of(src, out)
     from pipeline.intake.days import by_files
     from pipeline.intake.formats.libsvm import LibSVM
     from pipeline.intake.importing import Import
 
     by_line = by_files(sources, _date(first_day), rows_per_day)
-    _run(Import(LibSVM(), sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
+    run(Import(LibSVM(), sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
 
 
 @app.command()
@@ -191,61 +186,14 @@ def libffm(
 
     Example: `nightjar import libffm clicks.ffm --first-day 2026-11-01 --rows-per-day 100000 --out logs`
     """
-    sources = _sources(src, out)
+    sources = sources_of(src, out)
     from pipeline.intake.days import by_files
     from pipeline.intake.formats import libffm as libffm_files
     from pipeline.intake.importing import Import
 
     form = libffm_files.look(sources[0], fields, are_lists=lists)
     by_line = by_files(sources, _date(first_day), rows_per_day)
-    _run(Import(form, sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
-
-
-def _sources(src: Sequence[str], out: str) -> "tuple[Source, ...]":
-    files.require_usable(absolute(out), "--out")
-    from pipeline.intake import sources
-
-    return tuple(sources.find([absolute(place) for place in src]))
-
-
-def _run(job: "Import") -> None:
-    from pipeline.intake import importing
-    from pipeline.runtime import cluster
-    from pipeline.runtime.storage import SameFile, SharedFolder
-
-    needs = [SameFile("SRC", job.sources[0].uri), SharedFolder("--out", job.logs_uri)]
-    with ProgressView() as view, cluster.of_command(ClusterConfig(), needs):
-        outcome = importing.run(job, view)
-    days = list(outcome.rows)
-    told = "is there already" if outcome.was_there else "imported"
-    first_to_last = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
-    tell(f"{sum(outcome.rows.values()):,} rows of {first_to_last} {told}, in {typed(job.logs_uri)}")
-    if outcome.num_bad:
-        tell(f"{outcome.num_bad:,} lines left out, with the reason of each in {typed(importing.quarantine_uri(job))}")
-
-    _tell_what_next(job, outcome)
-
-
-def _tell_what_next(job: "Import", outcome: "Outcome") -> None:
-    """Write a config beside the log, or here where that is remote; nothing that is there is replaced.
-
-    Of columns that nobody has described `init` does.
-    """
-    spec = job.form.spec
-    if spec is None:
-        tell("Next, unless there is a config that reads it:")
-        label = f" --label {job.form.label}" if job.form.label else ""
-        tell(f"  {program()} init {typed(job.logs_uri)} --out my.yaml{label}")
-        return
-    from pipeline.intake import first_config
-
-    folder, _, name = job.logs_uri.rpartition("/")
-    folder, logs = (absolute("."), job.logs_uri) if files.is_remote(job.logs_uri) else (folder, name)
-    config, stay = first_config.write(job.form.name, spec, folder, logs, outcome.rows)
-    for uri in stay:
-        tell(f"{typed(uri)} is there already and stays as it is")
-    tell("Next, train on it:")
-    tell(f"  {program()} train --config {typed(config)}")
+    run(Import(form, sources, absolute(out), tuple(by_line), max_bad_share, overwrite))
 
 
 def _date(day: datetime.datetime | None) -> datetime.date | None:

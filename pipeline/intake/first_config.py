@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.intake.spec_text import plain
 from pipeline.runtime import files
 
 MANY_ROWS = 1_000_000  # from which on an id seen twice is one of too many to keep
@@ -68,7 +69,7 @@ def _config(name: str, spec: Spec, logs: str, rows: dict[str, int]) -> str:
     return f"""\
 #   nightjar train --config {name}.yaml
 data:
-  logs_uri: {logs} # from this file, as all paths in it
+  logs_uri: {plain(logs)} # from this file, as all paths in it
   features: {name}_features.yaml
   {split}
 table: {{dimension: 16}}

@@ -80,7 +80,7 @@ def run(job: Import, show: Show) -> Outcome:
     except Refusal:
         own.leave_nothing(was_there)
         raise
-    files.remove(own.waiting.uri)
+    own.clear()
     return outcome
 
 
@@ -96,7 +96,11 @@ class _Run:
     @property
     def waiting(self) -> Waiting:
         """Of this import by this code: what another version has begun is not gone on with."""
-        return Waiting(f"{self.job.logs_uri}/_importing-{self.job.key}-{fingerprint.of_sources('pipeline/intake')}")
+        return Waiting(f"{self.job.logs_uri}/{self._prefix}{fingerprint.of_sources('pipeline/intake')}")
+
+    @property
+    def _prefix(self) -> str:
+        return f"_importing-{self.job.key}-"
 
     @property
     def _record_uri(self) -> str:
@@ -151,9 +155,15 @@ class _Run:
         files.write_bytes(self._record_uri, json.dumps({**told, "rows": rows, "num_bad": num_bad}, indent=1).encode())
         return Outcome(rows, num_bad)
 
+    def clear(self) -> None:
+        """Remove what waits, and what an earlier version of Nightjar left waiting."""
+        for name in files.folders(self.job.logs_uri):
+            if name.startswith(self._prefix):
+                files.remove(f"{self.job.logs_uri}/{name}")
+
     def leave_nothing(self, was_there: bool) -> None:
         """Of an import that is refused; the log's folder goes, too, if nothing `was_there` and nothing is."""
-        files.remove(self.waiting.uri)
+        self.clear()
         fs, path = fsspec.core.url_to_fs(self.job.logs_uri)
         if not was_there and not files.is_remote(self.job.logs_uri):
             with suppress(OSError):  # another import's

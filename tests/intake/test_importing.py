@@ -75,6 +75,17 @@ def test_a_day_that_was_removed_is_imported_again_and_the_others_stay(tmp_path):
     assert files_of(tmp_path / f"logs/date={DAYS[0]}") == kept
 
 
+def test_what_another_version_left_waiting_is_removed_and_another_imports_stays(tmp_path):
+    file = write(tmp_path / "train.txt", LINES)
+    imported(Criteo(), file, logs=tmp_path / "logs")
+    (key,) = (path.stem for path in (tmp_path / "logs/_imports").iterdir())
+    for name in (f"_importing-{key}-0123456789abcdef", "_importing-of-another"):
+        (tmp_path / "logs" / name).mkdir()
+        (tmp_path / "logs" / name / "done-0000-00000.json").write_text("{}")
+    assert imported(Criteo(), file, logs=tmp_path / "logs").was_there
+    assert [path.name for path in (tmp_path / "logs").glob("_importing-*")] == ["_importing-of-another"]
+
+
 def test_one_more_day_joins_the_log(tmp_path):
     imported(Criteo(), write(tmp_path / "day_0", LINES), logs=tmp_path / "logs")
     before = files_of(tmp_path / "logs" / f"date={DAYS[0]}")

@@ -36,6 +36,15 @@ def test_an_import_writes_a_config_that_is_right_and_says_what_comes_next(tmp_pa
     assert set(pq.read_schema(part).names) == {*config.data.features.columns}
 
 
+def test_a_log_may_be_called_as_yaml_would_read_otherwise(tmp_path):
+    file = source(tmp_path, "criteo")
+    for name in ("2026", "my logs: all #1", "no"):
+        done = nightjar("import", "criteo", str(file), *OPTIONS["criteo"], "--out", f"{name} in/{name}", cwd=tmp_path)
+        assert done.exit_code == 0, done.stderr
+        config = load(TrainConfig, tmp_path / f"{name} in/criteo.yaml")
+        assert config.data.logs_uri == str(tmp_path / f"{name} in/{name}")
+
+
 def test_a_config_that_is_there_stays_as_it_is(tmp_path):
     (tmp_path / "criteo.yaml").write_text("mine")
     file = source(tmp_path, "criteo")
