@@ -17,13 +17,13 @@ from pipeline.intake.sources import find
 FIRST_DAY = date(2026, 11, 1)
 
 
-def criteo_line(label: object = 0, numbers: Sequence[object] = range(13), ids: str = "68fd1e64") -> str:
+def criteo_line(label: object = 0, numbers: Sequence[object] = range(13), ids: str = "f6942943") -> str:
     """A line as of Criteo's logs, without its end."""
     return "\t".join(map(str, [label, *numbers, *[ids] * 26]))
 
 
-def avazu_line(key: object = "10000169349117863715", click: object = 0, hour: object = "14102100") -> str:
-    ids = ["1fbe01fe", "f3845767", "28905ebd", "ecad2386", "7801e8d9", "07d7df22", "a99f214a", "ddd2926e", "44956a24"]
+def avazu_line(key: object = "17000000000000000002", click: object = 0, hour: object = "14102100") -> str:
+    ids = ["5fd731e4", "09521a00", "2f6bdb2d", "c9052bf5", "b5637abc", "169ae129", "e78e4260", "d6f6e4fb", "e11c2785"]
     others = ["1", "2", "15706", "320", "50", "1722", "0", "35", "-1", "79"]
     return ",".join(map(str, [key, click, hour, "1005", "0", *ids, *others]))
 

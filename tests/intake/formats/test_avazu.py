@@ -10,16 +10,16 @@ DAY = date(2014, 10, 21)
 
 
 def test_the_hour_becomes_the_day_and_the_hour_of_the_day(tmp_path):
-    lines = [avazu_line("1", 0, "14102123"), avazu_line("10000169349117863715", 1, "14102200")]
+    lines = [avazu_line("1", 0, "14102123"), avazu_line("17000000000000000002", 1, "14102200")]
     outcome = imported(Avazu(), write(tmp_path / "train.gz", [AVAZU_HEADER, *lines]))
     assert outcome.rows == {"2014-10-21": 1, "2014-10-22": 1}
     first, second = (rows_of(tmp_path / "logs", date(2014, 10, day)).to_pylist()[0] for day in (21, 22))
     assert (first["id"], first["click"], first["hour"], first["C20"]) == ("1", 0, 23, -1)
     assert (second["id"], second["click"], second["hour"], second["site_id"]) == (
-        "10000169349117863715",
+        "17000000000000000002",
         1,
         0,
-        "1fbe01fe",
+        "5fd731e4",
     )
 
 
