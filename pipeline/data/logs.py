@@ -136,9 +136,11 @@ def read_part(
     unproven, times = part.unproven_column, part.times
     looked_at = [name for name in (unproven, times.column if times else None) if name]
     wanted = list(dict.fromkeys([*columns, *looked_at]))
+    footers: dict[str, pq.FileMetaData] = {}  # of the file at work: of many row groups one takes as long as they do
     for uri, group in part.row_groups:
         where = f"{uri}, row group {group}"
-        table, file = _read_row_group(uri, group, wanted, as_dictionaries, where)
+        table, file = _read_row_group(uri, group, wanted, as_dictionaries, footers.get(uri))
+        footers = {uri: file.metadata}
         if unproven and unproven in table.column_names:
             day_column.check(table.column(unproven), unproven, part.day, where)
         if times:
@@ -150,11 +152,13 @@ def read_part(
 
 
 def _read_row_group(
-    uri: str, group: int, columns: Sequence[str], as_dictionaries: Collection[str], where: str
+    uri: str, group: int, columns: Sequence[str], as_dictionaries: Collection[str], footer: pq.FileMetaData | None
 ) -> tuple[pa.Table, pq.ParquetFile]:
+    """With the file as it was opened; its footer is read where it is not known."""
+    where = f"{uri}, row group {group}"
     try:
         with fsspec.open(uri, "rb") as stream:
-            file = pq.ParquetFile(stream, **CHECKED)
+            file = pq.ParquetFile(stream, metadata=footer, **CHECKED)
             if leaves := dictionaries.leaves(file, group, as_dictionaries):
                 file = pq.ParquetFile(stream, metadata=file.metadata, read_dictionary=leaves, **CHECKED)
             table = without_views(file.read_row_group(group, columns=columns))

@@ -44,7 +44,7 @@ def config_of(folder: Path, objective: str, x: NDArray[np.float64], y: pa.Array,
     """Of a log of one day, whose rows are held out by a hash of their number."""
     names = [f"x{column:02}" for column in range(x.shape[1])]
     columns = {name: x[:, column] for column, name in enumerate(names)}
-    write_day(folder / "logs", DAY, pa.table({"row": np.arange(len(x)), "y": y, **columns}))
+    write_day(folder / "logs", DAY, pa.table({"row": np.arange(len(x)), "y": y, **columns}), row_group_size=512)
     scale = {"type": "scale", "to": "unit" if objective == "multiclass" else "standard"}
     fields = [{"name": name, "kind": "numeric", "encoder": scale} for name in names]
     return TrainConfig.model_validate(
