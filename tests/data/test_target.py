@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from click_logs import click_rows, write_day
 
-from pipeline.data import logs, passes, store, vocabulary
+from pipeline.data import logs, passes, quality, store, vocabulary
 from pipeline.data.encode import Encoder
 from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import Store
@@ -156,10 +156,11 @@ def test_a_class_that_only_a_held_out_day_has_is_refused_with_its_name(tmp_path)
 
 def test_a_share_of_rows_of_unknown_classes_is_left_out_and_said(tmp_path, caplog):
     days = [labelled(COLORS), labelled(COLORS), labelled(STRANGE)]
-    with caplog.at_level(logging.WARNING):
-        found, _ = encoded(tmp_path, spec_of("multiclass"), days, max_bad_share=0.25)
+    found, vocab = encoded(tmp_path, spec_of("multiclass"), days, max_bad_share=0.25)
     assert found.num_rows("test") == 7
-    assert "left out: class 'violet' (1 such rows)" in caplog.text
+    with caplog.at_level(logging.WARNING):
+        quality.sound_rows(labelled(STRANGE), spec_of("multiclass"), "a day", 0.25, vocab.classes)
+    assert caplog.messages[-1].startswith("a day: left out: class 'violet' (1 such rows)")
     with pytest.raises(Refusal, match="'violet'"):
         encoded(tmp_path, spec_of("multiclass"), days, max_bad_share=0.1)
 

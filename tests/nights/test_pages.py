@@ -136,7 +136,7 @@ def record_others(folder: Path) -> dict[str, str]:
     with sweep_runs.recorded(tracking, "a sweep", settings, config, trials) as runs:
         for trial in trials:
             runs.start_trial(trial.number)
-            runs.finish_trial(trial.number, 0.8 + trial.number / 100, 0.7)
+            runs.finish_trial(trial.number, 0.8 + trial.number / 100, ("auc", 0.7))
         runs.log_text(REPORT, sweep_page.render(replace(SWEEP, axes=AXES)))
     return {"retrain": run.run_id, "sweep": runs.run_id}
 
