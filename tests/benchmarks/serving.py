@@ -2,9 +2,9 @@
 
     make demo && taskset -c 0 .venv/bin/python tests/benchmarks/serving.py
 
-The demo's champion answers requests of one row and of 1,000, by the clock, each on one thread; the server and whoever
-asks it share the processor that `taskset` leaves them. The exported file gets tensors, the pyfunc a DataFrame, and the
-server JSON over one connection that stays open.
+The demo's champion answers requests of one row and of 1,000, by the clock, each on one thread; a server and whoever asks
+it share the processor that `taskset` leaves them. The exported file gets tensors, the pyfunc a DataFrame, and the server
+JSON over one connection that stays open: MLflow's, once as `nightjar serve` starts it and once as `mlflow models serve`.
 """
 
 import argparse
@@ -12,9 +12,14 @@ import http.client
 import json
 import logging
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +34,13 @@ from pipeline.registry import model_uri, serving
 from pipeline.registry.bundle import Bundle
 from schemas.config import MLflowConfig
 
-PORT = 5017
-REQUESTS = {1: {"onnxruntime": 3000, "pyfunc": 500, "HTTP": 300}, 1000: {"onnxruntime": 200, "pyfunc": 100, "HTTP": 50}}
+PORT, MLFLOW_PORT = 5017, 5018
+REQUESTS = {
+    1: {"onnxruntime": 3000, "pyfunc": 500, "nightjar serve": 300, "mlflow models serve": 300},
+    1000: {"onnxruntime": 200, "pyfunc": 100, "nightjar serve": 50, "mlflow models serve": 50},
+}
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+SERVERS = {"nightjar serve": PORT, "mlflow models serve": MLFLOW_PORT}
 Answer = Callable[[pa.Table], Callable[[], object]]
 
 
@@ -50,8 +60,9 @@ def main() -> None:
         )
         of_file = exported(bundle, f"{name}/served")
         of_pyfunc = in_process(folder)
-        with serving.served(folder, PORT):
-            show({"onnxruntime": of_file, "pyfunc": of_pyfunc, "HTTP": over_http()}, rows)
+        with serving.served(folder, PORT), by_mlflow(folder):
+            of_servers = {server: over_http(port) for server, port in SERVERS.items()}
+            show({"onnxruntime": of_file, "pyfunc": of_pyfunc, **of_servers}, rows)
 
 
 def exported(bundle: Bundle, out: str) -> Answer:
@@ -86,8 +97,31 @@ def in_process(folder: Path) -> Answer:
     return answer
 
 
-def over_http() -> Answer:
-    connection = http.client.HTTPConnection(serving.HOST, PORT)
+@contextmanager
+def by_mlflow(folder: Path) -> Iterator[None]:
+    """Served by MLflow's own command, once it answers."""
+    where = ["--model-uri", str(folder), "--host", serving.HOST, "--port", str(MLFLOW_PORT)]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", *where, "--env-manager", "local", "--workers", "1"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # it looks for uvicorn
+    with subprocess.Popen(command, env=environment, start_new_session=True, **QUIET) as process:
+        try:
+            while not answers(MLFLOW_PORT):
+                assert process.poll() is None, f"it ended by itself: {command}"
+                time.sleep(0.1)
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"http://{serving.HOST}:{port}/health"):
+        return True
+    return False
+
+
+def over_http(port: int) -> Answer:
+    connection = http.client.HTTPConnection(serving.HOST, port)
 
     def answer(rows: pa.Table) -> Callable[[], object]:
         body = json.dumps({"dataframe_records": rows.to_pylist()})
@@ -110,7 +144,7 @@ def show(answers: dict[str, Answer], rows: pa.Table) -> None:
             ask = answers[way](rows.slice(0, num_rows))
             taken = [clocked(ask) for _ in range(num_requests // 10 + num_requests)][num_requests // 10 :]
             p50, p99 = np.percentile(taken, [50, 99]) * 1e3
-            print(f"{num_rows:5,} rows  {way:11}  p50 {p50:8.3f} ms  p99 {p99:8.3f} ms")
+            print(f"{num_rows:5,} rows  {way:19}  p50 {p50:8.3f} ms  p99 {p99:8.3f} ms")
 
 
 def clocked(ask: Callable[[], object]) -> float:
