@@ -1,5 +1,6 @@
 """What the verbs of `nightjar import` share: their files are looked for, and what they came to is told."""
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -7,10 +8,12 @@ from jobs.console import ProgressView, tell
 from jobs.places import program, typed
 from pipeline.runtime import files
 from schemas.cluster import ClusterConfig
+from schemas.errors import Refusal
 from schemas.locations import absolute
+from schemas.redaction import redacted
 
 if TYPE_CHECKING:
-    from pipeline.intake.importing import Import, Outcome
+    from pipeline.intake.importing import Import
     from pipeline.intake.sources import Source
 
 
@@ -37,26 +40,26 @@ def run(job: "Import") -> None:
     tell(f"{sum(outcome.rows.values()):,} rows of {first_to_last} {told}, in {typed(job.logs_uri)}")
     if outcome.num_bad:
         tell(f"{outcome.num_bad:,} lines left out, with the reason of each in {typed(importing.quarantine_uri(job))}")
-    _tell_what_next(job, outcome)
+    _write_config(job)
 
 
-def _tell_what_next(job: "Import", outcome: "Outcome") -> None:
-    """Write a config beside the log, or here where that is remote; nothing that is there is replaced.
-
-    Of columns that nobody has described `init` does.
-    """
-    spec = job.form.spec
-    if spec is None:
-        tell("Next, unless there is a config that reads it:")
-        label = f" --label {job.form.label}" if job.form.label else ""
-        tell(f"  {program()} init {typed(job.logs_uri)} --out my.yaml{label}")
-        return
+def _write_config(job: "Import") -> None:
+    """Write a config and its spec beside the log, or tell why not, and what comes next."""
     from pipeline.intake import first_config
 
-    folder, _, name = job.logs_uri.rpartition("/")
-    folder, logs = (absolute("."), job.logs_uri) if files.is_remote(job.logs_uri) else (folder, name)
-    config, stay = first_config.write(job.form.name, spec, folder, logs, outcome.rows)
-    for uri in stay:
-        tell(f"{typed(uri)} is there already and stays as it is")
+    try:
+        written = first_config.write(job.form, job.logs_uri)
+    except Refusal as refusal:
+        tell(f"No config is written for it: {redacted(refusal.found)}; {redacted(refusal.remedy)}")
+        tell("Next, unless there is a config that reads it:")
+        label = job.form.label or "COLUMN"
+        tell(f"  {program()} init {typed(job.logs_uri)} --label {shlex.quote(label)} --out my.yaml")
+        return
+    for path in written.old:
+        tell(f"{typed(str(path))} is there already and stays as it is")
+    if written.new:
+        guessed = "" if job.form.spec else ", guessed from the rows: look them over"
+        are = "is" if len(written.new) == 1 else "are"
+        tell(f"{' and '.join(typed(str(path)) for path in written.new)} {are} written{guessed}")
     tell("Next, train on it:")
-    tell(f"  {program()} train --config {typed(config)}")
+    tell(f"  {program()} train --config {typed(str(written.config))}")

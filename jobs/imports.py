@@ -77,7 +77,13 @@ def csv_(
             help="Column that says the day: ISO 8601, or seconds or milliseconds since 1970.", show_default=False
         ),
     ] = None,
-    timezone: Annotated[str, typer.Option(help="Where days begin at midnight, of times that are instants.")] = "UTC",
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            help="Where days begin at midnight, of times that are instants; else as the log has had it, or UTC.",
+            show_default=False,
+        ),
+    ] = None,
     label: Annotated[
         str | None,
         typer.Option(help="Column of clicks, made 0 and 1: of yes and no, true and false, too.", show_default=False),
@@ -113,6 +119,7 @@ def csv_(
     Example: `nightjar import csv clicks.csv --timestamp time --timezone Europe/Berlin --label clicked --out logs`
     """
     sources = sources_of(src, out)
+    from pipeline.intake import records
     from pipeline.intake.days import by_files
     from pipeline.intake.formats import delimited_columns
     from pipeline.intake.formats.delimited import NULLS, Dialect
@@ -125,7 +132,8 @@ def csv_(
         encoding,
         tuple(columns.split(",")) if columns else (),
     )
-    form = delimited_columns.look(sources[0], dialect, _kinds(types or ()), label, timestamp, timezone)
+    zone = timezone or records.timezone_of(absolute(out)) or "UTC"
+    form = delimited_columns.look(sources[0], dialect, _kinds(types or ()), label, timestamp, zone)
     by_line = () if timestamp else tuple(by_files(sources, _date(first_day), None))
     run(Import(form, sources, absolute(out), by_line, max_bad_share, overwrite))
 

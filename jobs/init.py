@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.intake.proposed import Proposed, Told
     from pipeline.intake.roles import Guess
 
+VERB = "init"
 NONE = "none"  # at a prompt
 
 
@@ -42,6 +43,10 @@ def init(
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", help="Column that is no feature. May be given several times.")
     ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", help="Where days begin at midnight; else as an import has had it, or UTC."),
+    ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Take all guesses; without a terminal that is done anyway.")
     ] = False,
@@ -59,13 +64,13 @@ def init(
     from pipeline.runtime import files
 
     _require_place(out, force)
-    looked = look.look(absolute(logs))
+    looked = look.look(absolute(logs), timezone)
     told = Told(label, objective, row_key, group, tuple(ignore or ()))
     proposed = looked.proposed(told)
     _print_columns(proposed, looked, result_console())
     if not yes and is_terminal():
         proposed = looked.proposed(_asked(proposed, told))
-    written = draft.write_up(looked, proposed, out.absolute())
+    written = draft.write_up(looked, draft.described(looked, proposed, VERB), out.absolute(), VERB)
     files.write_bytes(str(draft.features_path(out.absolute())), written.features.encode())
     files.write_bytes(str(out.absolute()), written.config.encode())
     _print_result(proposed, written.held_out, out)
@@ -160,6 +165,7 @@ def _print_next(looked: "Looked", proposed: "Proposed", logs: str, out: Path) ->
     print("\nNext:\n")
     if looked.is_csv:
         by = ["--timestamp", looked.time_column] if looked.time_column else ["--first-day", "YYYY-MM-DD"]
+        by += ["--timezone", looked.timezone] if looked.time_column and looked.timezone != "UTC" else []
         by += ["--label", proposed.label.name] if proposed.label.objective == "binary" else []
         by += ["--delimiter", looked.delimiter] if looked.delimiter != "," else []
         imported = typed(str(imported_logs(out)))

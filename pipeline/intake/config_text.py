@@ -1,11 +1,10 @@
-"""A config as a file for people, for a log whose spec was proposed: what suits its rows, and why."""
+"""A config as a file for people: what suits the rows of its log, and why."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.intake.holding_out import HeldOut
-from pipeline.intake.spec_text import comment, flow, plain
+from pipeline.intake.yaml_lines import comment, flow, place
 from schemas.partitioning import BY_DAY, Partitioning
 
 FEW_ROWS = 300_000  # which train in seconds, so that no Ray Train job need be started for them
@@ -14,7 +13,6 @@ HISTORY_ROWS = 1_000_000  # from which on the net has the newest days alone, and
 HISTORY_DAYS = 14
 NEWEST_DAYS = 7
 BATCH = {"batch_size": 512, "embedding": {"l2": 1e-4}}
-PLAIN_PATH = re.compile(r"[A-Za-z0-9_./][\w./=+-]*(:/)?[\w./=+-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +22,11 @@ class Drawn:
     logs: str
     """As the config has it: relative to its folder, or a URI."""
     partitioning: Partitioning
+    timezone: str
     features: str
     model_name: str
+    verb: str
+    """By which it is written."""
     total_rows: int
     num_days: int
     held_out: HeldOut
@@ -39,16 +40,16 @@ def _lines(drawn: Drawn, config_name: str) -> Iterator[str]:
     yield f"# nightjar train --config {config_name}"
     yield "#"
     yield from comment(
-        "Written by `nightjar init`. Paths are relative to this file. What a stage leaves open of batch size, passes "
-        "and L2 goes by its rows. Every key is described in schemas/README.md."
+        f"Written by `nightjar {drawn.verb}`. Paths are relative to this file. What a stage leaves open of batch size, "
+        "passes and L2 goes by its rows. Every key is described in schemas/README.md."
     )
     yield "data:"
-    yield f"  logs_uri: {_path(drawn.logs)}"
+    yield f"  logs_uri: {place(drawn.logs)}"
     if drawn.partitioning != BY_DAY:
         yield f"  partitioning: {flow(drawn.partitioning.model_dump())}"
-    if drawn.partitioning.by == "column":
-        yield "  timezone: UTC # where days begin at midnight"
-    yield f"  features: {_path(drawn.features)}"
+    if drawn.timezone != "UTC" or drawn.partitioning.by == "column":
+        yield f"  timezone: {place(drawn.timezone)} # where days begin at midnight"
+    yield f"  features: {place(drawn.features)}"
     yield from comment(drawn.held_out.words, indent=2)
     if drawn.held_out.split:
         yield f"  split: {flow(drawn.held_out.split)}"
@@ -57,11 +58,6 @@ def _lines(drawn: Drawn, config_name: str) -> Iterator[str]:
     if drawn.total_rows < FEW_ROWS:
         yield f"cluster: {flow({'num_workers': 0})} # few rows: in the command's own process, without Ray"
     yield f"mlflow: {flow({'registered_model': drawn.model_name})}"
-
-
-def _path(place: str) -> str:
-    """A path or URI in YAML."""
-    return place if PLAIN_PATH.fullmatch(place) else plain(place)
 
 
 def _stages(drawn: Drawn) -> Iterator[str]:

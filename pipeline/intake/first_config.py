@@ -1,81 +1,65 @@
-"""The feature spec of a format whose columns are known, and a config that trains on what was imported, as it stands."""
+"""The feature spec and the config of a log that was imported, written beside it, unless they are there."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from pipeline.intake.spec_text import plain
+from pipeline.intake import draft, known_spec, look
+from pipeline.intake.column import Column
+from pipeline.intake.draft import Described, features_path
+from pipeline.intake.formats.form import Format
+from pipeline.intake.look import Looked
+from pipeline.intake.proposed import Told
 from pipeline.runtime import files
+from schemas.checking import validate
+from schemas.features import FeatureSpec
+from schemas.yaml_text import parse
 
-MANY_ROWS = 1_000_000  # from which on an id seen twice is one of too many to keep
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Fields that are alike, and a word on them."""
-
-    words: str
-    names: Sequence[str]
-    kind: str
-    encoder: str = ""
-    """With its `min_count` to be filled in."""
+VERB = "import"
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """What is known of a format's columns."""
+class Written:
+    """Which of the two were written now, and which were there and stay as they are."""
 
-    words: str
-    label: str
-    row_key: str
-    row_key_words: str
-    groups: Sequence[Group]
+    config: Path
+    new: tuple[Path, ...]
+    old: tuple[Path, ...]
 
 
-def write(name: str, spec: Spec, folder_uri: str, logs: str, rows: dict[str, int]) -> tuple[str, list[str]]:
-    """Write `NAME.yaml` and `NAME_features.yaml` into the folder; the config, and the files that were there and stay.
+def write(form: Format, logs_uri: str) -> Written:
+    """Look at what was imported, and write what trains on it.
 
-    `logs` is what the config is to call the log; `rows` are those of each day that was imported.
+    Raises Refusal, with nothing written, where it can't be made out: of CSV nobody may have said which is the label.
     """
-    config, features = f"{folder_uri}/{name}.yaml", f"{folder_uri}/{name}_features.yaml"
-    stay = []
-    for uri, text in ((features, _features(spec, rows)), (config, _config(name, spec, logs, rows))):
-        if files.exists(uri):
-            stay.append(uri)
-        else:
-            files.write_bytes(uri, text.encode())
-    return config, stay
+    config = place_of(form, logs_uri)
+    both = (features_path(config), config)
+    new = tuple(path for path in both if not path.exists())
+    if new:
+        looked = look.look(logs_uri)
+        columns = _known(form, looked) or draft.described(looked, looked.proposed(Told(form.label)), VERB)
+        written = draft.write_up(looked, columns, config, VERB)
+        texts = dict(zip(both, (written.features, written.config), strict=True))
+        for path in new:
+            files.write_bytes(str(path), texts[path].encode())
+    return Written(config, new, tuple(path for path in both if path not in new))
 
 
-def _features(spec: Spec, rows: dict[str, int]) -> str:
-    min_count = 10 if sum(rows.values()) >= MANY_ROWS else 2
-    lines = [
-        f"# {spec.words}",
-        f"label: {spec.label} # 0 or 1, 1 is a click",
-        f"row_key: {spec.row_key} # {spec.row_key_words}; carried into scored output",
-        "fields:",
-    ]
-    for group in spec.groups:
-        lines += [f"  # {line}" for line in group.words.split("\n")]
-        encoder = f", encoder: {{{group.encoder.format(min_count=min_count)}}}" if group.encoder else ""
-        lines += [f"  - {{name: {name}, kind: {group.kind}{encoder}}}" for name in group.names]
-    return "\n".join(lines) + "\n"
+def place_of(form: Format, logs_uri: str) -> Path:
+    """The config's: beside the log, or here where that is remote.
+
+    It is called as the format, or as the log where that has no columns of its own; `my.yaml` of `my_logs`, which is
+    what a config for CSV calls the log that it is for.
+    """
+    folder, _, log = logs_uri.rpartition("/")
+    name = form.name if form.spec else log.removesuffix(draft.IMPORTED) or log
+    return (Path.cwd() if files.is_remote(logs_uri) else Path(folder)) / f"{name}.yaml"
 
 
-def _config(name: str, spec: Spec, logs: str, rows: dict[str, int]) -> str:
-    if len(rows) > 1:
-        split = "split: {by: date} # the newest day is held out"
-    else:
-        split = f"split: {{by: random, row_key: {spec.row_key}}} # of several days, {{by: date}} holds out the newest"
-    return f"""\
-#   nightjar train --config {name}.yaml
-data:
-  logs_uri: {plain(logs)} # from this file, as all paths in it
-  features: {name}_features.yaml
-  {split}
-table: {{dimension: 16}}
-stages: # batch size, passes and L2 go by the rows that a stage learns from; `train` tells what they came to
-  - {{name: fm, model: fm}}
-  - {{name: deepfm, model: deepfm, init_from: fm, mlp: {{hidden: [300, 100]}}}}
-cluster: {{num_workers: 0}} # in the command's own process; 1 or more are ranks of a job on Ray
-mlflow: {{registered_model: {name}}}
-"""
+def _known(form: Format, looked: Looked) -> Described | None:
+    """What is known of the format's columns; None where these are the user's own."""
+    if form.spec is None:
+        return None
+    text = known_spec.text(form.spec, looked.sample.total_rows)
+    spec = validate(FeatureSpec, parse(text, form.name, ""), form.name)
+    labels = Column(spec.label, looked.sample.rows.column(spec.label))
+    return Described(spec, text, float(labels.numbers_or_booleans.mean()))

@@ -17,10 +17,12 @@ from functools import cached_property
 
 import fsspec
 
+from pipeline.intake import records
 from pipeline.intake.chunks import Done, Waiting, bad_name, part_name
 from pipeline.intake.days import ByLine
 from pipeline.intake.formats.form import Format
 from pipeline.intake.reading import FileReader
+from pipeline.intake.records import Record
 from pipeline.intake.sources import Source
 from pipeline.intake.writing import Progress, written
 from pipeline.runtime import files, fingerprint, replacing
@@ -102,18 +104,12 @@ class _Run:
     def _prefix(self) -> str:
         return f"_importing-{self.job.key}-"
 
-    @property
-    def _record_uri(self) -> str:
-        return f"{self.job.logs_uri}/_imports/{self.job.key}.json"
-
     def outcome_before(self) -> Outcome | None:
         """Of the same import, if it is done and all of its days are still there."""
-        if not files.exists(self._record_uri):
+        told = records.read(self.job.logs_uri, self.job.key)
+        if told is None or not all(self._is_own(day) for day in told.rows):
             return None
-        told = json.loads(files.read_bytes(self._record_uri))
-        if not all(self._is_own(day) for day in told["rows"]):
-            return None
-        return Outcome(told["rows"], told["num_bad"], was_there=True)
+        return Outcome(told.rows, told.num_bad, was_there=True)
 
     def read(self) -> list[Done]:
         """Write the parts of all files."""
@@ -151,8 +147,9 @@ class _Run:
             files.mark_complete(self.waiting.folder(day), json.dumps(told).encode())
             aside = f"{self.waiting.uri}/before-{day}"
             replacing.replace(self.waiting.folder(day), self._folder(day), aside, names)
-        told = {"format": self.job.form.name, "files": [source.uri for source in self.job.sources]}
-        files.write_bytes(self._record_uri, json.dumps({**told, "rows": rows, "num_bad": num_bad}, indent=1).encode())
+        uris, form = [source.uri for source in self.job.sources], self.job.form
+        record = Record(form.name, uris, rows, num_bad, form.timezone_of_days)
+        records.write(self.job.logs_uri, self.job.key, record)
         return Outcome(rows, num_bad)
 
     def clear(self) -> None:

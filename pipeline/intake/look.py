@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from pipeline.data import entries, folder_guess, layouts
 from pipeline.data.entries import name_of
-from pipeline.intake import csv_sample, log_files, sample
+from pipeline.intake import csv_sample, log_files, records, sample
 from pipeline.intake.column import Column
 from pipeline.intake.log_files import LogFiles
 from pipeline.intake.names import label_rank
@@ -15,7 +15,7 @@ from pipeline.intake.sample import Sample
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 from schemas.folder_path import FolderPath
-from schemas.partitioning import BY_DAY, Partitioning
+from schemas.partitioning import BY_DAY, Partitioning, require_timezone
 
 DAY = FeatureSpec.model_fields["partition"].default
 
@@ -29,6 +29,8 @@ class Looked:
     logs_uri: str
     """The folder that a config names; of CSV what is to be imported."""
     partitioning: Partitioning
+    timezone: str
+    """In which days begin at midnight, as is said, or as imports have had it."""
 
     @property
     def is_csv(self) -> bool:
@@ -64,18 +66,23 @@ class Looked:
         return (DAY, *(FolderPath.of(self.partitioning.path).keys if self.partitioning.by == "path" else ()))
 
 
-def look(uri: str) -> Looked:
-    """Raises Refusal for what is no log of Parquet or CSV, has no rows, or of Parquet tells no day."""
+def look(uri: str, timezone: str | None = None) -> Looked:
+    """Raises Refusal for what is no log of Parquet or CSV, has no rows, or of Parquet tells no day.
+
+    So it does where no `timezone` is given and imports have had several.
+    """
+    if timezone is not None:
+        require_timezone(timezone, where="--timezone")
     files = log_files.find(uri)
     taken = sample.take(files)
     if files.kind == "csv":
-        return Looked(files, taken, uri, BY_DAY)
+        return Looked(files, taken, uri, BY_DAY, timezone or "UTC")
     logs_uri = _folder_of(files) if files.is_file else uri
     root = files.root.rpartition("/")[0] if files.is_file else files.root
     partitioning = folder_guess.found(files.fs, root)
     if partitioning is None:
         raise _without_days(files, taken)
-    return Looked(files, taken, logs_uri, partitioning)
+    return Looked(files, taken, logs_uri, partitioning, timezone or records.timezone_of(logs_uri) or "UTC")
 
 
 def _folder_of(file: LogFiles) -> str:

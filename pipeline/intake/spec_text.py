@@ -1,32 +1,25 @@
 """A proposed spec as a file for people: each column beside what was seen of it, and why it is proposed as that."""
 
-import json
-import re
-import textwrap
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as pt
-import yaml
 
 from pipeline.intake.column import Column
 from pipeline.intake.label import in_words
 from pipeline.intake.proposed import Proposed
+from pipeline.intake.yaml_lines import comment, flow, plain
 from schemas.click_log import is_list, is_text
 
-WIDTH = 120
-PLAIN = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+def text(proposed: Proposed, guessed_by: str) -> str:
+    """The YAML of `proposed.spec()`; `guessed_by` says by what, and from which rows."""
+    return "\n".join([*_lines(proposed, guessed_by), ""])
 
 
-def text(proposed: Proposed, looked_at: str) -> str:
-    """The YAML of `proposed.spec()`; `looked_at` says at which rows."""
-    return "\n".join([*_lines(proposed, looked_at), ""])
-
-
-def _lines(proposed: Proposed, looked_at: str) -> Iterator[str]:
+def _lines(proposed: Proposed, guessed_by: str) -> Iterator[str]:
     yield from comment(
-        f"Guessed by `nightjar init` from {looked_at}. Look it over: a column that is known only after the click "
+        f"Guessed by {guessed_by}. Look it over: a column that is known only after the click "
         "belongs under `ignored`. What else an entry can say is in schemas/README.md."
     )
     yield ""
@@ -68,26 +61,3 @@ def type_in_words(kind: pa.DataType) -> str:
         return f"list of {type_in_words(kind.value_type)}"
     kind = kind.value_type if pt.is_dictionary(kind) else kind
     return "string" if is_text(kind) else str(kind)
-
-
-def comment(words: str, indent: int = 0) -> list[str]:
-    """The words as lines of a comment, broken where they are too long."""
-    start = f"{' ' * indent}# "
-    return textwrap.wrap(
-        words, WIDTH, initial_indent=start, subsequent_indent=start, break_long_words=False, break_on_hyphens=False
-    )
-
-
-def flow(value: Any) -> str:
-    """A value in YAML, on one line, as people write it."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {flow(one)}' for key, one in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(flow, value))}]"
-    return plain(value) if isinstance(value, str) else json.dumps(value)
-
-
-def plain(word: str) -> str:
-    """A text in YAML: as it is, where YAML reads that as text, else in quotes."""
-    is_plain = PLAIN.fullmatch(word) and yaml.safe_load(word) == word and word not in ("y", "n", "Y", "N")
-    return word if is_plain else json.dumps(word)

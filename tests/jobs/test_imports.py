@@ -1,7 +1,9 @@
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from command import nightjar
 from log_files import AVAZU_HEADER, avazu_line, criteo_line, write
+from session import Session
 
 from schemas.config import TrainConfig
 from schemas.loading import load
@@ -27,13 +29,16 @@ def source(folder, name):
 def test_an_import_writes_a_config_that_is_right_and_says_what_comes_next(tmp_path, name):
     done = nightjar("import", name, str(source(tmp_path, name)), *OPTIONS[name], "--out", "data/logs", cwd=tmp_path)
     assert done.exit_code == 0, done.stderr
-    first, _, last = done.stdout.splitlines()
+    first, second, _, last = done.stdout.splitlines()
     assert first.startswith("800 rows of 4 days, ")
+    assert second == f"data/{name}_features.yaml and data/{name}.yaml are written"
     assert last == f"  nightjar train --config data/{name}.yaml"
     config = load(TrainConfig, tmp_path / f"data/{name}.yaml")
     assert config.data.logs_uri == str(tmp_path / "data/logs")
     (part, *_) = (tmp_path / "data/logs").rglob("*.parquet")
     assert set(pq.read_schema(part).names) == {*config.data.features.columns}
+    assert config.data.split.by == "random", "three days have 600 rows, and the gate asks for a thousand"
+    assert config.cluster.num_workers == 0
 
 
 def test_a_log_may_be_called_as_yaml_would_read_otherwise(tmp_path):
@@ -53,6 +58,62 @@ def test_a_config_that_is_there_stays_as_it_is(tmp_path):
     assert (tmp_path / "criteo.yaml").read_text() == "mine"
     again = nightjar("import", "criteo", str(file), *OPTIONS["criteo"], "--out", "logs", cwd=tmp_path)
     assert again.stdout.startswith("800 rows of 4 days, 2026-11-01 to 2026-11-04 is there already")
+
+
+CSV = ["id,time,user,clicked", *(f"{i},2026-11-0{1 + i // 500}T12:00,u{i % 40},{i % 3 % 2}" for i in range(2000))]
+
+
+def test_an_import_of_csv_writes_what_init_makes_of_it(tmp_path):
+    write(tmp_path / "clicks.csv", CSV)
+    done = nightjar("import", "csv", "clicks.csv", "--timestamp", "time", "--out", "logs", cwd=tmp_path)
+    assert "logs_features.yaml and logs.yaml are written, guessed from the rows" in done.stdout, done.stderr
+    assert nightjar("init", "logs", "--out", "my.yaml", cwd=tmp_path).exit_code == 0
+    imported, looked_at = (load(TrainConfig, tmp_path / name) for name in ("logs.yaml", "my.yaml"))
+    assert imported.data == looked_at.data
+    assert imported.stages == looked_at.stages
+
+
+def test_an_import_whose_label_nobody_could_guess_is_done_and_says_how_to_name_it(tmp_path):
+    write(tmp_path / "clicks.csv", [CSV[0].replace("clicked", "flag"), *CSV[1:]])
+    done = nightjar("import", "csv", "clicks.csv", "--timestamp", "time", "--out", "logs", cwd=tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("2,000 rows of 4 days")
+    assert "no column that is called like a label; of 0 and 1 flag" in done.stdout
+    assert done.stdout.splitlines()[-1] == "  nightjar init logs --label COLUMN --out my.yaml"
+    assert list(tmp_path.glob("*.yaml")) == []
+
+
+def test_what_init_wrote_for_csv_is_what_its_import_finds_there(tmp_path):
+    write(tmp_path / "clicks.csv", CSV)
+    assert nightjar("init", "clicks.csv", "--out", "my.yaml", cwd=tmp_path).exit_code == 0
+    done = nightjar("import", "csv", "clicks.csv", "--timestamp", "time", "--out", "my_logs", cwd=tmp_path)
+    assert "my.yaml is there already and stays as it is" in done.stdout
+    assert done.stdout.endswith("train --config my.yaml\n")
+    assert sorted(path.name for path in tmp_path.glob("*.yaml")) == ["my.yaml", "my_features.yaml"]
+
+
+def timezone_of(folder, name):
+    checked = nightjar("config", "check", name, cwd=folder)
+    assert checked.exit_code == 0, checked.stderr
+    return yaml.safe_load(checked.stdout.partition("\n\n")[0])["data"]["timezone"]
+
+
+def test_days_that_were_imported_by_a_timezone_are_named_in_it_by_every_config(tmp_path):
+    names, *rows = CSV
+    write(tmp_path / "one.csv", [names, *(row.replace("T12:00", "T23:30Z") for row in rows)])
+    write(tmp_path / "two.csv", [names, *(row.replace("2026-11-0", "2026-11-1") for row in rows)])
+    by_time = ("--timestamp", "time", "--out", "logs")
+    berlin = ("--timezone", "Europe/Berlin")
+    assert nightjar("import", "csv", "one.csv", *by_time, *berlin, cwd=tmp_path).exit_code == 0
+    assert nightjar("import", "csv", "two.csv", *by_time, cwd=tmp_path).exit_code == 0, "as the log has had it"
+    assert nightjar("init", "logs", "--out", "my.yaml", cwd=tmp_path).exit_code == 0
+    assert [timezone_of(tmp_path, name) for name in ("logs.yaml", "my.yaml")] == ["Europe/Berlin"] * 2
+    write(tmp_path / "three.csv", [names, *(row.replace("2026-11-0", "2026-11-2") for row in rows)])
+    assert nightjar("import", "csv", "three.csv", *by_time, "--timezone", "UTC", cwd=tmp_path).exit_code == 0
+    message = Session(tmp_path).refused("init", "logs", "--out", "other.yaml")
+    assert message["found"] == "imports by the days of several timezones: Europe/Berlin, UTC"
+    assert nightjar("init", "logs", *berlin, "--out", "other.yaml", cwd=tmp_path).exit_code == 0
+    assert timezone_of(tmp_path, "other.yaml") == "Europe/Berlin"
 
 
 @pytest.mark.slow

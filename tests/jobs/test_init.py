@@ -124,8 +124,9 @@ def laid_out(logs: Path, place: str) -> None:
 )
 def test_the_layout_of_a_log_is_found_and_its_newest_day_held_out(tmp_path, place, partitioning):
     laid_out(tmp_path / "logs", place)
-    config, done = written("logs", folder=tmp_path)
+    config, done = written("logs", "--timezone", "America/New_York", folder=tmp_path)
     assert config.data.partitioning.model_dump() == partitioning
+    assert config.data.timezone == "America/New_York"
     assert "time" in config.data.features.ignored
     assert "The newest day is held out, of 2: 2026-11-02, with 2,400 rows" in done.stdout
     checked = nightjar("config", "check", "my.yaml", cwd=tmp_path)

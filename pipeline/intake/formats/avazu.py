@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.intake.blocks import Encoding, Marks
-from pipeline.intake.first_config import Group, Spec
 from pipeline.intake.formats.criteo import without_bad_labels
 from pipeline.intake.formats.form import LogRows
+from pipeline.intake.known_spec import Group, Spec
 from pipeline.intake.text_rows import Layout, TextRows, value_reason
 
 LABEL, HOUR, KEY = "click", "hour", "id"
@@ -49,6 +49,7 @@ class Avazu:
 
     name: ClassVar[str] = "avazu"
     label: ClassVar[str] = LABEL
+    timezone_of_days: ClassVar[None] = None
     header: ClassVar[tuple[str, ...]] = COLUMNS
     encoding: ClassVar[Encoding] = "utf-8"
     has_row_ids: ClassVar[bool] = False

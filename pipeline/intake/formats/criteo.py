@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.intake.blocks import Encoding, Marks
-from pipeline.intake.first_config import Group, Spec
 from pipeline.intake.formats.form import ROW_ID, LogRows
+from pipeline.intake.known_spec import Group, Spec
 from pipeline.intake.text_rows import Layout, TextRows, value_reason
 
 LABEL = "label"
@@ -48,6 +48,7 @@ class Criteo:
 
     name: ClassVar[str] = "criteo"
     label: ClassVar[str] = LABEL
+    timezone_of_days: ClassVar[None] = None
     header: ClassVar[tuple[str, ...]] = ()
     encoding: ClassVar[Encoding] = "utf-8"
     has_row_ids: ClassVar[bool] = True

@@ -65,6 +65,10 @@ class Delimited:
         return () if self.dialect.columns else tuple(self.kinds)
 
     @property
+    def timezone_of_days(self) -> str | None:
+        return self.timezone if self.timestamp else None
+
+    @property
     def encoding(self) -> Encoding:
         return self.dialect.encoding
 

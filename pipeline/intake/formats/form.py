@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pipeline.intake.blocks import Encoding
 from pipeline.intake.days import Days
-from pipeline.intake.first_config import Spec
+from pipeline.intake.known_spec import Spec
 from pipeline.intake.text_rows import Layout, TextRows
 
 ROW_ID = "row_id"
@@ -47,6 +47,10 @@ class Format(Protocol):
     @property
     def label(self) -> str | None:
         """The column of clicks, if it is known."""
+
+    @property
+    def timezone_of_days(self) -> str | None:
+        """In which the days begin at midnight that a column of times tells; None where none does."""
 
     def to_log(self, rows: TextRows) -> LogRows:
         """From the columns of a line to those of the log, without the rows that break the format."""

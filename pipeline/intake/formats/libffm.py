@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline.intake import text_rows
 from pipeline.intake.blocks import Encoding, blocks
-from pipeline.intake.first_config import Group, Spec
 from pipeline.intake.formats.form import ROW_ID, LogRows
 from pipeline.intake.formats.sparse import LABEL, LAYOUT, Features, parse
+from pipeline.intake.known_spec import Group, Spec
 from pipeline.intake.sources import Source
 from pipeline.intake.text_rows import Layout, Mask, TextRows
 from schemas.errors import Refusal
@@ -33,6 +33,7 @@ class LibFFM:
     """Of each field. `id`: at most one index a row, of value 1 or 0; `ids`: several; `number`: a value of one index."""
     name: ClassVar[str] = "libffm"
     label: ClassVar[str] = LABEL
+    timezone_of_days: ClassVar[None] = None
     header: ClassVar[tuple[str, ...]] = ()
     encoding: ClassVar[Encoding] = "utf-8"
     has_row_ids: ClassVar[bool] = True

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.intake.blocks import Encoding
-from pipeline.intake.first_config import Group, Spec
 from pipeline.intake.formats.form import ROW_ID, LogRows
 from pipeline.intake.formats.sparse import LABEL, LAYOUT, parse
+from pipeline.intake.known_spec import Group, Spec
 from pipeline.intake.text_rows import Layout, TextRows
 
 FEATURES = "features"
@@ -35,6 +35,7 @@ class LibSVM:
 
     name: ClassVar[str] = "libsvm"
     label: ClassVar[str] = LABEL
+    timezone_of_days: ClassVar[None] = None
     header: ClassVar[tuple[str, ...]] = ()
     encoding: ClassVar[Encoding] = "utf-8"
     has_row_ids: ClassVar[bool] = True
