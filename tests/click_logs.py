@@ -47,10 +47,11 @@ def click_rows(first_row: int = 0) -> pa.Table:
     )
 
 
-def write_day(logs: Path, day: date, table: pa.Table, name: str = "part-0.parquet", row_group_size: int = 4) -> Path:
+def write_day(logs: Path, day: date, table: pa.Table, name: str = "part-0.parquet", row_group_size: int = 0) -> Path:
+    """In some eight row groups, unless their size is given."""
     folder = logs / f"date={day}"
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, folder / name, row_group_size=row_group_size)
+    pq.write_table(table, folder / name, row_group_size=row_group_size or max(4, len(table) // 8))
     return folder / name
 
 

@@ -93,7 +93,7 @@ def test_a_log_that_its_footers_give_away_is_refused_before_ray_starts(session, 
         ("cluster.num_workers=two", "'two'", "correct the value"),
         ("data.logs_uri=/nowhere", "no date=YYYY-MM-DD folder", "set data.logs_uri"),
         ("data.logs_uri=train.yaml", "a file, train.yaml", "`Other layouts` in jobs/first-hour.md"),
-        ("mlflow.tracking_uri=http://127.0.0.1:9", "refused", "start the server"),
+        pytest.param("mlflow.tracking_uri=http://127.0.0.1:9", "refused", "start the server", marks=pytest.mark.slow),
         ("mlflow.tracking_uri=file:///tmp/mlruns", "file:///tmp/mlruns", "server"),
     ],
 )

@@ -292,18 +292,10 @@ def best_ne(config: str, folder: Path, *overrides: str) -> float:
     return min(stage["ne"] for stage in stages.values())
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.filterwarnings("default")
 @pytest.mark.skipif(not BANK.exists(), reason=f"the Bank Marketing log is not at {BANK}")
-def test_nothing_edited_the_bank_log_trains_to_within_a_hundredth_of_the_config_by_hand(tmp_path):
+def test_what_the_bank_knows_only_after_the_call_is_left_out(tmp_path):
     config, _ = written(str(BANK), folder=tmp_path)
-    assert config.data.features.ignored == ("duration",), "which is known only after the call"
-    by_hand = str(ROOT / "jobs/configs/bank_marketing.yaml")
-    # Its FNN is the best, which DeepFM takes long to come near to.
-    fewer = ("control=false", "stages.deepfm.epochs=1")
-    ne = best_ne(by_hand, tmp_path, f"data.logs_uri={BANK}", f"work_uri={tmp_path}/by_hand", *fewer)
-    assert best_ne("my.yaml", tmp_path) <= 1.01 * ne
+    assert config.data.features.ignored == ("duration",)
 
 
 @pytest.mark.slow
