@@ -2,9 +2,9 @@
 
     make demo && taskset -c 0 .venv/bin/python tests/benchmarks/serving.py
 
-The demo's champion answers requests of one row and of 1,000, by the clock, each on one thread; a server and whoever asks
-it share the processor that `taskset` leaves them. The exported file gets tensors, the pyfunc a DataFrame, and the server
-JSON over one connection that stays open: MLflow's, once as `nightjar serve` starts it and once as `mlflow models serve`.
+The demo's champion answers requests of one row and of 1,000, by the clock, each on one thread; a server and whoever
+asks it share the processor that `taskset` leaves them. The exported file gets tensors, the pyfunc a DataFrame, and the
+server JSON over one connection that stays open: MLflow's, as `nightjar serve` and as `mlflow models serve` start it.
 """
 
 import argparse
