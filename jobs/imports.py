@@ -125,13 +125,8 @@ def csv_(
     from pipeline.intake.formats.delimited import NULLS, Dialect
     from pipeline.intake.importing import Import
 
-    dialect = Dialect(
-        _mark("--delimiter", {"tab": "\t"}.get(delimiter, delimiter)),
-        None if quote == "none" else _mark("--quote", quote),
-        tuple(null) if null else NULLS,
-        encoding,
-        tuple(columns.split(",")) if columns else (),
-    )
+    names = tuple(columns.split(",")) if columns else ()
+    dialect = Dialect(*_marks(delimiter, quote), tuple(null or NULLS), encoding, names)
     zone = timezone or records.timezone_of(absolute(out)) or "UTC"
     form = delimited_columns.look(sources[0], dialect, _kinds(types or ()), label, timestamp, zone)
     by_line = () if timestamp else tuple(by_files(sources, _date(first_day), None))
@@ -206,6 +201,20 @@ def libffm(
 
 def _date(day: datetime.datetime | None) -> datetime.date | None:
     return day and day.date()
+
+
+def _marks(delimiter: str, quote: str) -> tuple[str, str | None]:
+    """What parts values, and what they are quoted by."""
+    parts = _mark("--delimiter", {"tab": "\t"}.get(delimiter, delimiter))
+    quotes = None if quote == "none" else _mark("--quote", quote)
+    if parts == quotes:
+        raise Refusal(
+            found=f"{parts!r} for both",
+            expected="one character that parts values, and another that quotes them",
+            where="--delimiter, --quote",
+            remedy="name another one, or --quote none where values are not quoted",
+        )
+    return parts, quotes
 
 
 def _mark(option: str, value: str) -> str:

@@ -47,7 +47,7 @@ class Block:
     def without_header(self, marks: Marks) -> "Block":
         """Of a file's first block, what follows the first row."""
         end = next(row_ends(self.data, marks), 0)
-        return replace(self, data=self.data[end:], first_line=self.first_line + self.data.count(b"\n", 0, end))
+        return replace(self, data=self.data[end:], first_line=self.first_line + num_line_ends(self.data, 0, end))
 
 
 def blocks(
@@ -69,13 +69,13 @@ def blocks(
                 offset += len(rest) + len(read) - len(data)
             end = row_end(data, marks, is_last=is_over)
             if (is_over and end < len(data)) or len(data) - end > MOST_ROW_BYTES:
-                raise _endless(source, line + data.count(b"\n", 0, end), marks)
+                raise _endless(source, line + num_line_ends(data, 0, end), marks)
             if end:
                 offset += end
                 own = data[:end]
                 text = own if encoding == "utf-8" else own.decode(encoding, "replace").encode()
                 yield Block(text, line, offset, stream.num_bytes_read)
-                line += own.count(b"\n")
+                line += num_line_ends(own, 0, end)
             rest = data[end:]
 
 
@@ -99,6 +99,11 @@ def _endless(source: Source, line: int, marks: Marks) -> Refusal:
         where=f"{source.uri}, line {line:,}",
         remedy="correct the line; --quote none where quotes are parts of values" if quote else "correct the line",
     )
+
+
+def num_line_ends(data: bytes, start: int, end: int) -> int:
+    """How many lines end between the two places: by LF, by CR and LF, or by CR alone."""
+    return data.count(b"\n", start, end) + data.count(b"\r", start, end) - data.count(b"\r\n", start, end)
 
 
 def row_end(data: bytes, marks: Marks, *, is_last: bool) -> int:

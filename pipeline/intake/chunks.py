@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.intake.blocks import Block
+from pipeline.intake.blocks import Block, num_line_ends
 from pipeline.intake.formats.form import ROW_ID
 from pipeline.intake.reading import BadLine, FileReader
 from pipeline.runtime import files
@@ -110,7 +110,7 @@ class Waiting:
             num_bad=len(bad),
             first_bad=tuple(map(str, bad[:NUM_FIRST])),
             next_offset=last.next_offset,
-            next_line=last.first_line + last.data.count(b"\n"),
+            next_line=last.first_line + num_line_ends(last.data, 0, len(last.data)),
             num_bytes_read=last.num_bytes_read,
         )
         files.write_bytes(f"{self.uri}/done-{chunk.name}.json", json.dumps(asdict(done)).encode())

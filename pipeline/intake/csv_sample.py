@@ -38,7 +38,7 @@ def read(fs: fsspec.AbstractFileSystem, name: str, most: int) -> tuple[pa.Table,
 def _layout(source: Source, dialect: Dialect) -> Layout:
     """The types of its columns; one that is called as the days' folders are can only be their time."""
     first = next(blocks(source, dialect.marks), None)
-    names = header_of(first, dialect.delimiter, dialect.quote) if first else ()
+    names = header_of(first, dialect.marks) if first else ()
     return delimited_columns.look(source, dialect, {}, None, DAY_COLUMN if DAY_COLUMN in names else None, "UTC").layout
 
 

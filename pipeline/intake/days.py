@@ -25,8 +25,10 @@ class ByLine:
     lines_per_day: int = 0
 
     def of(self, lines: NDArray[np.int64]) -> Days:
-        """Of rows that begin in these lines, counted from 1."""
+        """Of rows that begin in these lines, counted from 1. Raises Refusal for one after the year 9999."""
         days = (lines - 1) // self.lines_per_day if self.lines_per_day else np.zeros_like(lines)
+        if len(days):
+            _later(self.first_day, int(days.max()), f"line {int(lines.max()):,}")
         return np.datetime64(self.first_day, "D") + days
 
 
@@ -50,7 +52,7 @@ def by_files(sources: Sequence[Source], first_day: date | None, rows_per_day: in
 
 def _of_name(source: Source, first_day: date | None, *, is_only: bool) -> date:
     if numbered := NUMBERED.search(source.name):
-        return (first_day or _required_first_day(source)) + timedelta(int(numbered[1]))
+        return _later(first_day or _required_first_day(source), int(numbered[1]), source.uri)
     if named := NAMED.search(source.name):
         try:
             return date(*map(int, named.groups()))
@@ -65,6 +67,17 @@ def _of_name(source: Source, first_day: date | None, *, is_only: bool) -> date:
         "rename the files; or give one file, with --rows-per-day where its order is that of time, or --first-day where "
         "all of it is one day",
     )
+
+
+def _later(day: date, num_days: int, where: str) -> date:
+    if num_days > (date.max - day).days:
+        raise _refusal(
+            f"a day {num_days:,} days after {day}",
+            f"days up to {date.max}",
+            where,
+            "correct --first-day, --rows-per-day, or the number in the file's name",
+        )
+    return day + timedelta(num_days)
 
 
 def _required_first_day(source: Source) -> date:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.intake import text_rows
-from pipeline.intake.blocks import Block, blocks
+from pipeline.intake.blocks import Block, Marks, blocks, row_ends
 from pipeline.intake.days import ByLine, Days
 from pipeline.intake.formats.form import ROW_ID, Format
 from pipeline.intake.sources import Source
@@ -97,18 +97,18 @@ class FileReader:
                 yield BadLine(self.source.uri, line, reasons[ordinal], text)
 
 
-def header_of(block: Block, delimiter: str, quote: str | None) -> tuple[str, ...]:
+def header_of(block: Block, marks: Marks) -> tuple[str, ...]:
     """The values of the file's first row."""
-    end = block.data.find(b"\n") + 1 or len(block.data)
+    end = next(row_ends(block.data, marks), 0)
     text = block.data[:end].decode("utf-8", "backslashreplace").rstrip("\r\n")
-    if quote is None:
-        return tuple(text.split(delimiter))
-    return tuple(next(csv.reader([text], delimiter=delimiter, quotechar=quote), [])) or ("",)
+    if marks.quote is None:
+        return tuple(text.split(marks.delimiter))
+    return tuple(next(csv.reader([text], delimiter=marks.delimiter, quotechar=marks.quote), [])) or ("",)
 
 
 def require_header(block: Block, form: Format, source: Source) -> None:
     """Raise Refusal where the file's first row is not what the format's files begin with."""
-    found = header_of(block, form.layout.marks.delimiter, form.layout.marks.quote)
+    found = header_of(block, form.layout.marks)
     if found != form.header:
         missing = [name for name in form.header if name not in found]
         others = [name for name in found if name not in form.header]

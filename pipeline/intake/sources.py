@@ -1,6 +1,7 @@
 """The files that are to be imported: found, put in order, and read from any byte on, unpacked where they are packed."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,10 +92,11 @@ def find(places: Sequence[str]) -> list[Source]:
     missing or twice the same, and for a file without a byte.
     """
     found = [source for place in places for source in _of(place)]
+    times = Counter(found)
     for source in found:
         if source.num_bytes == 0:
             raise _refusal("an empty file", source.uri, "leave it out, or write it again")
-        if found.count(source) > 1:
+        if times[source] > 1:
             raise _refusal(f"{source.name} twice", source.uri, "name each file once")
     return found
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from pipeline.intake.blocks import Block, Marks, row_ends
+from pipeline.intake.blocks import Block, Marks, num_line_ends, row_ends
 
 INTEGER = r"^-?\d{1,19}$"
 NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
@@ -71,8 +71,8 @@ def read(block: Block, layout: Layout) -> TextRows:
         try:
             table, malformed = _parsed(data, layout, layout.types)
         except pa.ArrowInvalid:  # a value that is not of its column's type
-            pass
-        else:
+            table = None
+        if table is not None and _are_finite(table):
             rows = _with_places(table, malformed)
             return _without_blanks(rows, block, layout.marks) if _may_have_blanks(table, block, layout) else rows
     text = data if is_utf8 else data.decode("utf-8", "replace").encode()
@@ -140,6 +140,12 @@ def _may_have_blanks(table: pa.Table, block: Block, layout: Layout) -> bool:
     return data.startswith((b"\n", b"\r")) or any(two in data for two in (b"\n\n", b"\n\r", b"\r\r"))
 
 
+def _are_finite(table: pa.Table) -> bool:
+    """Whether no number is infinite or NaN, as pyarrow reads `inf` and 1e999."""
+    numbers = (column for column in table.columns if pa.types.is_floating(column.type))
+    return all(pc.all(pc.is_finite(column)).as_py() is not False for column in numbers)
+
+
 def _without_blanks(rows: TextRows, block: Block, marks: Marks) -> TextRows:
     blank = [ordinal for ordinal, (_, text) in enumerate(lines_of(block, marks)) if not text.strip(b"\r\n")]
     return rows.dropping(np.isin(rows.ordinals, blank))
@@ -150,7 +156,7 @@ def lines_of(block: Block, marks: Marks) -> Iterator[tuple[int, bytes]]:
     start, line = 0, block.first_line
     for end in row_ends(block.data, marks):
         yield line, block.data[start:end]
-        line += block.data.count(b"\n", start, end)
+        line += num_line_ends(block.data, start, end)
         start = end
 
 
@@ -173,7 +179,7 @@ def _converted(rows: TextRows, layout: Layout) -> TextRows:
 def _is_none(text: pa.ChunkedArray, kind: pa.DataType) -> tuple[Mask, str]:
     """Which values are no numbers of this type, and what is wanted of them."""
     if not pa.types.is_integer(kind):
-        return _matches_not(text, NUMBER), "a number"
+        return are_no_numbers(text), "a finite number"
     is_bad = _matches_not(text, INTEGER)
     most = 2 ** (kind.bit_width - 1)
     digits = len(str(most))
@@ -182,8 +188,16 @@ def _is_none(text: pa.ChunkedArray, kind: pa.DataType) -> tuple[Mask, str]:
     return is_bad, "a whole number"
 
 
-def _matches_not(text: pa.ChunkedArray, pattern: str) -> Mask:
-    return np.array(pc.invert(pc.match_substring_regex(text, pattern)).fill_null(False).to_numpy())
+def are_no_numbers(text: pa.ChunkedArray | pa.Array) -> Mask:
+    """Which texts are no finite numbers, as 1e999 is none; null is not looked at."""
+    is_bad = _matches_not(text, NUMBER)
+    numbers = pc.if_else(pa.array(is_bad), None, text).cast(pa.float64())
+    is_bad |= np.asarray(pc.invert(pc.is_finite(numbers)).fill_null(False))
+    return is_bad
+
+
+def _matches_not(text: pa.ChunkedArray | pa.Array, pattern: str) -> Mask:
+    return np.array(pc.invert(pc.match_substring_regex(text, pattern)).fill_null(False))
 
 
 def _says(reason: str) -> Reason:

@@ -14,11 +14,12 @@ ISO = (
     r" ?(?P<zone>Z|UTC|(?P<sign>[+-])(?P<zone_hour>\d\d):?(?P<zone_minute>\d\d)?)?\s*$"
 )
 EPOCH = r"^\s*(?P<whole>-?\d{9,19})(?:\.\d+)?\s*$"
+FIRST_DAY, LAST_DAY = np.datetime64("0001-01-01"), np.datetime64("9999-12-31")
 DIGITS_OF_SECONDS = 11  # at most, up to the year 5138; three more are milliseconds, then micro- and nanoseconds
 
 
 def days_of(text: pa.ChunkedArray, timezone: str) -> tuple[Days, Mask]:
-    """The day of each time, and which are none, whose day then means nothing.
+    """The day of each time, and which are none, as those in no year from 1 to 9999; their day means nothing.
 
     An instant (seconds, or a time with a zone) is in the day that it is in in `timezone`. A time without a zone is one
     of that zone's clocks already.
@@ -28,7 +29,7 @@ def days_of(text: pa.ChunkedArray, timezone: str) -> tuple[Days, Mask]:
     seconds, is_epoch = _epoch_seconds(column)
     if is_epoch.any():
         days = np.where(is_epoch, _local_days(seconds, timezone), days)
-    return days, ~(is_local | is_epoch)
+    return days, ~(is_local | is_epoch) | (days < FIRST_DAY) | (days > LAST_DAY)
 
 
 def _iso_days(text: pa.StringArray, timezone: str) -> tuple[Days, Mask]:

@@ -149,13 +149,25 @@ def test_the_config_of_an_import_trains_as_it_stands(tmp_path, monkeypatch, name
         (("csv", "one.csv", "--type", "id=int", "--out", "logs"), "'id=int'", "--type zip=text"),
         (("csv", "one.csv", "--delimiter", "::", "--out", "logs"), "'::'", "the one that the files have"),
         (("csv", "one.csv", "--quote", "", "--out", "logs"), "''", "the one that the files have"),
+        (("csv", "one.csv", "--delimiter", ";", "--quote", ";", "--out", "logs"), "';' for both", "--quote none"),
+        (
+            ("csv", "one.csv", "--timestamp", "time", "--label", "time", "--out", "logs"),
+            "the label and the time in one column, 'time'",
+            "--label",
+        ),
+        (
+            ("criteo", "day_99999999999", "--first-day", "2026-11-01", "--out", "logs"),
+            "a day 99,999,999,999 days after 2026-11-01",
+            "the number in the file's name",
+        ),
+        (("libffm", "one.txt", "--fields", "10001", "--out", "logs"), "10,001 fields", "at most 10,000"),
         (("csv", "2026-02-31.csv", "--out", "logs"), "2026-02-31.csv, whose name tells no day", "rename"),
     ],
 )
 def test_an_import_that_cannot_be_is_refused_before_anything_is_written(tmp_path, session, arguments, found, remedy):
     (session.folder / "folder").mkdir()
     write(session.folder / "empty.txt", [])
-    for name in ("one.txt", "day_0"):
+    for name in ("one.txt", "day_0", "day_99999999999"):
         write(session.folder / name, [criteo_line()])
     for name in ("one.csv", "2026-02-31.csv"):
         write(session.folder / name, ["id,time", "1,2026-11-01"])

@@ -38,7 +38,7 @@ def look(
     first = next(blocks(source, dialect.marks, dialect.encoding), None)
     if first is None:
         raise _refusal("nothing but a byte-order mark", "a line of names, and rows", source.uri, "write the file again")
-    names = dialect.columns or header_of(first, dialect.delimiter, dialect.quote)
+    names = dialect.columns or header_of(first, dialect.marks)
     _require_names(names, dialect, source)
     said = [("--label", label), ("--timestamp", timestamp), *(("--type", name) for name in kinds)]
     for option, name in said:
@@ -50,6 +50,13 @@ def look(
                 f"{option} {name}",
                 "correct the name",
             )
+    if label is not None and label == timestamp:
+        raise _refusal(
+            f"the label and the time in one column, {label!r}",
+            "a column each",
+            "--label, --timestamp",
+            "name the column of clicks by --label, or leave it away",
+        )
     if DAY_COLUMN in names and timestamp != DAY_COLUMN:
         raise _refusal(
             f"a column {DAY_COLUMN!r}, as the days' folders are called",

@@ -108,15 +108,17 @@ def column(field: int) -> str:
 def look(source: Source, num_fields: int | None = None, *, are_lists: bool = False) -> LibFFM:
     """The format of files that begin like this one; of more fields if that is said, and of lists of ids alone.
 
-    Raises Refusal where the first rows have no feature, or a field of a number that can be none.
+    Raises Refusal where the first rows have no feature, or a field of a number that can be none, and for more fields.
     """
+    if num_fields is not None and num_fields > MOST_FIELDS:
+        raise _refusal(f"{num_fields:,} fields", "--fields", f"name how many fields there are, at most {MOST_FIELDS:,}")
     first = next(blocks(source, LAYOUT.marks), None)
     found = parse(text_rows.read(first, LAYOUT), SHAPE) if first else None
     if found is None or not len(found.values):
         raise _refusal("no row of label field:index:value", source.uri, "name files of libffm's format")
     most = int(found.numbers[0].max()) + 1
     if most > MOST_FIELDS:
-        raise _refusal(f"field {most - 1}", source.uri, f"number fields from 0 on, below {MOST_FIELDS}")
+        raise _refusal(f"field {most - 1}", source.uri, f"number fields from 0 on, below {MOST_FIELDS:,}")
     several = {*found.numbers[0][_is_second(found)].tolist()}
     kinds = [_kind(own, is_several=field in several) for field, own in enumerate(_by_field(found, most))]
     if are_lists:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.intake.blocks import Marks
-from pipeline.intake.text_rows import NUMBER, Layout, Mask, Reason, TextRows, shown, value_reason
+from pipeline.intake.text_rows import Layout, Mask, Reason, TextRows, are_no_numbers, shown, value_reason
 
 LINE, LABEL = "line", "label"
 LAYOUT = Layout({LINE: pa.string()}, Marks("\x01"))  # which stands in no line: each is one value
@@ -88,7 +88,7 @@ class _Words:
         )
         if not is_bad.any():
             *numbers, values = self._columns()
-            is_bad = ~_match(values, NUMBER)
+            is_bad = are_no_numbers(values)
             for column in numbers:
                 is_bad |= ~_match(column, INDEX)
         if not is_bad.any():

@@ -29,6 +29,7 @@ HEADER = "id,name,price,clicked"
         (f"{HEADER}\n1,Ann,2.5,0\n", Dialect()),
         (f"{HEADER}\n1,Ann,2.5,0", Dialect()),
         (f"{HEADER}\r\n1,Ann,2.5,0\r\n", Dialect()),
+        (f"{HEADER}\r1,Ann,2.5,0\r", Dialect()),
         (f"\ufeff{HEADER}\n1,Ann,2.5,0\n", Dialect()),
         ('"id","name","price","clicked"\n"1","Ann","2.5","0"\n', Dialect()),
         ("id\tname\tprice\tclicked\n1\tAnn\t2.5\t0\n", Dialect(delimiter="\t")),
@@ -36,7 +37,7 @@ HEADER = "id,name,price,clicked"
         ("1,Ann,2.5,0\n", Dialect(columns=("id", "name", "price", "clicked"))),
         (f"{HEADER}\n\n1,Ann,2.5,0\n\n", Dialect()),
     ],
-    ids=["plain", "no-last-newline", "crlf", "mark", "quoted", "tabs", "semicolons", "no-header", "blank-lines"],
+    ids=["plain", "no-last-newline", "crlf", "cr", "mark", "quoted", "tabs", "semicolons", "no-header", "blank-lines"],
 )
 def test_a_row_is_the_same_however_it_is_written(tmp_path, content, dialect):
     assert read(write(tmp_path / "clicks.csv", content.encode()), dialect=dialect) == [ROW]
@@ -120,6 +121,17 @@ def test_a_column_of_times_names_the_day_in_the_zone_that_is_said(tmp_path):
     assert imported(format_of(path, timestamp="time"), path, logs=again).rows == {"2026-11-18": 1, "2026-11-19": 1}
 
 
+@pytest.mark.parametrize("number", ["inf", "-Infinity", "1e999", "nan"])
+@pytest.mark.parametrize("others", [(), ("6,x",)], ids=["alone", "beside-others"])
+def test_a_number_without_end_is_left_out_whatever_else_is(tmp_path, number, others):
+    path = write(tmp_path / "clicks.csv", ["id,price", "1,0.5", f"2,{number}", "3,1e3", *others])
+    form = format_of(path, dialect=Dialect(nulls=("",)), kinds={"price": "number"})
+    imported(form, path, max_bad_share=0.5)
+    assert rows_of(tmp_path / "logs")["price"].to_pylist() == [0.5, 1000.0]
+    (quarantined, *_) = (tmp_path / "logs/quarantine").iterdir()
+    assert f"price is '{number}', where a finite number is expected" in quarantined.read_text()
+
+
 def test_a_time_that_is_none_is_refused_with_its_line(tmp_path):
     path = write(tmp_path / "clicks.csv", ["id,time", "1,2026-11-18", "2,yesterday", "3,"])
     with pytest.raises(
@@ -140,6 +152,18 @@ def test_a_bad_row_among_values_with_newlines_has_the_number_of_its_first_line(t
     path = write(tmp_path / "clicks.csv", b'id,said\n1,"two\nlines"\n2,"a\nb",c\n3,d\n')
     with pytest.raises(Refusal, match=r"1 of 3 lines.*line 4: 3 columns, where 2 are expected"):
         read(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_are_counted_by_whatever_ends_them(tmp_path, end):
+    path = write(tmp_path / "clicks.csv", end.join(["id,said", "1,a", "2,b,c", ""]).encode())
+    with pytest.raises(Refusal, match=r"line 3: 3 columns, where 2 are expected"):
+        read(path)
+
+
+def test_a_column_s_name_may_hold_a_newline(tmp_path):
+    path = write(tmp_path / "clicks.csv", b'id,"what they\nsaid"\n1,yes\n')
+    assert read(path) == [{"id": 1, "what they\nsaid": "yes"}]
 
 
 @pytest.mark.parametrize(

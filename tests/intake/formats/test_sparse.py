@@ -76,6 +76,7 @@ def test_a_field_is_an_id_a_list_or_a_number_by_its_first_rows(tmp_path):
         ("1 0:3:0.5", "a value of field 0 is 0.5, where 0 or 1 is expected"),
         ("1 0:3", "'0:3', where field:index:value is expected"),
         ("1 0:-3:1", "'0:-3:1', where field:index:value is expected"),
+        ("1 0:3:1e999", "'0:3:1e999', where field:index:value is expected"),
         ("1 a:3:1", "'a:3:1', where field:index:value is expected"),
         ("2 0:3:1", "label is '2', where 0, 1, +1 or -1 is expected"),
     ],
