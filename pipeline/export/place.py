@@ -43,9 +43,7 @@ def folder(out_uri: str) -> Iterator[Path]:
     if files.is_remote(out_uri):
         with tempfile.TemporaryDirectory() as name:
             yield Path(name)
-            fs, path = fsspec.core.url_to_fs(out_uri)
-            for written in sorted(Path(name).iterdir(), reverse=True):  # so that model.json is there when all is
-                fs.put_file(str(written), f"{path}/{written.name}")
+            _put(Path(name), out_uri)
         return
     out = Path(fsspec.core.url_to_fs(out_uri)[1])
     waiting = _beside(out)
@@ -62,6 +60,15 @@ def folder(out_uri: str) -> Iterator[Path]:
     except BaseException:
         files.remove(str(waiting))
         raise
+
+
+def _put(folder: Path, out_uri: str) -> None:
+    fs, path = fsspec.core.url_to_fs(out_uri)
+    try:
+        for written in sorted(folder.iterdir(), reverse=True):  # so that model.json is there when all is
+            fs.put_file(str(written), f"{path}/{written.name}")
+    except files.errors() as error:
+        raise _unwritable(out_uri, error) from error
 
 
 @contextmanager

@@ -12,12 +12,14 @@ from pipeline.report.sections import DASH, INTERVAL, NUMBER, WIDE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_BARS = 100  # in a figure, which would else be taller than can be drawn; a page's table has all fields
+
 
 def plot_worth(worth: Worth) -> "Figure":
     """A bar a field, that of most worth on top; a whisker from the lowest of its shuffles to the highest."""
     from matplotlib.figure import Figure
 
-    fields = worth.by_rise
+    fields = worth.by_rise[:MOST_BARS]
     figure = Figure(figsize=(7, 0.9 + 0.26 * len(fields)), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     rises = [one.rise for one in fields]

@@ -78,7 +78,8 @@ def scored_rows(
 def learned_days(bundle: Bundle, split: ResolvedSplit) -> tuple[date, ...]:
     """The held-out days of which the bundle has learned rows, the judged ones perhaps among them.
 
-    None where it was itself trained without the rows that are judged: by the same key and seed, or of a larger share.
+    Empty where it was itself trained without the rows that are judged: held out by the same key and seed, in as large a
+    share or a larger one.
     """
     its, own = bundle.contents.origin.held_out_by, split.by_key
     if its and own and (its.row_key, its.seed) == (own.row_key, own.seed) and its.test_share >= own.test_share:
@@ -187,7 +188,7 @@ def score_held_out(
 
 
 def gather(candidate: HeldOut, champion: HeldOut | None, gate: GateConfig, seed: int) -> Evidence:
-    """Compare the two, row by row, over all rows and over each slice."""
+    """Compare the two, which are of the same rows and objective, row by row, over all rows and over each slice."""
     draws = Bootstrap(gate.num_replicates, seed, gate.confidence)
     logits = None if champion is None else champion.logits
     pair = Pair(candidate.logits, logits, candidate.labels, candidate.weights, candidate.objective)

@@ -53,6 +53,14 @@ def test_embeddings_do_not_take_the_place_of_what_lies_there(session, out):
     assert not left(session.folder)
 
 
+def test_integers_are_refused_beside_embeddings_which_no_column_is_sent_to(session):
+    message = session.refused(
+        *("export", "--to", "embeddings", "--model", MODEL, "--out", "out.parquet", "--integers", "tags")
+    )
+    assert message["found"] == "--integers tags, beside --to embeddings"
+    assert not left(session.folder)
+
+
 def test_a_bundle_of_a_newer_format_is_refused(session):
     path = session.folder / MODEL / "bundle.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 9}))

@@ -1,5 +1,6 @@
 """What each field is worth, on the pages of nights and retrains and as a figure."""
 
+import io
 from dataclasses import replace
 
 from example_pages import EVIL, RETRAIN
@@ -64,3 +65,11 @@ def test_the_figure_has_a_bar_a_field_the_longest_on_top():
     widths = [bar.get_width() for bar in axes.patches]
     assert widths == sorted((one.rise for one in WORTH.fields), reverse=True)
     assert axes.yaxis_inverted()
+
+
+def test_of_very_many_fields_those_of_most_worth_are_drawn_and_all_told():
+    many = Worth(100, 0.9, tuple(FieldWorth(f"field_{n}", (n / 1000,), 0.0) for n in range(3_000)))
+    figure = plot_worth(many)
+    figure.savefig(io.BytesIO(), format="svg")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][:2] == ["field_2999", "field_2998"]
+    assert len(rows_of(html.render(replace(NIGHT, worth=many)))) == 3_001
