@@ -21,6 +21,7 @@ from pipeline.evaluation.calibration import Calibration
 from pipeline.export.check import Session
 from pipeline.export.onnx_graph import graph_of
 from pipeline.registry.bundle import Bundle, Contents, Origin
+from pipeline.registry.bundle_format import NEWEST
 from schemas.config import TableConfig
 from schemas.features import FeatureSpec
 from schemas.stage import StageConfig
@@ -77,7 +78,7 @@ def bundle_of(
         if values.is_floating_point() and values.ndim < 2:
             values.copy_(torch.rand(values.shape, generator=generator) + ("running_var" in name))
     contents = Contents(
-        format_version=3,
+        format_version=NEWEST,
         features=spec,
         stage=config,
         table=TableConfig(dimension=DIMENSION),

@@ -2,7 +2,8 @@
 
 bundle.json          what it is: features, stage, table, origin, and the SHA-256 of each other file; its own is a tag
                      of the registered version
-vocabulary.json      the reserved ids of every field
+vocabulary.json      the reserved ids of every field, those of fields that joined later, and what labels mean where they
+                     are no clicks
 vocabulary.parquet   the values that have ids of their own
 weights.safetensors  table.rows, table.accumulators, and the model's tensors under `model.`
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,7 @@ from pipeline.embedding.table import Table
 from pipeline.evaluation.calibration import Calibration
 from pipeline.models import CTRModel
 from pipeline.registry import weights
+from pipeline.registry.bundle_format import NEWEST, Format, as_now, format_of
 from pipeline.registry.weights import ACCUMULATORS, MODEL, ROWS
 from pipeline.runtime import trusted
 from pipeline.runtime.trusted import Damaged
@@ -43,7 +45,6 @@ from schemas.features import FROZEN, FeatureSpec
 from schemas.scores import score_columns
 from schemas.stage import StageConfig
 
-FORMAT_VERSION: Literal[3] = 3
 CONTENTS = "bundle.json"
 WEIGHTS = "weights.safetensors"
 FILES = ("vocabulary.json", "vocabulary.parquet", WEIGHTS)
@@ -73,7 +74,7 @@ class Contents(BaseModel):
     """bundle.json."""
 
     model_config = FROZEN
-    format_version: Literal[3]
+    format_version: Format
     features: FeatureSpec
     stage: StageConfig
     table: TableConfig
@@ -84,12 +85,13 @@ class Contents(BaseModel):
 
 
 def write_parts(folder: Path, contents: Contents, vocabulary: Vocabulary, tensors: Mapping[str, Tensor]) -> None:
-    """Write a bundle of these parts into a local folder. `contents.sha256` is made anew of the files."""
+    """Write a bundle of these parts into a local folder. Of `contents` format and hashes are made anew."""
     assert len(tensors[ROWS]) == vocabulary.num_ids
     folder.mkdir(parents=True, exist_ok=True)
     store.write_vocabulary(str(folder.absolute()), vocabulary)
     weights.write(folder / WEIGHTS, tensors, vocabulary)
-    whole = contents.model_copy(update={"sha256": {name: _sha256(folder / name) for name in FILES}})
+    made = {"format_version": format_of(vocabulary), "sha256": {name: _sha256(folder / name) for name in FILES}}
+    whole = contents.model_copy(update=made)
     # Last, so that a folder without it is no bundle.
     (folder / CONTENTS).write_text(whole.model_dump_json(indent=1), encoding="utf-8")
 
@@ -120,36 +122,15 @@ def read_contents(folder: Path, sha256: str | None = None) -> Contents:
         written = {}
     if not isinstance(written, dict):
         written = {}
-    if written.get("format_version") == 1:
-        written = _of_format_1(written)
-    if written.get("format_version") == 2:
-        written = _of_format_2(written)
-    if written.get("format_version") != FORMAT_VERSION:
+    written = as_now(written)
+    if written.get("format_version") not in get_args(Format):
         raise Refusal(
             found=f"format_version {str(written.get('format_version'))[:20]}",
-            expected=f"format_version {FORMAT_VERSION}",
+            expected=f"format_version {NEWEST} or an earlier one",
             where=str(path),
             remedy="load it with the version of Nightjar that wrote it, or train it again",
         )
     return validate(Contents, written, str(path))
-
-
-def _of_format_1(written: dict[str, Any]) -> dict[str, Any]:
-    """In which a stage's `embedding` was called `rows`."""
-    stage = written.get("stage")
-    for part in (stage, stage.get("control") if isinstance(stage, dict) else None):
-        if isinstance(part, dict) and "rows" in part:
-            part["embedding"] = part.pop("rows")
-    return {**written, "format_version": 2}
-
-
-def _of_format_2(written: dict[str, Any]) -> dict[str, Any]:
-    """In which a stage had `last_days`, or null for all."""
-    stage = written.get("stage")
-    if isinstance(stage, dict) and "last_days" in stage:
-        last = stage.pop("last_days")
-        stage["days"] = "all" if last is None else {"last": last}
-    return {**written, "format_version": FORMAT_VERSION}
 
 
 @dataclass(frozen=True, eq=False)

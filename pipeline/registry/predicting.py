@@ -12,6 +12,7 @@ PREDICTING = (
     "pipeline/models",
     "pipeline/evaluation",
     "pipeline/registry/bundle.py",
+    "pipeline/registry/bundle_format.py",
     "pipeline/registry/predicting.py",
     "pipeline/registry/weights.py",
 )

@@ -22,7 +22,8 @@ from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.gate import Evidence, Reason, Verdict
 from pipeline.evaluation.row_sums import Constant
 from pipeline.registry import versions
-from pipeline.registry.bundle import FORMAT_VERSION, Bundle, Contents, Origin, write_parts
+from pipeline.registry.bundle import Bundle, Contents, Origin, write_parts
+from pipeline.registry.bundle_format import NEWEST
 from pipeline.registry.golden import Host, Trial
 from pipeline.registry.tags import DECISION, FAILED_RULES, VERDICT
 from pipeline.registry.tracking import Retrain, Tracking
@@ -168,7 +169,7 @@ def write_bundle(
     """Write the bundle of a finished stage into a local folder; the optimizer's state stays behind."""
     layer = stage_folder / published.CALIBRATION
     contents = Contents(
-        format_version=FORMAT_VERSION,
+        format_version=NEWEST,
         features=vocabulary.spec,
         stage=stage,
         table=config.table,

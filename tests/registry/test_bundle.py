@@ -186,8 +186,8 @@ def test_a_folder_without_contents_is_no_bundle(tmp_path):
 
 def test_a_later_format_is_refused_before_anything_else_is_read(copied):
     contents = json.loads((copied / "bundle.json").read_text())
-    (copied / "bundle.json").write_text(json.dumps({"format_version": 4, "renamed": contents}))
-    with pytest.raises(Refusal, match="format_version 4"):
+    (copied / "bundle.json").write_text(json.dumps({"format_version": 5, "renamed": contents}))
+    with pytest.raises(Refusal, match="format_version 5"):
         Bundle.load(copied)
 
 
