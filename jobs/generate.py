@@ -21,10 +21,10 @@ def generate(
 
     Example: `nightjar generate data/logs --days 8 --rows-per-day 50000 --seed 7`
     """
-    from pipeline.runtime import files
+    from pipeline.runtime import writable
     from pipeline.synthetic import log
 
-    files.require_usable(absolute(out), "OUT")
+    writable.require(absolute(out), "OUT")
     truth = log.generate(absolute(out), days, rows_per_day, seed, preset=preset)
     rows = sum(day.rows for day in truth.days)
     print(f"{rows:,} rows of {len(truth.days)} days in {out}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jobs.console import ProgressView, tell
 from jobs.places import program, typed
-from pipeline.runtime import files
+from pipeline.runtime import files, writable
 from schemas.cluster import ClusterConfig
 from schemas.errors import Refusal
 from schemas.locations import absolute
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 def sources_of(src: Sequence[str], out: str) -> "tuple[Source, ...]":
     """The files to import, as they are typed. Raises Refusal for what is none, and for no folder in `out`."""
-    files.require_usable(absolute(out), "--out")
+    writable.require(absolute(out), "--out")
     from pipeline.intake import sources
 
-    return tuple(sources.find([absolute(place) for place in src]))
+    places = [absolute(place) for place in src]
+    for place in places:
+        files.require_usable(place, "SRC", "folder" if files.is_remote(place) else "file")
+    return tuple(sources.find(places))
 
 
 def run(job: "Import") -> None:

@@ -127,7 +127,7 @@ def csv_(
 
     names = tuple(columns.split(",")) if columns else ()
     dialect = Dialect(*_marks(delimiter, quote), tuple(null or NULLS), encoding, names)
-    zone = timezone or records.timezone_of(absolute(out)) or "UTC"
+    zone = timezone if timezone is not None else records.timezone_of(absolute(out)) or "UTC"
     form = delimited_columns.look(sources[0], dialect, _kinds(types or ()), label, timestamp, zone)
     by_line = () if timestamp else tuple(by_files(sources, _date(first_day), None))
     run(Import(form, sources, absolute(out), by_line, max_bad_share, overwrite))

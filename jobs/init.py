@@ -85,7 +85,7 @@ def is_terminal() -> bool:
 def _require_place(out: Path, force: bool) -> None:
     """Raise Refusal for files that are there, and a name that no config has."""
     from pipeline.intake.draft import features_path
-    from pipeline.runtime import files
+    from pipeline.runtime import writable
 
     if out.suffix not in (".yaml", ".yml") or not out.name.isprintable():
         raise Refusal(
@@ -94,7 +94,8 @@ def _require_place(out: Path, force: bool) -> None:
             where="--out",
             remedy="for example --out my.yaml",
         )
-    files.require_usable(str(out.absolute()), "--out", "file")
+    for path in (out, features_path(out)):
+        writable.require(str(path.absolute()), "--out", "file")
     there = [path for path in (out, features_path(out)) if path.exists()]
     if there and not force:
         raise Refusal(

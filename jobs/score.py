@@ -8,7 +8,7 @@ import typer
 
 from jobs.options import ConfigPath, ModelUri, Overrides
 from jobs.places import load_config
-from pipeline.runtime import files
+from pipeline.runtime import writable
 from schemas.errors import Refusal
 from schemas.locations import absolute
 
@@ -38,7 +38,7 @@ def score(
     Example: `nightjar score --config jobs/configs/demo.yaml --model models:/ctr@champion --date 2026-11-30 --out out`
     """
     loaded = load_config(config, set_)
-    files.require_usable(absolute(out), "--out")
+    writable.require(absolute(out), "--out")
     from pipeline.data import logs
     from pipeline.registry import model_uri
     from pipeline.retrain import on_nodes

@@ -17,7 +17,7 @@ from jobs.event_lines import Form
 from jobs.options import AsJson, ConfigPath, Log, Overrides
 from jobs.places import load_config, page_of
 from jobs.tables import print_table
-from pipeline.runtime import files
+from pipeline.runtime import files, writable
 from schemas import sweep as schema
 from schemas.errors import Refusal
 from schemas.loading import load
@@ -72,14 +72,13 @@ def sweep(
 
 def check_out(out: str, force: bool) -> None:
     """Before anything is trained: an hour later would be late."""
-    files.require_usable(absolute(out), "--out", "file")
-    kind = files.kind_of(absolute(out))
-    if kind == "directory" or (kind and not force):
+    writable.require(absolute(out), "--out", "file")
+    if files.exists(absolute(out)) and not force:
         raise Refusal(
-            found="a folder" if kind == "directory" else "a file that is there already",
+            found="a file that is there already",
             expected="the name of a new file",
             where=f"--out {out}",
-            remedy="choose another name" if kind == "directory" else "choose another name, or replace it with --force",
+            remedy="choose another name, or replace it with --force",
         )
 
 

@@ -22,6 +22,15 @@ Encoding = Literal["utf-8", "latin-1", "cp1252"]  # of which newline, quote and 
 BLOCK_BYTES = 2 << 20  # what fits into a processor's cache is parsed fastest
 MOST_ROW_BYTES = 64 << 20
 LINE_END = re.compile(rb"\r\n?|\n")
+PACKED = "give it the ending that says so, {}"
+NO_TEXT = {
+    b"PAR1\x15": ("a Parquet file", "name CSV; Parquet is no import: `nightjar init` looks at it where it lies"),
+    b"PK\x03\x04": ("a zip archive, or a spreadsheet", "unpack it, or save the sheet as CSV"),
+    b"\x1f\x8b\x08": ("a packed file, by its first bytes gzip", PACKED.format(".gz")),
+    b"\x28\xb5\x2f\xfd": ("a packed file, by its first bytes zstd", PACKED.format(".zst")),
+    b"BZh91AY&SY": ("a packed file, by its first bytes bzip2", PACKED.format(".bz2")),
+}
+"""What a file of no text begins with: what it is, and what to do about it."""
 csv.field_size_limit(sys.maxsize)
 
 
@@ -55,8 +64,8 @@ def blocks(
 ) -> Iterator[Block]:
     """The file's blocks from `offset` on, where the line of that number begins.
 
-    Raises Refusal for a row of more than MOST_ROW_BYTES, for a quote that is opened and not closed, for text that is
-    UTF-16 and for what cannot be unpacked.
+    Raises Refusal for a row of more than MOST_ROW_BYTES, for a quote that is opened and not closed, for what is no
+    text or UTF-16, and for what cannot be unpacked.
     """
     with opened(source, offset) as stream:
         rest, is_over = b"", False
@@ -81,6 +90,9 @@ def blocks(
 
 def _without_mark(data: bytes, source: Source) -> bytes:
     """Without the byte-order mark that some programs put before UTF-8."""
+    for start, (found, remedy) in NO_TEXT.items():
+        if data.startswith(start):
+            raise Refusal(found=found, expected="lines of text", where=source.uri, remedy=remedy)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise Refusal(
             found="text in UTF-16, by its first two bytes",

@@ -75,5 +75,5 @@ def _require_key(column: Column, where: str) -> None:
 
 def listed(names_: Sequence[str]) -> str:
     """Not more of them than a message has room for."""
-    shown = ", ".join(names_[:MOST_NAMED])
+    shown = ", ".join(name if name.isprintable() else repr(name) for name in names_[:MOST_NAMED])
     return f"{shown} and {len(names_) - MOST_NAMED} more" if len(names_) > MOST_NAMED else shown or "none"

@@ -1,5 +1,6 @@
 """Logs that `nightjar init` can make no config of, and names that no config has: four lines, and nothing is written."""
 
+import gzip
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -44,8 +45,8 @@ def nothing(folder: Path) -> None:
     pass
 
 
-def of_csv(content: bytes) -> Callable[[Path], int]:
-    return lambda folder: (folder / "c.csv").write_bytes(content)
+def of_csv(content: bytes, name: str = "c.csv") -> Callable[[Path], int]:
+    return lambda folder: (folder / name).write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -63,10 +64,18 @@ def of_csv(content: bytes) -> Callable[[Path], int]:
         (of_csv(b""), "c.csv", "an empty file", "write it again"),
         (of_csv(b"a,click\n\xff,1\n"), "c.csv", "a is not UTF-8", "nightjar import"),
         (of_csv(b"a,click\nx,1,2\n"), "c.csv", "3 columns, where 2 are expected", "nightjar import"),
+        (of_csv(b"a,click\n"), "c.csv", "no rows in 1 file", "holds the log's rows"),
+        (of_csv(gzip.compress(b"a,click\nx,1\n")), "c.csv", "by its first bytes gzip", ".gz"),
+        (of_csv(gzip.compress(b"a,click\nx,1\n")[:-9], "c.csv.gz"), "c.csv.gz", "cannot be unpacked", "fetch"),
+        (of_csv(b"a,click\nx,1\n", "c.csv.gz"), "c.csv.gz", "cannot be unpacked", "without the ending"),
+        (of_csv(b"PAR1", "c.parquet"), "c.parquet", "not whole Parquet", "write the file again"),
+        (nothing, "", "''", "./"),
+        (nothing, "ftps://logs", "Protocol not known: ftps", "correct the URI"),
     ],
     ids=[
         *("no-label", "words", "no-day", "texts", "delta", "empty-folder", "missing", "no-bucket", "memory"),
-        *("empty-file", "encoding", "columns"),
+        *("empty-file", "encoding", "columns", "header-alone", "packed", "cut", "not-packed", "half-parquet"),
+        *("no-name", "no-protocol"),
     ],
 )
 def test_a_log_that_no_config_can_be_made_of_is_refused_and_nothing_is_written(tmp_path, write, uri, found, remedy):
@@ -81,8 +90,37 @@ def test_a_log_that_no_config_can_be_made_of_is_refused_and_nothing_is_written(t
 OTHER_FILE = "logs/date=2026-11-01/part-0.parquet"
 
 
-@pytest.mark.parametrize("out", ["my.json", "my", ".", "logs/date=2026-11-01", "a\nb.yaml", f"{OTHER_FILE}/my.yaml"])
+@pytest.mark.parametrize(
+    "out", ["my.json", "my", ".", "logs/date=2026-11-01", "a\nb.yaml", f"{OTHER_FILE}/my.yaml", "/proc/my.yaml"]
+)
 def test_a_name_that_no_config_has_is_refused(tmp_path, out):
     write_day(tmp_path / "logs", date(2026, 11, 1), click_rows())
     message = Session(tmp_path).refused("init", "logs", "--out", out)
     assert message["where"] == "--out"
+
+
+def test_a_folder_is_not_replaced_by_a_config(tmp_path):
+    write_day(tmp_path / "logs", date(2026, 11, 1), click_rows())
+    (tmp_path / "my_features.yaml").mkdir()
+    message = Session(tmp_path).refused("init", "logs", "--out", "my.yaml", "--force")
+    assert message["found"] == f"a folder, {tmp_path / 'my_features.yaml'}"
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--label", "nope"), "no column 'nope'"),
+        (("--label", ""), "no column ''"),
+        (("--row-key", "nope"), "no column 'nope'"),
+        (("--group", "nope"), "no column 'nope'"),
+        (("--ignore", "nope"), "no column 'nope'"),
+        (("--ignore", "click"), "no column that is called like a label"),
+        (("--timezone", "Mars/Base"), "'Mars/Base'"),
+        (("--timezone", ""), "''"),
+    ],
+)
+def test_what_is_said_of_a_log_that_does_not_fit_it_is_refused(tmp_path, options, found):
+    write_day(tmp_path / "logs", date(2026, 11, 1), click_rows())
+    message = Session(tmp_path).refused("init", "logs", "--out", "my.yaml", *options)
+    assert found in message["found"]
+    assert list(tmp_path.glob("my*")) == []

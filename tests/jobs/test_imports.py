@@ -1,3 +1,6 @@
+import gzip
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -162,6 +165,25 @@ def test_the_config_of_an_import_trains_as_it_stands(tmp_path, monkeypatch, name
         ),
         (("libffm", "one.txt", "--fields", "10001", "--out", "logs"), "10,001 fields", "at most 10,000"),
         (("csv", "2026-02-31.csv", "--out", "logs"), "2026-02-31.csv, whose name tells no day", "rename"),
+        (("csv", "", "--out", "logs"), "''", "./"),
+        (("csv", "ftps://one.csv", "--out", "logs"), "Protocol not known: ftps", "correct the URI"),
+        (("csv", "s3://", "--out", "logs"), "s3:// without a bucket", "name the bucket"),
+        (("csv", "one.csv", "--timestamp", "time", "--out", ""), "''", "./"),
+        (("csv", "one.csv", "--timestamp", "time", "--out", "/proc/logs"), "nothing can be written, /proc", "right"),
+        (("csv", "one.csv", "--timestamp", "time", "--timezone", "", "--out", "logs"), "''", "List_of_tz"),
+        (("csv", "header.csv", "--timestamp", "time", "--out", "logs"), "no rows", "hold rows"),
+        (("csv", "moments.csv", "--timestamp", "time", "--out", "logs"), "line 2: time is 'yesterday'", "correct"),
+        (
+            ("csv", "one.csv", "--label", "clicked", "--timestamp", "time", "--out", "logs"),
+            "no column 'clicked'",
+            "name",
+        ),
+        (("csv", "bytes.csv", "--timestamp", "time", "--out", "logs"), "line 2: id is not UTF-8", "correct"),
+        (("csv", "wide.csv", "--timestamp", "time", "--out", "logs"), "3 columns, where 2 are expected", "correct"),
+        (("csv", "cut.csv.gz", "--timestamp", "time", "--out", "logs"), "cannot be unpacked: Truncated", "fetch"),
+        (("csv", "not.csv.gz", "--timestamp", "time", "--out", "logs"), "cannot be unpacked", "without the ending"),
+        (("csv", "packed.csv", "--timestamp", "time", "--out", "logs"), "by its first bytes gzip", ".gz"),
+        (("csv", "rows.parquet", "--timestamp", "time", "--out", "logs"), "a Parquet file", "nightjar init"),
     ],
 )
 def test_an_import_that_cannot_be_is_refused_before_anything_is_written(tmp_path, session, arguments, found, remedy):
@@ -171,6 +193,14 @@ def test_an_import_that_cannot_be_is_refused_before_anything_is_written(tmp_path
         write(session.folder / name, [criteo_line()])
     for name in ("one.csv", "2026-02-31.csv"):
         write(session.folder / name, ["id,time", "1,2026-11-01"])
+    write(session.folder / "header.csv", ["id,time"])
+    write(session.folder / "moments.csv", ["id,time", "1,yesterday"])
+    write(session.folder / "wide.csv", ["id,time", "1,2026-11-01,2"])
+    write(session.folder / "bytes.csv", b"id,time\n\xff,2026-11-01\n")
+    packed = gzip.compress(b"id,time\n" + b"1,2026-11-01\n" * 9)
+    for name, content in {"packed.csv": packed, "cut.csv": packed[:-9], "not.csv": b"id,time\n1,2026-11-01\n"}.items():
+        (session.folder / f"{name}{'.gz' * (name != 'packed.csv')}").write_bytes(content)
+    pq.write_table(pa.table({"id": [1]}), session.folder / "rows.parquet")
     before = sorted(session.folder.rglob("*"))
     message = session.refused("import", *arguments)
     assert found in message["found"]

@@ -11,6 +11,7 @@ from pipeline.intake import text_rows
 from pipeline.intake.blocks import blocks
 from pipeline.intake.formats.delimited import DAY_COLUMN, ColumnKind, Delimited, Dialect
 from pipeline.intake.reading import header_of
+from pipeline.intake.roles import listed
 from pipeline.intake.sources import Source
 from pipeline.intake.text_rows import NUMBER, Layout
 from schemas.errors import Refusal
@@ -46,7 +47,7 @@ def look(
             close = get_close_matches(name, names, n=1)
             raise _refusal(
                 f"no column {name!r}" + (f"; perhaps {close[0]!r} is meant" if close else ""),
-                f"one of {', '.join(names)}",
+                f"one of {listed(names)}",
                 f"{option} {name}",
                 "correct the name",
             )
