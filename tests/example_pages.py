@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.evaluation.bootstrap import Comparison, Interval
-from pipeline.evaluation.gate import Evidence, Slice, decide
+from pipeline.evaluation.evidence import Evidence, Slice
+from pipeline.evaluation.gate import decide
 from pipeline.evaluation.metrics import Sums
 from pipeline.evaluation.row_sums import Metrics
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage

@@ -1,13 +1,12 @@
 """May the candidate become champion? Rules over figures, each judged and each said, and the verdict they add up to."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from pipeline.evaluation.baselines import CONSTANTS, Baseline
-from pipeline.evaluation.bootstrap import Comparison, Interval
-from pipeline.evaluation.intervals import Bounds
+from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.evidence import Evidence, Slice
 from pipeline.evaluation.row_sums import Metrics
+from pipeline.evaluation.verdict import Reason, Verdict, change_in_words, figure
 from schemas.features import Objective
 from schemas.night import GateConfig, setting
 
@@ -18,73 +17,6 @@ VARIED: dict[Objective, str] = {
     "regression": "different numbers",
 }
 NO_CHAMPION = "there is no champion yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """The held-out rows that have one value of one column."""
-
-    column: str
-    value: str
-    rows: int
-    candidate: Metrics
-    champion: Metrics | None
-    change: Interval | None  # NE, candidate minus champion; None without a champion and for one class
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """All that the gate looks at."""
-
-    candidate: Metrics
-    champion: Metrics | None = None  # on the same rows; None: there is none
-    change: Comparison | None = None  # candidate minus champion
-    slices: tuple[Slice, ...] = ()
-    bounds: Mapping[str, Bounds] = field(default_factory=dict)
-    """Metric -> the interval that the candidate's is told by."""
-    champion_bounds: Mapping[str, Bounds] = field(default_factory=dict)
-    baseline: Baseline | None = None  # None: the training days' base rate is not known, or tells nothing
-    golden_difference: float | None = None
-    """Largest |difference of p|, or of the largest number, of the registered model in a process of its own.
-
-    None: it was not checked.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    rule: str
-    passed: bool
-    words: str  # what was found, against its bound; without a capital or a full stop, to be joined
-    key: str = ""  # the setting that the bound is, as it stands in a config; empty: there is none to change
-
-    @property
-    def in_full(self) -> str:
-        """The words, and by which key the rule goes."""
-        return f"{self.words} ({self.key})" if self.key else self.words
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    promote: bool  # every rule passed
-    reasons: tuple[Reason, ...]  # one a rule, in the order of `decide`
-
-    def judging(self, reason: Reason) -> "Verdict":
-        """With that reason in place of the rule's own, or beside the others where the gate knows no such rule."""
-        is_known = any(one.rule == reason.rule for one in self.reasons)
-        reasons = tuple(reason if one.rule == reason.rule else one for one in self.reasons)
-        reasons += () if is_known else (reason,)
-        return Verdict(all(one.passed for one in reasons), reasons)
-
-    @property
-    def failed_rules(self) -> tuple[str, ...]:
-        return tuple(reason.rule for reason in self.reasons if not reason.passed)
-
-    @property
-    def reason(self) -> str:
-        """Why: every rule that failed, in full, or, promoted, the words of the comparison with the champion."""
-        failed = [reason.in_full for reason in self.reasons if not reason.passed]
-        return "; ".join(failed) or next(reason.words for reason in self.reasons if reason.rule == "champion")
 
 
 def decide(evidence: Evidence, config: GateConfig) -> Verdict:
@@ -259,18 +191,6 @@ def _golden(evidence: Evidence, config: GateConfig) -> Reason:
 def _in_words(part: Slice) -> str:
     assert part.change is not None
     return f"{part.column}={part.value} ({part.rows:,} rows): {change_in_words(part.change)}"
-
-
-def change_in_words(change: Interval) -> str:
-    """The estimate and its bounds, signed: `-0.0037 (-0.0051 to -0.0022)`."""
-    estimate, low, high = (figure(value, change.estimate, "+") for value in (change.estimate, change.low, change.high))
-    return f"{estimate} ({low} to {high})"
-
-
-def figure(value: float, gap: float = 1.0, sign: str = "") -> str:
-    """To 4 decimals, or as many as show 2 digits of `gap`, which is what tells the value from the one beside it."""
-    needed = 4 if gap == 0 or not math.isfinite(gap) else 1 - math.floor(math.log10(abs(gap)))
-    return f"{value:{sign}.{min(max(4, needed), 9)}f}"
 
 
 def _count(number: int, what: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from pipeline.evaluation.bootstrap import Bootstrap, Comparison, compare
-from pipeline.evaluation.gate import Slice
+from pipeline.evaluation.evidence import Slice
 from pipeline.evaluation.objectives import sums_of
 from pipeline.evaluation.row_sums import Metrics
 from schemas.click_log import CATEGORY

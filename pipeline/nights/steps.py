@@ -8,9 +8,10 @@ from pipeline.data.left_aside import in_words
 from pipeline.data.split import ResolvedSplit
 from pipeline.evaluation import gate
 from pipeline.evaluation.baselines import Baseline
-from pipeline.evaluation.gate import Evidence, Reason
+from pipeline.evaluation.evidence import Evidence
 from pipeline.evaluation.intervals import intervals
 from pipeline.evaluation.row_sums import Constant
+from pipeline.evaluation.verdict import Reason
 from pipeline.nights.plan import Tonight
 from pipeline.nights.progress import Looks
 from pipeline.profiles import bounds, profiler

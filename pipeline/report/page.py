@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
-from pipeline.evaluation.gate import Evidence, Verdict
+from pipeline.evaluation.evidence import Evidence
 from pipeline.evaluation.row_sums import RowSums
+from pipeline.evaluation.verdict import Verdict
 from pipeline.evaluation.worth import Worth
 from pipeline.runtime.progress import Phase
 

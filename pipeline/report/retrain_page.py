@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.evaluation.gate import Evidence, Verdict
+from pipeline.evaluation.evidence import Evidence
 from pipeline.evaluation.intervals import CONFIDENCE, few_clicks
 from pipeline.evaluation.row_sums import Metrics, RowSums
+from pipeline.evaluation.verdict import Verdict
 from pipeline.evaluation.worth import Worth
 from pipeline.report import charts, outcomes, plots, sections
 from pipeline.report.markup import Markup, document, element, joined, section, table

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, change_in_words
+from pipeline.evaluation.evidence import Evidence, Slice
 from pipeline.evaluation.intervals import few_clicks, with_bounds
 from pipeline.evaluation.row_sums import Metrics
+from pipeline.evaluation.verdict import Reason, Verdict, change_in_words
 from pipeline.report import charts
 from pipeline.report.markup import Markup, element, section, table
 from pipeline.report.page import sentence

@@ -19,8 +19,9 @@ from pipeline.data.store import Store
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation import gate
 from pipeline.evaluation.baselines import Baseline
-from pipeline.evaluation.gate import Evidence, Reason, Verdict
+from pipeline.evaluation.evidence import Evidence
 from pipeline.evaluation.row_sums import Constant
+from pipeline.evaluation.verdict import Reason, Verdict
 from pipeline.registry import versions
 from pipeline.registry.bundle import Bundle, Contents, Origin, write_parts
 from pipeline.registry.bundle_format import NEWEST

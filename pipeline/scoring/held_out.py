@@ -20,7 +20,7 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.data.spread import Shared
 from pipeline.data.target import Target
 from pipeline.evaluation.bootstrap import Bootstrap
-from pipeline.evaluation.gate import Evidence
+from pipeline.evaluation.evidence import Evidence
 from pipeline.evaluation.intervals import intervals
 from pipeline.evaluation.objectives import from_bytes, sums_of
 from pipeline.evaluation.row_sums import Metrics, RowSums

@@ -7,9 +7,11 @@ import yaml
 
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.bootstrap import Comparison, Interval, compare
-from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, decide
+from pipeline.evaluation.evidence import Evidence, Slice
+from pipeline.evaluation.gate import decide
 from pipeline.evaluation.metrics import Sums
 from pipeline.evaluation.row_sums import Metrics
+from pipeline.evaluation.verdict import Reason, Verdict
 from schemas.night import GateConfig
 
 GOOD = Metrics(rows=50_000, positives=1_200.0, auc=0.75, auc_error=0.0002, ne=0.8123, calibration=1.02, base_rate=0.024)

@@ -10,9 +10,11 @@ import pytest
 from html_reader import Reader
 
 from pipeline.evaluation.bootstrap import Comparison, Interval
-from pipeline.evaluation.gate import Evidence, Reason, Slice, Verdict, decide
+from pipeline.evaluation.evidence import Evidence, Slice
+from pipeline.evaluation.gate import decide
 from pipeline.evaluation.metrics import Sums
 from pipeline.evaluation.row_sums import Metrics
+from pipeline.evaluation.verdict import Reason, Verdict
 from pipeline.report.html import ColumnProfile, DataProfile, Growth, Night, Page, render, two_sentences
 from pipeline.runtime.progress import Phase
 from schemas.night import GateConfig

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.evaluation.bootstrap import Comparison, Interval
-from pipeline.evaluation.gate import Evidence, decide
+from pipeline.evaluation.evidence import Evidence
+from pipeline.evaluation.gate import decide
 from pipeline.evaluation.row_sums import Metrics
 from pipeline.report.page import Page, sentence, two_sentences
 from schemas.night import GateConfig

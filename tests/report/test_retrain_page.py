@@ -4,7 +4,8 @@ import pytest
 from example_pages import DAYS, DEEPFM, EVIL, RETRAIN, STAGES
 from html_reader import Reader
 
-from pipeline.evaluation.gate import Evidence, decide
+from pipeline.evaluation.evidence import Evidence
+from pipeline.evaluation.gate import decide
 from pipeline.report.plots import plot_ne_by_seconds
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage, render
 from pipeline.runtime.progress import Phase
