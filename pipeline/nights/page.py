@@ -14,8 +14,8 @@ from pipeline.nights.records import Move, Night
 from pipeline.profiles.bounds import Kind
 from pipeline.profiles.psi import field_psi
 from pipeline.registry import metric_names
+from pipeline.registry.retrain_run import Retrain
 from pipeline.registry.tags import NEW_FIELDS, OUTCOME, SERVES, START, UNKNOWN_COLUMNS
-from pipeline.registry.tracking import Retrain
 from pipeline.report import html
 from pipeline.report.page import REPORT, ColumnProfile, DataProfile, Growth, Page, sentence, two_sentences
 from pipeline.report.page import Night as ProgressiveNight

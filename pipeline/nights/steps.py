@@ -18,8 +18,9 @@ from pipeline.profiles import bounds, profiler
 from pipeline.profiles.pool import pooled, pools
 from pipeline.registry import versions
 from pipeline.registry.golden import Host
+from pipeline.registry.retrain_run import Retrain
 from pipeline.registry.tags import REFRESHED_FROM, VERDICT
-from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
 from pipeline.retrain import promotion
 from pipeline.retrain.dataset import Inputs

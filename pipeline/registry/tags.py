@@ -1,5 +1,7 @@
 """The names of all tags that runs, models, versions and experiments have in MLflow, ours and its own."""
 
+MAX_TAG_CHARACTERS = 5000  # of a version's, a limit of MLflow's API
+
 # What a run is and has come to.
 IDENTITY = "nightjar.identity"
 KIND = "nightjar.kind"

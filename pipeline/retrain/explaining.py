@@ -5,7 +5,7 @@ import logging
 from pipeline.evaluation.worth import Worth
 from pipeline.registry import explained
 from pipeline.registry.bundle import Bundle
-from pipeline.registry.tracking import Retrain
+from pipeline.registry.retrain_run import Retrain
 from pipeline.report.worth import plot_worth
 from pipeline.retrain.dataset import Inputs
 from pipeline.runtime.progress import Clock

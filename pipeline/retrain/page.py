@@ -14,7 +14,7 @@ from pipeline.data.store import SplitName, Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.worth import Worth
-from pipeline.registry.tracking import Retrain
+from pipeline.registry.retrain_run import Retrain
 from pipeline.report import retrain_page
 from pipeline.report.page import NOTHING_SERVES, REPORT, sentence
 from pipeline.report.retrain_page import FieldIds, Reference, RetrainPage, Rows, Stage

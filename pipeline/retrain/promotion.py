@@ -22,12 +22,13 @@ from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.evidence import Evidence
 from pipeline.evaluation.row_sums import Constant
 from pipeline.evaluation.verdict import Reason, Verdict
-from pipeline.registry import versions
+from pipeline.registry import registration, versions
 from pipeline.registry.bundle import Bundle, Contents, Origin, write_parts
 from pipeline.registry.bundle_format import NEWEST
 from pipeline.registry.golden import Host, Trial
+from pipeline.registry.retrain_run import Retrain
 from pipeline.registry.tags import DECISION, FAILED_RULES, VERDICT
-from pipeline.registry.tracking import Retrain, Tracking
+from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.opponent import Opponent
@@ -144,7 +145,7 @@ def register(candidate: Candidate, run: Retrain, key: str, host: Host) -> Regist
 def log_unregistered(run: Retrain, stages: Iterable[str], run_uri: str) -> None:
     """Let those stages that no version came of be compared with the others, too."""
     for stage in stages:
-        versions.log_unregistered(run.tracking, run.stage_run(stage), stage, published.stage_uri(run_uri, stage))
+        registration.log_unregistered(run.tracking, run.stage_run(stage), stage, published.stage_uri(run_uri, stage))
 
 
 def register_bundle(folder: Path, run_id: str, key: str, config: TrainConfig, inputs: Inputs, host: Host) -> Registered:
@@ -153,7 +154,7 @@ def register_bundle(folder: Path, run_id: str, key: str, config: TrainConfig, in
     bundle = Bundle.load(folder)
     split = inputs.judged_split
     held_out = score_held_out(bundle, inputs.manifest, config.data, split, config.night.gate.slices)
-    version = versions.register(host.tracking, folder, run_id, config.mlflow.registered_model, key)
+    version = registration.register(host.tracking, folder, run_id, config.mlflow.registered_model, key)
     trial: Trial | Refusal | None = None
     if host.num_rows:
         rows = _first_rows(config, inputs.manifest.of_days(split.test_days), host.num_rows)

@@ -9,8 +9,9 @@ from pipeline.evaluation.intervals import intervals
 from pipeline.evaluation.objectives import sums_of
 from pipeline.registry import versions
 from pipeline.registry.golden import Host
+from pipeline.registry.retrain_run import Retrain
 from pipeline.registry.tags import NEW_FIELDS, SERVES, UNKNOWN_COLUMNS, VERDICT
-from pipeline.registry.tracking import Retrain, Tracking, connect
+from pipeline.registry.tracking import Tracking, connect
 from pipeline.report import outcomes
 from pipeline.retrain import (
     defaults,

@@ -27,7 +27,7 @@ from processes import free_port, served
 from six_days import config_of
 from source_tree import REPOSITORY
 
-from pipeline.registry import versions
+from pipeline.registry import registration, versions
 from pipeline.registry.tracking import Tracking, connect
 from schemas.config import MLflowConfig
 
@@ -100,7 +100,7 @@ def registered(tracking: Tracking, folder: Path, seed: int) -> versions.Version:
     config, key = config_of(folder), f"{seed:016x}"
     with tracking.retrain(key, "a night", config, "[]") as run:
         run.open_stages(config.stages)
-        return versions.register(tracking, folder / str(seed) / "bundle", run.stage_run("deepfm"), "ctr", key)
+        return registration.register(tracking, folder / str(seed) / "bundle", run.stage_run("deepfm"), "ctr", key)
 
 
 @pytest.mark.slow

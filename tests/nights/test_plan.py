@@ -13,7 +13,7 @@ from pipeline.nights.days import choose_days
 from pipeline.nights.expected import expected, time_in_words
 from pipeline.nights.plan import Tonight
 from pipeline.nights.records import Night
-from pipeline.registry import versions
+from pipeline.registry import registration, versions
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.registry.versions import Version
 from schemas.checking import derived
@@ -45,7 +45,7 @@ def registered(tracking: Tracking, folder: Path, name: str, key: str) -> Version
     config = config_of(folder)
     with tracking.retrain(key, "a night", config, "[]") as run:
         run.open_stages(config.stages)
-        return versions.register(tracking, folder / key / "bundle", run.stage_run("deepfm"), name, key)
+        return registration.register(tracking, folder / key / "bundle", run.stage_run("deepfm"), name, key)
 
 
 def tonight_of(tracking: Tracking, config: TrainConfig, day: date) -> Tonight:

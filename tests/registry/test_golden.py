@@ -10,7 +10,7 @@ from pathlib import Path
 import forked
 import pytest
 
-from pipeline.registry import versions
+from pipeline.registry import registration
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.golden import SCRIPT, Host
 from pipeline.registry.tracking import Tracking, connect
@@ -62,7 +62,7 @@ def test_a_registered_model_is_tried_and_one_that_cannot_be_used_says_why(
     tracked = connect(MLflowConfig(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db"), str(tmp_path))
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
-        version = versions.register(tracked, bundle_folder, run.stage_run("deepfm"), "ctr", "a night")
+        version = registration.register(tracked, bundle_folder, run.stage_run("deepfm"), "ctr", "a night")
     bundle, rows = Bundle.load(bundle_folder), random_log(20, 1)
     model = Path(tracked.client.get_model_version_download_uri("ctr", "1"))
     with Host(tracked, num_rows=20) as host:

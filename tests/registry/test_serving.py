@@ -24,7 +24,7 @@ from command import nightjar
 from night_folder import GATE, NightFolder
 from processes import QUIET, free_port, served
 
-from pipeline.registry import model_uri, run_log, versions
+from pipeline.registry import model_uri, registration, run_log, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.runtime.progress import Point
@@ -72,7 +72,7 @@ def model_folder(tmp_path_factory, config, bundle_folder) -> Path:
     tracked = connect(MLflowConfig(tracking_uri=f"sqlite:///{folder}/mlflow.db"), str(folder))
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run:
         run.open_stages(config.plan)
-        versions.register(tracked, bundle_folder, run.stage_run("deepfm"), "ctr", "a night")
+        registration.register(tracked, bundle_folder, run.stage_run("deepfm"), "ctr", "a night")
     return Path(tracked.client.get_model_version_download_uri("ctr", "1"))
 
 
@@ -81,7 +81,7 @@ def test_a_retrain_is_recorded_registered_and_loaded_over_http(tracked, config, 
         run.open_stages(config.plan)
         run.log(Point("deepfm", 10, 100, {"train/ne": 1.5}))
         run.finish_stage("deepfm", {"ne": 0.9})
-        version = versions.register(tracked, bundle_folder, run.stage_run("deepfm"), "ctr", "a night")
+        version = registration.register(tracked, bundle_folder, run.stage_run("deepfm"), "ctr", "a night")
         versions.promote(tracked, version)
     assert tracked.find_finished("identity").run_id == run.run_id
     assert versions.champion(tracked, "ctr") == version
@@ -185,7 +185,7 @@ print(json.dumps({{
 
 def test_a_model_says_what_must_be_installed_to_load_it(model_folder):
     requirements = (model_folder / "requirements.txt").read_text().splitlines()
-    assert {line.partition("==")[0] for line in requirements} == set(versions.REQUIREMENTS)
+    assert {line.partition("==")[0] for line in requirements} == set(registration.REQUIREMENTS)
     assert all("==" in line and "+" not in line for line in requirements)
 
 

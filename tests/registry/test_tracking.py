@@ -19,8 +19,9 @@ from processes import hanging_up
 from jobs import errors
 from pipeline.registry import opening, run_log, server
 from pipeline.registry.datasets import LogRows
+from pipeline.registry.retrain_run import Retrain
 from pipeline.registry.run_log import RunLog
-from pipeline.registry.tracking import Retrain, Tracking, connect
+from pipeline.registry.tracking import Tracking, connect
 from pipeline.runtime.progress import Point
 from schemas.config import MLflowConfig
 from schemas.errors import Refusal

@@ -9,12 +9,13 @@ from bundles import bundle_logits
 from mlflow import MlflowClient
 from mlflow.models import Model
 
-from pipeline.registry import model_uri, versions
+from pipeline.registry import model_uri, registration, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.client import as_markdown
 from pipeline.registry.datasets import LogRows
+from pipeline.registry.retrain_run import Retrain
 from pipeline.registry.tags import BUNDLE, COLUMNS, KEY, VERDICT
-from pipeline.registry.tracking import Retrain, Tracking, connect
+from pipeline.registry.tracking import Tracking, connect
 from pipeline.registry.versions import Version
 from schemas.config import MLflowConfig
 from schemas.errors import Failure, Refusal
@@ -43,7 +44,7 @@ def register(tracked, run, bundle_folder, request):
 
     def registered(key: str | None = None) -> Version:
         key = key or next(keys)
-        return versions.register(tracked, bundle_folder, run.stage_run("deepfm"), request.node.name, key)
+        return registration.register(tracked, bundle_folder, run.stage_run("deepfm"), request.node.name, key)
 
     return registered
 
@@ -126,7 +127,7 @@ def test_a_stage_that_is_not_registered_is_compared_among_the_models_and_not_loa
         run.log_data([rows], "fm")
         run.finish_stage("fm", {"ne": 0.95, "auc": 0.6})
         for _ in range(2):
-            versions.log_unregistered(tracked, run.stages["fm"], "fm", "work/runs/1/stages/fm")
+            registration.log_unregistered(tracked, run.stages["fm"], "fm", "work/runs/1/stages/fm")
     (found,) = tracked.client.search_logged_models([tracked.experiment_id], f"source_run_id = '{run.stages['fm']}'")
     assert {one.key: (one.value, one.dataset_name) for one in found.metrics} == {
         "test/ne": (0.95, rows.name),

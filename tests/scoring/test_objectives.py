@@ -16,7 +16,7 @@ from sklearn import metrics as sklearn_metrics
 
 from pipeline.data import logs
 from pipeline.data.split import ResolvedSplit
-from pipeline.registry import versions
+from pipeline.registry import registration
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.golden import Host
 from pipeline.registry.tracking import connect
@@ -72,7 +72,7 @@ def test_what_a_registered_model_serves_is_what_is_written_to_the_bit(bundle, da
     with tracked.retrain("identity", "2026-11-19", config, "[]") as run, Host(tracked, num_rows=8) as host:
         run.open_stages(config.plan)
         folder = tmp_path / "bundle" / "bundle"
-        version = versions.register(tracked, folder, run.stage_run("deepfm"), "ctr", "a night")
+        version = registration.register(tracked, folder, run.stage_run("deepfm"), "ctr", "a night")
         assert host.ask(version.uri, bundle, rows).largest_difference() < 1e-6
     mlflow.set_tracking_uri(tracked.uri)
     model = mlflow.pyfunc.load_model(version.uri)
