@@ -41,8 +41,6 @@ def explain(
     Example: `nightjar explain --config jobs/configs/demo.yaml --model models:/ctr@champion`
     """
     asked = HeldOut.find(config, set_, model, dates)
-    from pipeline.registry import explained
-    from pipeline.report.worth import plot_worth
     from pipeline.retrain import on_nodes
     from pipeline.runtime import cluster
     from pipeline.scoring import explain as scoring
@@ -54,15 +52,23 @@ def explain(
     with cluster.of_command(asked.config.cluster, [on_nodes.log(asked.manifest)]), ProgressView() as show:
         worth = scoring.explain(asked.bundle, asked.manifest, asked.config.data, asked.split, how, show)
     print_worth(redacted(model), worth, result_console(stderr=as_json))
-    run_id = explained.run_of(asked.tracking, model)
-    if run_id:
-        explained.log(asked.tracking.client, run_id, worth, plot_worth(worth))
     words = [f"learned: {asked.warning}"] if asked.warning else []
-    words.append(f"logged in MLflow's run {run_id}" if run_id else "not logged: a folder has no run in MLflow")
-    for one in words:
+    for one in (*words, _logged(asked, model, worth)):
         result_console(stderr=True, soft_wrap=True).print(one, highlight=False)
     if as_json:
         print(in_json(model, asked, worth))
+
+
+def _logged(asked: HeldOut, model: str, worth: "Worth") -> str:
+    """Log it in the run of the model; in which, in words."""
+    from pipeline.registry import explained
+    from pipeline.report.worth import plot_worth
+
+    run_id = explained.run_of(asked.tracking, model)
+    if run_id is None:
+        return "not logged: a folder has no run in MLflow"
+    explained.log(asked.tracking.client, run_id, worth, plot_worth(worth))
+    return f"logged in MLflow's run {run_id}"
 
 
 def in_json(model: str, asked: HeldOut, worth: "Worth") -> str:

@@ -1,7 +1,7 @@
 """`nightjar status`: which model serves, how old it is, and how the last nights went."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +13,7 @@ from jobs.console import result_console, tell
 from jobs.options import ConfigPath, Overrides
 from jobs.places import load_config, require_work
 from jobs.tables import print_table, rows_and_passes
+from schemas.config import MLflowConfig
 from schemas.errors import Refusal
 from schemas.redaction import redacted
 
@@ -45,12 +46,7 @@ def status(
     name = loaded.mlflow.registered_model
     champion, nights = versions.champion(tracking, name), records.all_of(loaded)
     if champion is None and not nights and not tracking.experiment_id:
-        raise Refusal(
-            found=f"no experiment {loaded.mlflow.experiment!r}, no champion of {name} and no night",
-            expected="what `nightjar train` or a night has recorded",
-            where=redacted(tracking.uri),
-            remedy="correct --config or mlflow.tracking_uri, if it lies elsewhere; else run a night first",
-        )
+        raise _nothing_recorded(loaded.mlflow, tracking.uri)
     if champion is None:
         print(f"{name} has no champion yet")
     else:
@@ -61,12 +57,25 @@ def status(
     if entries:
         print_nights(entries[first:], result_console())
     if nights:
-        days = logs.days_of(loaded.data)
-        seen = {day for night in nights for day in night.held_out_days}
-        without = [day for day in days if min(seen) < day and day not in seen]
+        without = without_a_night(logs.days_of(loaded.data), nights)
         tell(f"days of the log without a night: {', '.join(map(str, without)) or 'none'}", indent=2)
     else:
         print("no night is over yet")
+
+
+def without_a_night(days: Sequence[date], nights: Sequence["Night"]) -> list[date]:
+    """The days after the first one that a night has held out, and that none has."""
+    seen = {day for night in nights for day in night.held_out_days}
+    return [day for day in days if min(seen) < day and day not in seen]
+
+
+def _nothing_recorded(config: MLflowConfig, tracking_uri: str) -> Refusal:
+    return Refusal(
+        found=f"no experiment {config.experiment!r}, no champion of {config.registered_model} and no night",
+        expected="what `nightjar train` or a night has recorded",
+        where=redacted(tracking_uri),
+        remedy="correct --config or mlflow.tracking_uri, if it lies elsewhere; else run a night first",
+    )
 
 
 def tell_champion(champion: "Version", nights: Sequence["Night"]) -> None:

@@ -116,7 +116,7 @@ def update(rows: Rows, accumulators: Floats, ordered: Sorted, cells: Cells, term
         first, row = place, ordered[place] >> uint64(POSITION_BITS)
         w, v = rule.scale * rows[row].w, rule.scale * load(rows, row)
         place, grad_w, grad_v = _gradient(ordered, first, cells, terms, v)
-        _descend(rows, accumulators, row, (w, v), (grad_w, grad_v), place - first, rule)
+        _descend(rows, accumulators, row, (w, v), (grad_w, grad_v, place - first), rule)
 
 
 @kernel
@@ -148,7 +148,7 @@ def collect(
             position = uint64(groups.order_N[place])
             grad_w, grad_v = grad_w + share * gradients[position].w, grad_v + share * load(gradients, position)
             place += uint64(1)
-        _descend(rows, accumulators, row, (w, v), (grad_w, grad_v), groups.counts_U[distinct], rule)
+        _descend(rows, accumulators, row, (w, v), (grad_w, grad_v, groups.counts_U[distinct]), rule)
 
 
 @inlined
@@ -168,9 +168,10 @@ def _gradient(ordered, place, cells, terms, v):
 
 
 @inlined
-def _descend(rows, accumulators, row, values, gradient, count, rule):
+def _descend(rows, accumulators, row, values, gradient, rule):
+    """Step the row from the values (w, v) by the gradient (of w, of v, of how many occurrences it is the sum)."""
     w, v = values
-    grad_w, grad_v = gradient
+    grad_w, grad_v, count = gradient
     if rule.clip_floor < np.float32(np.inf):
         length = np.sqrt(grad_w * grad_w + total(grad_v * grad_v))
         bound = np.float32(count) * max(rule.clip_ratio * np.sqrt(w * w + total(v * v)), rule.clip_floor)

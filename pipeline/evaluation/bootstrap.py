@@ -5,7 +5,7 @@ many draws is what other held-out rows would have shown (Efron 1979). Drawn in p
 cancels, so a difference far smaller than either model's own error can be clear.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -94,16 +94,10 @@ def compare(
     observed = [sums_of(objective).of(z, labels, weights).metrics() for z in (logits, base_logits)]
     if observed[0].ne is None:
         return Comparison()
-    num_rows = len(labels)
-    group_rows = -(-num_rows // MAX_GROUPS)
+    group_rows = -(-len(labels) // MAX_GROUPS)
     model, base = (redrawn_by(objective, z, labels, weights, group_rows) for z in (logits, base_logits))
-    random = np.random.default_rng(draws.seed)
-    replicates = []
-    for _ in range(draws.num_replicates):
-        times_G = random.poisson(1.0, -(-num_rows // group_rows))
-        times = np.repeat(times_G, group_rows)[:num_rows]
-        drawn = times.astype(np.float64) if weights is None else times * weights
-        replicates.append((model.figures(times_G, drawn), base.figures(times_G, drawn)))
+    times = _times(len(labels), group_rows, weights, draws)
+    replicates = [(model.figures(*one), base.figures(*one)) for one in times]
     own, its = (one.as_dict() for one in observed)
     found = {
         field.name: _interval(field.name, own[field.name] - its[field.name], replicates, draws.confidence)
@@ -111,6 +105,17 @@ def compare(
         if field.name in own
     }
     return Comparison(**found)
+
+
+def _times(
+    num_rows: int, group_rows: int, weights: NDArray[Any] | None, draws: Bootstrap
+) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Of each draw, how often it takes each group, [G], and the weights that its rows then have, [n]."""
+    random = np.random.default_rng(draws.seed)
+    for _ in range(draws.num_replicates):
+        times_G = random.poisson(1.0, -(-num_rows // group_rows))
+        times = np.repeat(times_G, group_rows)[:num_rows]
+        yield times_G, times.astype(np.float64) if weights is None else times * weights
 
 
 def _interval(

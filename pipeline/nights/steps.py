@@ -24,9 +24,10 @@ from pipeline.registry.tracking import Tracking
 from pipeline.registry.versions import Version
 from pipeline.retrain import promotion
 from pipeline.retrain.dataset import Inputs
+from pipeline.retrain.judging import candidate_of, plot
 from pipeline.retrain.opponent import Opponent
 from pipeline.retrain.promotion import COMPARABLE, Candidate, Decision
-from pipeline.retrain.run import candidate_of, plot, prepare, train
+from pipeline.retrain.run import prepare, train
 from pipeline.retrain.trained import Trained
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Clock

@@ -7,16 +7,14 @@ from pipeline.data.store import Store
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.evaluation.intervals import intervals
 from pipeline.evaluation.objectives import sums_of
-from pipeline.registry import versions
 from pipeline.registry.golden import Host
 from pipeline.registry.retrain_run import Retrain
-from pipeline.registry.tags import NEW_FIELDS, SERVES, UNKNOWN_COLUMNS, VERDICT
+from pipeline.registry.tags import NEW_FIELDS, UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Tracking, connect
-from pipeline.report import outcomes
 from pipeline.retrain import (
     defaults,
     disk,
-    explaining,
+    judging,
     leasing,
     leftovers,
     on_nodes,
@@ -36,14 +34,11 @@ from pipeline.retrain.dataset import (
     settings_of_cluster,
 )
 from pipeline.retrain.fit import fit
-from pipeline.retrain.opponent import Opponent
 from pipeline.retrain.page import Ended
-from pipeline.retrain.promotion import Decision, Registered
 from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.retrain.trained import Prepared, Trained
 from pipeline.runtime import trusted
 from pipeline.runtime.cluster import Cluster
-from pipeline.runtime.lease import Lease
 from pipeline.runtime.progress import Clock, Event
 from pipeline.training import affordable, fitting, results
 from pipeline.training.job import TrainingJob
@@ -74,30 +69,27 @@ def carry_out(config: TrainConfig, inputs: Inputs, register: Register, nodes: Cl
         opened = tracking.retrain(identity, name, config, prepared.inputs.manifest.to_json())
         with clock.entering("open the run", opened) as run, promotion.host_of(config, tracking) as host:
             was_begun = bool(run.stages)
-            opponent = None
-            if register is not Register.NONE:
-                with clock.unshown("score with champion"):
-                    opponent = Opponent.find(config, prepared.inputs, tracking, [identity])
+            opponent = judging.opponent_of(prepared, clock) if register is not Register.NONE else None
             trained = _trained(prepared, run, clock, host if opponent else None)
             nodes.leave()
             ended = Ended(trained, opponent, best_possible_ne=best_possible, was_begun=was_begun)
-            if opponent is None:
-                with clock.unshown("draw the figures"):
-                    plot(trained, run)
-                run.describe(UNREGISTERED)
-            else:
-                ended = _judge(ended, register, run, clock, host, lease)
+            ended = judging.judge(ended, register, run, clock, host, lease)
             promotion.log_unregistered(run, trained.results, prepared.run_uri)
             summary = _summary(ended, run, register)
             with clock.unshown("write the page"):
                 page.publish(run, ended, clock.phases)
             run.rename(f"{trained.best.name} best")
     summary = replace(summary, phases=clock.phases)
+    _keep(summary, prepared, saved)
+    return summary
+
+
+def _keep(summary: Summary, prepared: Prepared, saved: str) -> None:
+    """What the retrain came to, and of what it went by no more than `retention` says."""
     trusted.write(saved, asdict(summary))
-    if config.retention.runs is not None:
+    if prepared.config.retention.runs is not None:
         with suppress(Exception):  # the retrain is finished: what stays of it goes by `nightjar prune`
             leftovers.drop(prepared.run_uri)
-    return summary
 
 
 def prepare(config: TrainConfig, inputs: Inputs, tracking: Tracking) -> Prepared:
@@ -157,12 +149,6 @@ def _recorded(prepared: Prepared, store: Store, failures: dict[str, str], run: R
     )
 
 
-def plot(trained: Trained, run: Retrain) -> None:
-    """What the stages make of the held-out rows, on the parent run."""
-    sums = {name: results.held_out_sums(trained.prepared.run_uri, name) for name in trained.results}
-    run.log_figures(outcomes.figures(sums, trained.best.name, trained.store.target.classes))
-
-
 def _trained(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None) -> Trained:
     unknown = prepared.inputs.manifest.unknown_columns
     if unknown:
@@ -172,62 +158,6 @@ def _trained(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None) 
     trained = train(prepared, run, clock, host)
     run.log_best(trained.best.name, trained.results[trained.best.name])
     return trained
-
-
-def _judge(ended: Ended, register: Register, run: Retrain, clock: Clock, host: Host, lease: Lease) -> Ended:
-    """Register the best stage, and the others where all are asked for, let the gate decide, and explain the best."""
-    trained, others = ended.trained, {}
-    if register is Register.ALL:
-        with clock.unshown("register the others"):
-            others = _register_others(trained, run, host)
-    registered = _register(trained, run, clock, host)
-    with clock.unshown("draw the figures"):  # while it is tried
-        plot(trained, run)
-    decision = _decide(registered, ended, run, clock, lease)
-    worth = explaining.worth_of(decision.bundle, trained.prepared.config, trained.prepared.inputs, run, clock)
-    return replace(ended, others=others, decision=decision, worth=worth)
-
-
-def _register_others(trained: Trained, run: Retrain, host: Host) -> dict[str, str]:
-    """Versions of all stages but the best one and the controls."""
-    found = {}
-    for stage in trained.prepared.config.stages:
-        if stage.name in trained.results and stage.name != trained.best.name:
-            candidate = replace(candidate_of(trained), stage=stage)
-            registered = promotion.register(candidate, run, f"{trained.prepared.inputs.identity}-{stage.name}", host)
-            verdict = f"of the retrain whose best stage was {trained.best.name}"
-            versions.set_tags(run.tracking, registered.version, {VERDICT: verdict})
-            registered.tried()  # and told of, where it cannot be used
-            found[stage.name] = registered.version.uri
-    return found
-
-
-def _register(trained: Trained, run: Retrain, clock: Clock, host: Host) -> Registered:
-    with clock.step("register") as note:
-        registered = promotion.register(candidate_of(trained), run, trained.prepared.inputs.identity, host)
-        note(registered.version.uri)
-    return registered
-
-
-def _decide(registered: Registered, ended: Ended, run: Retrain, clock: Clock, lease: Lease) -> Decision:
-    """Let the best stage serve where it is fit and no worse than the opponent."""
-    assert ended.opponent
-    config, constant = ended.trained.prepared.config, ended.trained.constant
-    with clock.step("gate") as note:
-        decision = promotion.decide(registered, ended.opponent, config, run.tracking, constant)
-        if decision.verdict.promote:
-            lease.check()
-            versions.promote(run.tracking, decision.version)
-        run.set_tag(SERVES, versions.serving_in_words(run.tracking, config.mlflow.registered_model))
-        run.describe(decision.verdict.reason)
-        note(f"{decision.version.uri} is {decision.alias}")
-    return decision
-
-
-def candidate_of(trained: Trained) -> promotion.Candidate:
-    """The best stage, with all that makes it a model of its own."""
-    prepared = trained.prepared
-    return promotion.Candidate(prepared.config, prepared.inputs, trained.store, trained.best, prepared.run_uri)
 
 
 def _summary(ended: Ended, run: Retrain, register: Register) -> Summary:

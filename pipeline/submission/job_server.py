@@ -136,6 +136,33 @@ def chosen_address(option: str | None) -> str:
 
 
 def _connected(address: str) -> Any:
+    """Ray's client of the job server there. Raises Refusal, within seconds, where none answers, or of another Ray."""
+    _require_listening(address)
+    try:
+        import aiohttp  # noqa: F401 (which the extra brings)
+        import requests
+        from ray.exceptions import AuthenticationError
+
+        kind = _kind_of_client()
+    except ImportError as error:
+        raise Refusal(
+            found=f"no package {error.name}",
+            expected="the extra `cluster`, which has the client of Ray's job server",
+            where="this Python environment",
+            remedy="pip install 'nightjar[cluster]'",
+        ) from error
+    try:
+        with _address_of_option(address):
+            client = kind(address)
+    except AuthenticationError as error:
+        raise _unauthorized(address, error) from error
+    except (requests.RequestException, ConnectionError, RuntimeError, KeyError, ValueError) as error:
+        raise _wrong(address, f"something that is no job server of Ray's: {_reason(error)}") from error
+    _require_version(address, str(client._server_ray_version))
+    return client
+
+
+def _require_listening(address: str) -> None:
     import socket
 
     parts = urlsplit(address)
@@ -144,21 +171,14 @@ def _connected(address: str) -> Any:
         socket.create_connection((str(parts.hostname), port), ANSWER_SECONDS).close()
     except (OSError, OverflowError, UnicodeError) as error:
         raise _wrong(address, _reason(error)) from error
-    try:
-        import aiohttp  # noqa: F401 (which the extra brings)
-        import requests
-        from ray.dashboard.modules.job.sdk import JobSubmissionClient
-        from ray.exceptions import AuthenticationError
-    except ImportError as error:
-        raise Refusal(
-            found=f"no package {error.name}",
-            expected="the extra `cluster`, which has the client of Ray's job server",
-            where="this Python environment",
-            remedy="pip install 'nightjar[cluster]'",
-        ) from error
-    for name in ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("ray._private.runtime_env.packaging").setLevel(logging.ERROR)
+
+
+def _kind_of_client() -> Any:
+    """Ray's, but that it does not wait for ever, tells another status by `_Answered`, and logs errors alone."""
+    from ray.dashboard.modules.job.sdk import JobSubmissionClient
+
+    for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
+        logging.getLogger(f"ray.{name}").setLevel(logging.ERROR)
 
     class Client(JobSubmissionClient):  # type: ignore[misc]
         def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
@@ -167,15 +187,7 @@ def _connected(address: str) -> Any:
         def _raise_error(self, response: Any) -> None:
             raise _Answered(response.status_code, response.text)
 
-    try:
-        with _address_of_option(address):
-            client = Client(address)
-    except AuthenticationError as error:
-        raise _unauthorized(address, error) from error
-    except (requests.RequestException, ConnectionError, RuntimeError, KeyError, ValueError) as error:
-        raise _wrong(address, f"something that is no job server of Ray's: {_reason(error)}") from error
-    _require_version(address, str(client._server_ray_version))
-    return client
+    return Client
 
 
 @contextmanager

@@ -40,10 +40,7 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], g
     began = time.monotonic()
     clock = Clock.of(show)
     inputs = find_inputs(config, clock)
-    for trial in trials:
-        if trial.config:
-            stage_days.require(trial.config, inputs.train_days)
-    trials = [replace(one, config=one.config and defaults.completed(one.config, inputs)[0]) for one in trials]
+    trials = _completed(trials, inputs)
     identity = _identity(settings, trials, inputs)
     tracking = connect(config.mlflow, config.work_uri)
     uri = f"{config.work_uri}/sweeps/{identity}"
@@ -70,10 +67,23 @@ def sweep(settings: SweepConfig, config: TrainConfig, trials: Sequence[Trial], g
             log = {"log": inputs.manifest.fingerprint, "read from": redacted(config.data.logs_uri)}
             runs.log_text(REPORT, page.render(summary, settings, around, clock.phases, log))
     if standings.are_all_over:
-        trusted.write(f"{uri}/summary.json", asdict(summary))
-        for folder in ("logits", "outcomes", "seeds", "shared", "trials", "tune"):
-            files.remove(f"{uri}/{folder}")
+        _keep(summary, uri)
     return summary
+
+
+def _completed(trials: Sequence[Trial], inputs: Inputs) -> list[Trial]:
+    """With the days and settings that their stages leave open. Raises Refusal for days that the log does not have."""
+    for trial in trials:
+        if trial.config:
+            stage_days.require(trial.config, inputs.train_days)
+    return [replace(one, config=one.config and defaults.completed(one.config, inputs)[0]) for one in trials]
+
+
+def _keep(summary: Summary, uri: str) -> None:
+    """What a finished sweep came to, and nothing of what it went by."""
+    trusted.write(f"{uri}/summary.json", asdict(summary))
+    for folder in ("logits", "outcomes", "seeds", "shared", "trials", "tune"):
+        files.remove(f"{uri}/{folder}")
 
 
 def _parse_summary(content: bytes) -> Summary:

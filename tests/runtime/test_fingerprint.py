@@ -138,6 +138,7 @@ AROUND_A_RETRAIN = {
     "pipeline.retrain.disk",
     "pipeline.retrain.explaining",  # tells of what has come of it
     "pipeline.retrain.fit",  # shows and times what training.on_ray does
+    "pipeline.retrain.judging",
     "pipeline.retrain.leasing",
     "pipeline.retrain.leftovers",
     "pipeline.retrain.page",

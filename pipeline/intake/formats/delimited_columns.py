@@ -1,7 +1,7 @@
 """The columns of CSV files, before they are read: what the first line calls them, what the first values are."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 import pyarrow as pa
@@ -32,8 +32,8 @@ def look(
 ) -> Delimited:
     """The format of files that are like this one, of whose columns some `kinds` are said.
 
-    Raises Refusal for names that no column has, or two have, for a file without a line of names, and for a column that
-    would contradict the days' folders.
+    Raises Refusal for names that no column has, or two have, for a file without a line of names, for one column as
+    label and time, and for one that would contradict the days' folders.
     """
     require_timezone(timezone, where="--timezone")
     first = next(blocks(source, dialect.marks, dialect.encoding), None)
@@ -42,29 +42,8 @@ def look(
     names = dialect.columns or header_of(first, dialect.marks)
     _require_names(names, dialect, source)
     said = [("--label", label), ("--timestamp", timestamp), *(("--type", name) for name in kinds)]
-    for option, name in said:
-        if name is not None and name not in names:
-            close = get_close_matches(name, names, n=1)
-            raise _refusal(
-                f"no column {name!r}" + (f"; perhaps {close[0]!r} is meant" if close else ""),
-                f"one of {listed(names)}",
-                f"{option} {name}",
-                "correct the name",
-            )
-    if label is not None and label == timestamp:
-        raise _refusal(
-            f"the label and the time in one column, {label!r}",
-            "a column each",
-            "--label, --timestamp",
-            "name the column of clicks by --label, or leave it away",
-        )
-    if DAY_COLUMN in names and timestamp != DAY_COLUMN:
-        raise _refusal(
-            f"a column {DAY_COLUMN!r}, as the days' folders are called",
-            f"that only the folders {DAY_COLUMN}=YYYY-MM-DD say the day",
-            f"{source.uri}, line 1",
-            f"give --timestamp {DAY_COLUMN}, if it says the day; else give the column another name",
-        )
+    _require_said(said, names)
+    _require_apart(names, label, timestamp, source)
     rows = first if dialect.columns else first.without_header(dialect.marks)
     as_text = Layout(dict.fromkeys(names, pa.string()), dialect.marks, dialect.nulls)
     table = text_rows.read(rows, as_text).table if rows.data else pa.table({name: pa.nulls(0) for name in names})
@@ -85,6 +64,37 @@ def kind_of(text: pa.ChunkedArray) -> ColumnKind:
 
 def _all_match(values: pa.ChunkedArray, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(values, pattern)).as_py())
+
+
+def _require_said(said: Sequence[tuple[str, str | None]], names: Sequence[str]) -> None:
+    """Raise Refusal for a name that an option says and no column has."""
+    for option, name in said:
+        if name is not None and name not in names:
+            close = get_close_matches(name, names, n=1)
+            raise _refusal(
+                f"no column {name!r}" + (f"; perhaps {close[0]!r} is meant" if close else ""),
+                f"one of {listed(names)}",
+                f"{option} {name}",
+                "correct the name",
+            )
+
+
+def _require_apart(names: Sequence[str], label: str | None, timestamp: str | None, source: Source) -> None:
+    """Raise Refusal for a column in two roles: the label's and the time's, or a feature's and the days' folders'."""
+    if label is not None and label == timestamp:
+        raise _refusal(
+            f"the label and the time in one column, {label!r}",
+            "a column each",
+            "--label, --timestamp",
+            "name the column of clicks by --label, or leave it away",
+        )
+    if DAY_COLUMN in names and timestamp != DAY_COLUMN:
+        raise _refusal(
+            f"a column {DAY_COLUMN!r}, as the days' folders are called",
+            f"that only the folders {DAY_COLUMN}=YYYY-MM-DD say the day",
+            f"{source.uri}, line 1",
+            f"give --timestamp {DAY_COLUMN}, if it says the day; else give the column another name",
+        )
 
 
 def _require_names(names: tuple[str, ...], dialect: Dialect, source: Source) -> None:
