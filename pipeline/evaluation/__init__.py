@@ -1,4 +1,4 @@
-"""Numbers and verdicts about probabilities: metrics, intervals, calibration, lift, slices, the gate.
+"""Numbers and verdicts about what models say: metrics, intervals, calibration, lift, slices, the gate.
 
 Pure functions and mergeable sums may enter; files, Ray, MLflow and torch may not.
 """
