@@ -1,6 +1,6 @@
 """The library: how a click log becomes a registered model, room by room.
 
-The walk of one click, a row of `logs/date=2026-11-19/part-3.parquet`, which `intake` has perhaps made of another format:
+The walk of one click, a row of `logs/date=2026-11-19/part-3.parquet`, which `intake` may have made of another format:
 
 1. `data.day_folders` finds its file by its folder, or `data.timed_files` by a column of times, from the footer;
    `data.logs` freezes a manifest of every file used. A log that breaks the contract of `schemas` is refused here,
