@@ -1,4 +1,4 @@
-"""`nightjar score`: write click probabilities of days of the log."""
+"""`nightjar score`: write what a model says of days of the log."""
 
 import datetime
 from collections.abc import Sequence

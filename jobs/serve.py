@@ -24,7 +24,7 @@ def serve(
     work: Annotated[str, typer.Option(help="Work folder of the runs, `work_uri` of their config.")] = ".nightjar",
     port: Annotated[int, typer.Option(help="Port on the loopback address.", min=1, max=65535)] = 5002,
 ) -> None:
-    """Answer rows of the log with click probabilities, by MLflow's scoring server, to this machine only.
+    """Answer rows of the log with what a model says of them, by MLflow's scoring server, to this machine only.
 
     The model's files are checked as at any load. It prints a line for curl once it answers. Stop it with Ctrl-C.
 

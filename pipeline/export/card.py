@@ -36,7 +36,7 @@ class Given(BaseModel):
 
 
 class Check(BaseModel):
-    """What was compared with the model's own probabilities before the file was put in place."""
+    """What was compared with the model's own scores before the file was put in place."""
 
     model_config = FROZEN
     rows: int

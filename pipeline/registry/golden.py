@@ -75,7 +75,7 @@ class Trial:
     _objective: Objective
 
     def largest_difference(self) -> float:
-        """How far apart the two models' probabilities of a row are at most, once they are there.
+        """How far apart the two models' scores of a row are at most, once they are there.
 
         Of numbers, as a share of the largest.
 
