@@ -129,7 +129,7 @@ def check(
     for column, test in expected:
         if column not in schema.names:
             raise Refusal(
-                found=f"no column {column!r}" + _perhaps_renamed(column, unknown),
+                found=f"no column {column!r}" + perhaps_renamed(column, unknown),
                 expected=f"column {column!r} of type {test.in_words}",
                 where=where,
                 remedy="write the column into the log, or change its name in the feature spec",
@@ -169,7 +169,8 @@ def _check_names(names: list[str], where: str) -> None:
         )
 
 
-def _perhaps_renamed(column: str, candidates: Sequence[str]) -> str:
+def perhaps_renamed(column: str, candidates: Sequence[str]) -> str:
+    """Which of the candidates the column may be, in words; empty where none is called like it."""
     close = get_close_matches(column, candidates, n=1)
     return f"; perhaps it was renamed to {close[0]!r}" if close else ""
 

@@ -108,7 +108,10 @@ WHY_NO_LABEL = {
 
 
 class FeatureSpec(BaseModel):
-    """What a click log holds. A column that is neither named nor `ignored` is refused, so that none is forgotten."""
+    """What a click log holds. A column that is neither named nor `ignored` is refused, so that none is forgotten.
+
+    One that is a field and no more may begin in the midst of the log: in the rows of older files it is null.
+    """
 
     model_config = FROZEN
     label: str = Field(description="Column of what is to be predicted; see `objective`.")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
@@ -9,10 +10,12 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data import day_column, dictionaries, table_formats
+from pipeline.data import day_column, dictionaries, lenient_check, table_formats
 from pipeline.data.columns import without_views
 from pipeline.data.day_folders import list_folders
+from pipeline.data.late_columns import late_in_words
 from pipeline.data.left_aside import LeftAside, in_words
+from pipeline.data.lenient_check import LenientCheck
 from pipeline.data.log_listing import LogListing, without_files
 from pipeline.data.manifest import LogFile, Manifest, Part
 from pipeline.data.missing_hours import missing_in_words
@@ -75,17 +78,18 @@ def find(
 
     The columns are those of a `spec` that is not the log's own, as a model's. What is left aside is named in the
     manifest, and told in a warning; so are columns that neither the spec nor the caller has `known`, unless they are
-    refused, and hours that are missing.
+    refused, hours that are missing, and columns of fields that older files lack (`lenient_check`).
     """
     listing = look(data)
-    check = partial(
-        click_log.check,
-        spec=spec or data.features,
-        labelled=labelled,
-        unknown_columns=data.unknown_columns,
-        known={*known, *listing.columns},
+    spec, known = spec or data.features, {*known, *listing.columns}
+    strict = partial(click_log.check, spec=spec, labelled=labelled, unknown_columns=data.unknown_columns, known=known)
+    check = LenientCheck(
+        strict,
+        optional=lenient_check.optional_columns(data, spec),
+        known={*known, *spec.columns, *spec.ignored, spec.partition},
     )
     manifest = listing.read(days, check)
+    manifest = replace(manifest, late_columns=lenient_check.find(manifest, listing, check))
     for day in days:
         _check_day(manifest.of_days([day]), listing.where(day))
     _tell(manifest, data.logs_uri)
@@ -104,6 +108,10 @@ def _tell(manifest: Manifest, logs_uri: str) -> None:
     if unknown:
         _told.update(one.name for one in unknown)
         logger.warning("of the log, %s", unknown_in_words(unknown))
+    late = [one for one in manifest.late_columns if (logs_uri, one) not in _told]
+    if late:
+        _told.update((logs_uri, one) for one in late)
+        logger.warning("of the log, %s", late_in_words(late))
     missing = [one for one in manifest.missing_hours if (logs_uri, one) not in _told]
     if missing:
         _told.update((logs_uri, one) for one in missing)
@@ -124,12 +132,13 @@ def _check_day(manifest: Manifest, where: str) -> None:
 
 
 def read_part(
-    part: Part, columns: Sequence[str], as_dictionaries: Collection[str] = ()
+    part: Part, columns: Sequence[str], as_dictionaries: Collection[str] = (), *, absent_are_null: bool = True
 ) -> Iterator[tuple[pa.Table, str]]:
     """The part's rows, a row group at a time, each with the place to name in an error.
 
     Those of the columns that are to come `as_dictionaries` do, where the file holds their text so: their values are
-    then told apart already, and none is copied for each row.
+    then told apart already, and none is copied for each row. Where a file lacks a column all of its rows have null, or
+    the column is left away.
 
     Raises Refusal for a file that cannot be read, or whose own column says another day than its path.
     """
@@ -145,6 +154,9 @@ def read_part(
             day_column.check(table.column(unproven), unproven, part.day, where)
         if times:
             table = times.rows_of(part.day, table, file, where)
+        for name in columns if absent_are_null else ():
+            if name not in table.column_names:
+                table = table.append_column(name, pa.nulls(len(table)))
         yield (
             table.drop_columns([name for name in looked_at if name in table.column_names and name not in columns]),
             where,

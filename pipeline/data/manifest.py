@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 
+from pipeline.data.late_columns import LateColumn
 from pipeline.data.left_aside import LeftAside
 from pipeline.data.missing_hours import MissingHours
 from pipeline.data.times import Times
@@ -61,6 +62,7 @@ class Manifest:
     """Named like the partition, and not proven by every footer to hold the path's day: whoever reads rows looks."""
     unknown_columns: tuple[UnknownColumn, ...] = ()
     missing_hours: tuple[MissingHours, ...] = ()
+    late_columns: tuple[LateColumn, ...] = ()
 
     @classmethod
     def of(cls, parts: Sequence["Manifest"]) -> "Manifest":
@@ -71,6 +73,7 @@ class Manifest:
             unproven_column=next((part.unproven_column for part in parts if part.unproven_column), None),
             unknown_columns=tuple(sorted({unknown for part in parts for unknown in part.unknown_columns})),
             missing_hours=tuple(sorted({missing for part in parts for missing in part.missing_hours})),
+            late_columns=tuple(sorted({late for part in parts for late in part.late_columns})),
         )
 
     @property
@@ -95,6 +98,7 @@ class Manifest:
             left_aside=tuple(one for one in self.left_aside if one.day is None or one.day in wanted),
             unknown_columns=tuple(one for one in self.unknown_columns if one.day in wanted),
             missing_hours=tuple(one for one in self.missing_hours if one.day in wanted),
+            late_columns=tuple(one for one in self.late_columns if one.day in wanted),
         )
 
     def to_json(self) -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
+from pipeline.data.late_columns import late_in_words
 from pipeline.data.missing_hours import missing_in_words
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
@@ -131,9 +132,12 @@ def _notes(progress: NightProgress) -> tuple[str, ...]:
             f"{' ...' if len(tonight.days.missing) > 10 else ''}."
         )
     manifest = tonight.days.manifest
-    notes += map(
-        sentence, filter(None, [missing_in_words(manifest.missing_hours), unknown_in_words(manifest.unknown_columns)])
-    )
+    told = [
+        missing_in_words(manifest.missing_hours),
+        unknown_in_words(manifest.unknown_columns),
+        late_in_words(manifest.late_columns),
+    ]
+    notes += map(sentence, filter(None, told))
     return tuple(notes)
 
 

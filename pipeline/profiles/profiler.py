@@ -131,7 +131,8 @@ def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> di
 def _with_reasons(row_group: Part, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> pa.Table:
     """The bad rows of one row group, with all columns of its file and why they are bad."""
     rows = np.flatnonzero(np.logical_or.reduce(list(bad.values())))
-    ((table, _),) = read_part(row_group, list(dict.fromkeys([*spec.columns, *spec.ignored, spec.partition])))
+    wanted = list(dict.fromkeys([*spec.columns, *spec.ignored, spec.partition]))
+    ((table, _),) = read_part(row_group, wanted, absent_are_null=False)
     reasons = ["; ".join(reason for reason, mask in bad.items() if mask[row]) for row in rows]
     name = next(name for name in (REASON, f"{REASON}_") if name not in table.column_names)
     return table.take(pa.array(rows)).append_column(name, pa.array(reasons, pa.string()))

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.data import store as stores
 from pipeline.data.field_ids import block_size
+from pipeline.data.late_columns import late_in_words
 from pipeline.data.left_aside import in_words
 from pipeline.data.missing_hours import missing_in_words
 from pipeline.data.store import SplitName, Store
@@ -112,6 +113,7 @@ def _notes(ended: Ended) -> Iterator[str]:
         warm_start.in_words(trained.prepared.new_fields),
         missing_in_words(inputs.manifest.missing_hours),
         unknown_in_words(inputs.manifest.unknown_columns),
+        late_in_words(inputs.manifest.late_columns),
         in_words(inputs.manifest.left_aside),
     ]
     yield from (sentence(words) for words in others if words)

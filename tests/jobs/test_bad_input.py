@@ -53,7 +53,7 @@ def empty(logs: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "found", "where"),
     [
-        (lambda logs: write_day(logs, FIRST, click_rows().drop_columns(["age"])), "no column 'age'", "part-0.parquet"),
+        (lambda logs: write_day(logs, LAST, click_rows().drop_columns(["age"])), "no column 'age'", "part-0.parquet"),
         (
             lambda logs: write_day(logs, FIRST, click_rows().rename_columns({"views": "view"})),
             "renamed to 'view'",
