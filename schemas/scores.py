@@ -51,7 +51,7 @@ def require_finite(scores: NDArray[np.float32], where: str) -> None:
 
     `scores`: [R], or several a row, [R, C].
     """
-    is_finite = np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
+    is_finite = np.isfinite(scores).all(axis=tuple(range(1, scores.ndim)))
     if not is_finite.all():
         raise Failure(
             f"{where}: the model makes no finite score of {np.count_nonzero(~is_finite):,} of {len(scores):,} rows; "

@@ -15,6 +15,8 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.intake.look import look
 from pipeline.profiles.profiler import profile_days
 from pipeline.scoring.held_out import score_held_out
+from pipeline.scoring.sample import sample
+from pipeline.scoring.score import score_part
 from schemas.features import FeatureSpec
 
 DAYS = [date(2026, 11, 1), date(2026, 11, 2)]
@@ -31,10 +33,11 @@ def data(tmp_path):
     write_random_log(tmp_path / "logs", num_days=2, rows_per_day=400)
     for day in DAYS:
         rows = pq.read_table(tmp_path / "logs" / f"date={day}" / "part-0.parquet", partitioning=None)
-        path = write_day(tmp_path / "logs", day, without_chunks(rows), name="no-group.parquet")
-        assert pq.ParquetFile(path).num_row_groups == 0
-        with pq.ParquetWriter(path.with_name("no-rows.parquet"), rows.schema) as writer:
-            writer.write_table(rows.slice(0, 0))
+        with pq.ParquetWriter(tmp_path / "logs" / f"date={day}" / "no-group.parquet", rows.schema):
+            pass
+        path = write_day(tmp_path / "logs", day, without_chunks(rows), name="no-rows.parquet")
+        assert pq.ParquetFile(path.with_name("no-group.parquet")).num_row_groups == 0
+        assert pq.ParquetFile(path).metadata.row_group(0).num_rows == 0
     return data_of(tmp_path / "logs")
 
 
@@ -48,6 +51,8 @@ def test_they_change_nothing(data, tmp_path):
     assert [profile.rows for profile in profile_days(manifest, data, str(tmp_path / "work"))] == [400, 400]
     bundle = write_random_bundle(tmp_path / "bundle", click_rows())
     assert len(score_held_out(bundle, manifest, data, SPLIT).logits) == 400
+    assert sum(len(score_part(part, bundle, "models:/ctr/1")) for part in manifest.parts(100)) == 800
+    assert len(sample(bundle, manifest, data, SPLIT, num_rows=10_000)) == 400
     assert look(data.logs_uri).sample.total_rows == 800
 
 
