@@ -44,13 +44,13 @@ def submit(
     Example: `nightjar submit --address http://head:8265 --wait -- nightly --config night.yaml`
     """
     work = _work_of(ctx, verb[0], verb[1:])
-    from pipeline.submission import job_server, naming, placing, subject
+    from pipeline.submission import job_server, naming, placing, server_address, subject
     from pipeline.submission.work import require_no_secrets, require_portable
 
     require_no_secrets(work)
     if not shared_paths:
         require_portable(work)
-    server = job_server.JobServer(job_server.chosen_address(address))
+    server = job_server.JobServer(server_address.chosen(address))
     work, night, log = subject.of_log(work)
     name = naming.name_of(work, night, log or "")
     placed = placing.place(server, work, name, is_answered=subject.is_answered(work, log))

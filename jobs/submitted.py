@@ -72,9 +72,9 @@ def stop(submission_id: SubmissionId, address: Address = None) -> None:
 
 
 def _server(address: str | None) -> "JobServer":
-    from pipeline.submission import job_server
+    from pipeline.submission import job_server, server_address
 
-    return job_server.JobServer(job_server.chosen_address(address))
+    return job_server.JobServer(server_address.chosen(address))
 
 
 def _minutes(job: "Job") -> float:

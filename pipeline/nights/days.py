@@ -9,7 +9,7 @@ from pipeline.data.logs import Manifest
 from pipeline.nights.complete import held_out_with, newest_complete, why_incomplete
 from pipeline.retrain.dataset import identity_of
 from schemas.checking import derived
-from schemas.config import DateSplit, TrainConfig
+from schemas.config import DataConfig, DateSplit, TrainConfig
 from schemas.errors import Refusal
 from schemas.stage import REFRESH
 
@@ -48,20 +48,7 @@ def choose_days(config: TrainConfig, day: date | None) -> Days:
     data, night = config.data, config.night
     listing = logs.look(data)
     days = listing.days
-    if not isinstance(data.split, DateSplit):
-        raise Refusal(
-            found="a random split",
-            expected="a split by date: a night holds out its newest day",
-            where="data.split.by",
-            remedy="leave data.split away, or train with `nightjar train`",
-        )
-    if data.split.validation_dates:
-        raise Refusal(
-            found=f"validation days, {', '.join(map(str, data.split.validation_dates))}",
-            expected="none: the days of a night move on with it",
-            where="data.split.validation_dates",
-            remedy="set data.validation_share instead, or train with `nightjar train`",
-        )
+    _require_movable(data)
     day = day or newest_complete(listing, data, night)
     split.require([day], days, data.logs_uri)
     if refusal := why_incomplete(day, listing, data, night):
@@ -99,6 +86,24 @@ def with_days(config: TrainConfig, train_days: Sequence[date], held_out: Sequenc
     """The config with a split of these days in place of its own."""
     own = DateSplit(test_dates=tuple(held_out), train_from=train_days[0], train_to=train_days[-1])
     return derived(config, data=derived(config.data, split=own))
+
+
+def _require_movable(data: DataConfig) -> None:
+    """Raise Refusal for a split that cannot move on with the night."""
+    if not isinstance(data.split, DateSplit):
+        raise Refusal(
+            found="a random split",
+            expected="a split by date: a night holds out its newest day",
+            where="data.split.by",
+            remedy="leave data.split away, or train with `nightjar train`",
+        )
+    if data.split.validation_dates:
+        raise Refusal(
+            found=f"validation days, {', '.join(map(str, data.split.validation_dates))}",
+            expected="none: the days of a night move on with it",
+            where="data.split.validation_dates",
+            remedy="set data.validation_share instead, or train with `nightjar train`",
+        )
 
 
 def _require_window(window: Sequence[date], first_held_out: date, config: TrainConfig) -> None:

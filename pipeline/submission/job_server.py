@@ -1,21 +1,18 @@
 """Ray's job server, over HTTP: asked in seconds, and what it answers or refuses in our words."""
 
 import logging
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from pipeline.submission import server_address
 from schemas.errors import MOST_CHARACTERS, Failure, Refusal, on_one_line
-from schemas.redaction import redacted, remember
+from schemas.redaction import redacted
 
 Answer = TypeVar("Answer")
 ANSWER_SECONDS = 5.0
-DEFAULT_ADDRESS = "http://127.0.0.1:8265"
-VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 TIMEOUTS = (ANSWER_SECONDS, 15.0)  # to connect, and to wait for an answer: Ray's client would wait for ever
 OVER = {"STOPPED", "SUCCEEDED", "FAILED"}
 TAKEN = "already exists"  # what it says of an id
@@ -120,21 +117,6 @@ class _Answered(Exception):
         self.text = text
 
 
-def chosen_address(option: str | None) -> str:
-    """Raises Refusal for what is no URL. An option goes before variables, which Ray's own client has the other way."""
-    address = option or next((os.environ[name] for name in VARIABLES if os.environ.get(name)), DEFAULT_ADDRESS)
-    remember(address)
-    url = address if "://" in address else f"http://{address}"
-    try:
-        parts = urlsplit(url)
-        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_url = False
-    if not is_url or address in ("auto", "local"):
-        raise _wrong(address, redacted(address))
-    return url.rstrip("/")
-
-
 def _connected(address: str) -> Any:
     """Ray's client of the job server there. Raises Refusal, within seconds, where none answers, or of another Ray."""
     _require_listening(address)
@@ -152,12 +134,12 @@ def _connected(address: str) -> Any:
             remedy="pip install 'nightjar[cluster]'",
         ) from error
     try:
-        with _address_of_option(address):
+        with server_address.without_variables():
             client = kind(address)
     except AuthenticationError as error:
         raise _unauthorized(address, error) from error
     except (requests.RequestException, ConnectionError, RuntimeError, KeyError, ValueError) as error:
-        raise _wrong(address, f"something that is no job server of Ray's: {_reason(error)}") from error
+        raise server_address.wrong(address, f"something that is no job server of Ray's: {_reason(error)}") from error
     _require_version(address, str(client._server_ray_version))
     return client
 
@@ -170,7 +152,7 @@ def _require_listening(address: str) -> None:
     try:
         socket.create_connection((str(parts.hostname), port), ANSWER_SECONDS).close()
     except (OSError, OverflowError, UnicodeError) as error:
-        raise _wrong(address, _reason(error)) from error
+        raise server_address.wrong(address, _reason(error)) from error
 
 
 def _kind_of_client() -> Any:
@@ -190,16 +172,6 @@ def _kind_of_client() -> Any:
     return Client
 
 
-@contextmanager
-def _address_of_option(address: str) -> Iterator[None]:
-    """Ray's client lets these variables overrule what it is told."""
-    before = {name: os.environ.pop(name) for name in VARIABLES if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(before)
-
-
 def _require_version(address: str, version: str) -> None:
     import ray
 
@@ -210,15 +182,6 @@ def _require_version(address: str, version: str) -> None:
             where=redacted(address),
             remedy=f"submit from an environment of the cluster's image, or pip install 'ray[default]=={version}'",
         )
-
-
-def _wrong(address: str, found: str) -> Refusal:
-    return Refusal(
-        found=found,
-        expected="the address of Ray's dashboard, as http://head:8265",
-        where=f"--address, {' or '.join(VARIABLES)}: {redacted(address)}",
-        remedy="correct the address, or start the cluster with its dashboard",
-    )
 
 
 def _unauthorized(address: str, error: Exception) -> Refusal:

@@ -11,7 +11,8 @@ from threading import Thread
 import pytest
 from processes import hanging_up
 
-from pipeline.submission.job_server import JobServer, chosen_address
+from pipeline.submission.job_server import JobServer
+from pipeline.submission.server_address import chosen
 from schemas.errors import Refusal
 
 
@@ -91,9 +92,9 @@ def test_without_the_extra_the_refusal_says_what_to_install():
 def test_the_address_of_the_option_goes_before_those_of_the_shell(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
-    assert chosen_address(None) == "http://127.0.0.1:8265"
+    assert chosen(None) == "http://127.0.0.1:8265"
     monkeypatch.setenv("RAY_ADDRESS", "head:8265")
-    assert chosen_address(None) == "http://head:8265"
+    assert chosen(None) == "http://head:8265"
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "https://ray.example/")
-    assert chosen_address(None) == "https://ray.example"
-    assert chosen_address("http://other:8265") == "http://other:8265"
+    assert chosen(None) == "https://ray.example"
+    assert chosen("http://other:8265") == "http://other:8265"
