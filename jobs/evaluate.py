@@ -16,6 +16,7 @@ from jobs.tables import of_objective, print_table
 from schemas.redaction import redacted
 
 if TYPE_CHECKING:
+    from pipeline.data.unknown_classes import UnknownClass
     from pipeline.evaluation.intervals import Bounds
     from pipeline.evaluation.row_sums import Metrics, RowSums
 
@@ -55,25 +56,32 @@ def evaluate(
     Example: `nightjar evaluate --config jobs/configs/demo.yaml --model models:/ctr@champion --dates 2026-11-30`
     """
     asked = HeldOut.find(config, set_, model, dates)
+    from pipeline.data.unknown_classes import classes_in_words
     from pipeline.evaluation.objectives import sums_of
     from pipeline.retrain import on_nodes
     from pipeline.runtime import cluster
     from pipeline.scoring import held_out
 
     with cluster.of_command(asked.config.cluster, [on_nodes.log(asked.manifest)]):
+        unknown = asked.unknown_classes()
         by_day = held_out.evaluate_days(asked.bundle, asked.manifest, asked.config.data, asked.split)
     learned = asked.learned
     total = Judged.of(sum(by_day.values(), sums_of(asked.bundle.spec.objective).zero()))
     judged_days = {day: Judged.of(sums) for day, sums in by_day.items()}
     print_figures(redacted(model), judged_days, total, learned, result_console(stderr=as_json))
-    if asked.warning:
-        result_console(stderr=True, soft_wrap=True).print(f"learned: {asked.warning}", highlight=False)
+    warnings = [f"learned: {asked.warning}" if asked.warning else "", classes_in_words(unknown)]
+    for words in filter(None, warnings):
+        result_console(stderr=True, soft_wrap=True).print(words, highlight=False)
     if as_json:
-        print(in_json(model, judged_days, total, learned))
+        print(in_json(model, judged_days, total, learned, unknown))
 
 
 def in_json(
-    model: str, by_day: "Mapping[datetime.date, Judged]", total: "Judged", learned: "Sequence[datetime.date]"
+    model: str,
+    by_day: "Mapping[datetime.date, Judged]",
+    total: "Judged",
+    learned: "Sequence[datetime.date]",
+    unknown: "Sequence[UnknownClass]" = (),
 ) -> str:
     return json.dumps(
         {
@@ -83,6 +91,7 @@ def in_json(
             "by_date": {str(day): one.metrics.as_dict() | {"intervals": one.bounds} for day, one in by_day.items()},
             **total.metrics.as_dict(),
             "intervals": total.bounds,
+            **({"unknown_classes": [one.to_json() for one in unknown]} if unknown else {}),
         }
     )
 

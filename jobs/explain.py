@@ -41,6 +41,7 @@ def explain(
     Example: `nightjar explain --config jobs/configs/demo.yaml --model models:/ctr@champion`
     """
     asked = HeldOut.find(config, set_, model, dates)
+    from pipeline.data.unknown_classes import classes_in_words
     from pipeline.retrain import on_nodes
     from pipeline.runtime import cluster
     from pipeline.scoring import explain as scoring
@@ -50,10 +51,11 @@ def explain(
     given = {name: value for name, value in (("rows", rows), ("repeats", repeats)) if value is not None}
     how = derived(asked.config.explain or ExplainConfig(), **given)
     with cluster.of_command(asked.config.cluster, [on_nodes.log(asked.manifest)]), ProgressView() as show:
+        unknown = asked.unknown_classes()
         worth = scoring.explain(asked.bundle, asked.manifest, asked.config.data, asked.split, how, show)
     print_worth(redacted(model), worth, result_console(stderr=as_json))
-    words = [f"learned: {asked.warning}"] if asked.warning else []
-    for one in (*words, _logged(asked, model, worth)):
+    words = [f"learned: {asked.warning}" if asked.warning else "", classes_in_words(unknown)]
+    for one in (*filter(None, words), _logged(asked, model, worth)):
         result_console(stderr=True, soft_wrap=True).print(one, highlight=False)
     if as_json:
         print(in_json(model, asked, worth))

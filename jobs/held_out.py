@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.places import load_config
+from schemas.checking import derived
 
 if TYPE_CHECKING:
     from pipeline.data.logs import Manifest
     from pipeline.data.split import ResolvedSplit
+    from pipeline.data.unknown_classes import UnknownClass
     from pipeline.registry.bundle import Bundle
     from pipeline.registry.tracking import Tracking
     from schemas.config import TrainConfig
@@ -59,6 +61,14 @@ class HeldOut:
         from pipeline.scoring import held_out
 
         return held_out.learned_days(self.bundle, self.split)
+
+    def unknown_classes(self) -> "tuple[UnknownClass, ...]":
+        """Rows of the judged days that the model says nothing of. Raises Refusal for more than `data.max_bad_share`."""
+        from pipeline.profiles import class_check
+
+        own = derived(self.config.data, features=self.bundle.spec)
+        days = self.manifest.of_days(self.split.test_days)
+        return class_check.unknown_classes(days, own, self.bundle.vocabulary.classes)
 
     @property
     def warning(self) -> str:

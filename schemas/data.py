@@ -102,7 +102,8 @@ class DataConfig(BaseModel):
         ge=0,
         lt=1,
         description="Share of a day's rows that may break the contract, which are then left out and written to "
-        "`quarantine/` in the work folder with the reason; more are refused. 0: the first one is refused.",
+        "`quarantine/` in the work folder with the reason; more are refused. 0: the first one is refused. As large a "
+        "share may have classes that the model does not know.",
     )
 
     unknown_columns: OnUnknown = Field(

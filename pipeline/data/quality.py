@@ -1,6 +1,5 @@
 """Refuse rows whose values break the contract, or leave them out, as they stream by."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,7 @@ from schemas.click_log import is_list, is_text
 from schemas.errors import Refusal
 from schemas.features import FeatureSpec
 
-logger = logging.getLogger(__name__)
-Classes = tuple[str, ...]
+Classes = Sequence[str]
 """That are known of the label; none before training has found them, and of a label that is no class."""
 MAX_NUMBER = float(np.finfo(np.float32).max)
 WHOLE = "whole numbers below 2^53 (2^24 of 32 bits), as integers with nulls among them become when they are floats"
@@ -22,6 +20,11 @@ AS_INTEGERS = "write the column as nullable integers: df[column].astype('Int64')
 ANOTHER_OBJECTIVE = (
     "correct the rows where the log is written, then write the file again; of classes or numbers, set `objective` in "
     "the feature spec to multiclass or regression"
+)
+NO_CLASS = "none that the training rows have"
+OTHER_CLASSES = (
+    "train anew on days that have the class, without init_from and under another mlflow.registered_model (models of "
+    "other classes are not compared), or let a share of such rows be left out by data.max_bad_share"
 )
 MAX_VALUES = 65_535  # of a multi-valued field in one row; the store keeps lengths in 16 bits
 
@@ -55,7 +58,7 @@ def rules(spec: FeatureSpec, classes: Classes = ()) -> list[Rule]:
         )
     if spec.row_key:
         of_rows.append(Rule(spec.row_key, "null", "a key in every row", _is_missing, lambda bad: f"{len(bad)} nulls"))
-    return of_rows + _readable(spec) + ([_of_classes(spec, classes)] if classes else [])
+    return of_rows + _readable(spec) + ([of_classes(spec, classes)] if classes else [])
 
 
 def check_features(table: pa.Table, spec: FeatureSpec, where: str) -> None:
@@ -81,28 +84,26 @@ def sound_rows(table: pa.Table, spec: FeatureSpec, where: str, max_bad_share: fl
     """The rows that break no rule; with a `max_bad_share` of 0, all of them or a Refusal.
 
     Whether the share is within its bound only the whole day can tell: `profile.profile_days` counts the bad rows, keeps
-    them in quarantine and refuses the day. Where `classes` are known, a row of another one is bad. Of these the share
-    is that of the `table`, and beyond its bound they are refused here: a profile knows no model's classes.
+    them in quarantine and refuses the day. Where `classes` are known, a row of another one is bad; so does
+    `class_check.unknown_classes` with these.
     """
     if max_bad_share == 0:
         _check(table, rules(spec, classes), where)
         return table
     bad = bad_rows(table, spec)
     table = table.filter(pa.array(~np.logical_or.reduce(list(bad.values())))) if bad else table
-    return _of_known_classes(table, spec, where, max_bad_share, classes) if classes else table
+    return table.filter(pa.array(~_mask(of_classes(spec, classes), table))) if classes else table
 
 
-def _of_known_classes(
-    table: pa.Table, spec: FeatureSpec, where: str, max_bad_share: float, classes: Classes
-) -> pa.Table:
-    rule = _of_classes(spec, classes)
-    is_strange = _mask(rule, table)
-    if is_strange.sum() > max_bad_share * len(table):
-        _check(table, [rule], where)
-    if is_strange.any():
-        found = rule.describe(table.column(spec.label).filter(pa.array(is_strange)))
-        logger.warning("%s: left out: class %s, which is %s", where, found, rule.broken_by)
-    return table.filter(pa.array(~is_strange))
+def is_of_unknown_class(table: pa.Table, spec: FeatureSpec, classes: Classes) -> np.ndarray:
+    """Which rows have a class, and none of these; of the table only the label is looked at."""
+    has_class = np.ones(len(table), bool)
+    for rule in rules(spec):
+        if rule.column == spec.label:
+            has_class &= ~_mask(rule, table)
+    found = has_class.copy()
+    found[has_class] = _mask(of_classes(spec, classes), table.filter(pa.array(has_class)))
+    return found
 
 
 def _check(table: pa.Table, of_rows: Sequence[Rule], where: str) -> None:
@@ -139,15 +140,15 @@ def _of_label(spec: FeatureSpec) -> list[Rule]:
     return [nulls] if spec.objective == "multiclass" else [nulls, *_finite(spec.label, "")]
 
 
-def _of_classes(spec: FeatureSpec, classes: Classes) -> Rule:
+def of_classes(spec: FeatureSpec, classes: Classes) -> Rule:
+    """That a row's class is one of these."""
     return Rule(
         spec.label,
-        "none that the training rows have",
+        NO_CLASS,
         f"one of the {len(classes):,} classes of the training rows: {target.in_words(classes)}",
         lambda column: target.class_numbers(column, classes) < 0,
         _example,
-        "train anew on days that have the class (night.start: cold, or no init_from), or allow for a share of such "
-        "rows by data.max_bad_share, which are then left out",
+        OTHER_CLASSES,
     )
 
 

@@ -8,7 +8,7 @@ the fields alone that can have others than 1: FM learns a row in the time that r
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -24,6 +24,7 @@ from pipeline.data.negatives import Thinning
 from pipeline.data.packing import CLICK, to_table
 from pipeline.data.rows import Rows
 from pipeline.data.target import CLICKS, Target
+from pipeline.data.unknown_classes import UnknownClass
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.runtime import files, trusted
 from pipeline.runtime.trusted import Damaged
@@ -70,6 +71,8 @@ class Store:
     """Of the training rows without a click that the parts hold, those that are read."""
     target: Target = CLICKS
     """What the rows' labels mean."""
+    unknown_classes: tuple[UnknownClass, ...] = ()
+    """Rows that were left out for their class."""
 
     def uri_of(self, part: StoredPart) -> str:
         return f"{part.home_uri or self.uri}/{part.path}"
@@ -172,6 +175,7 @@ def complete(
     parts: list[StoredPart],
     vocabulary_fingerprint: str = "",
     target: Target = CLICKS,
+    unknown_classes: Sequence[UnknownClass] = (),
 ) -> Store:
     """List the parts, then mark the store as whole.
 
@@ -182,10 +186,11 @@ def complete(
         "vocabulary": vocabulary_fingerprint,
         "parts": [asdict(part) for part in parts],
         **target.to_json(),
+        **({"unknown_classes": [one.to_json() for one in unknown_classes]} if unknown_classes else {}),
     }
     trusted.write(f"{store_uri}/parts.json", listed)
     trusted.mark_complete(store_uri, {part.path: part.size_bytes or None for part in parts if not part.home_uri})
-    return Store(store_uri, num_ids, tuple(parts), target=target)
+    return Store(store_uri, num_ids, tuple(parts), target=target, unknown_classes=tuple(unknown_classes))
 
 
 def listed(store_uri: str) -> Store | None:
@@ -216,7 +221,8 @@ def _read_listing(store_uri: str) -> tuple[Store, str]:
     def parse(content: bytes) -> tuple[Store, str]:
         found = trusted.unsealed(content)
         parts = tuple(map(stored_part, found["parts"]))
-        own = Store(store_uri, int(found["num_ids"]), parts, target=Target.from_json(found))
+        unknown = tuple(map(UnknownClass.from_json, found.get("unknown_classes", ())))
+        own = Store(store_uri, int(found["num_ids"]), parts, target=Target.from_json(found), unknown_classes=unknown)
         return own, str(found.get("vocabulary", ""))
 
     return trusted.read(f"{store_uri}/parts.json", parse)

@@ -1,6 +1,6 @@
 """What the labels of a log mean: clicks, the numbers of classes that have names, or numbers on a scale of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -102,7 +102,7 @@ def of_numbers(mean: float, deviation: float, spec: FeatureSpec) -> Target:
     )
 
 
-def class_numbers(column: pa.ChunkedArray, classes: tuple[str, ...]) -> NDArray[np.float32]:
+def class_numbers(column: pa.ChunkedArray, classes: Sequence[str]) -> NDArray[np.float32]:
     """[R] which of the classes each row's is; -1 for one that is none of them, or null."""
     values, codes = columns.distinct(column)
     of_value = pc.index_in(values.cast(pa.string()), value_set=pa.array(classes, pa.string()))
@@ -110,7 +110,7 @@ def class_numbers(column: pa.ChunkedArray, classes: tuple[str, ...]) -> NDArray[
     return np.asarray(found.to_numpy(zero_copy_only=False), np.float32)
 
 
-def in_words(classes: tuple[str, ...]) -> str:
+def in_words(classes: Sequence[str]) -> str:
     names = ", ".join(map(repr, classes[:MOST_NAMES]))
     return f"{names} and {len(classes) - MOST_NAMES:,} more" if len(classes) > MOST_NAMES else names
 

@@ -6,6 +6,7 @@ from datetime import date
 
 from pipeline.data.late_columns import late_in_words
 from pipeline.data.missing_hours import missing_in_words
+from pipeline.data.unknown_classes import classes_in_words
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.row_sums import RowSums
@@ -16,7 +17,7 @@ from pipeline.profiles.bounds import Kind
 from pipeline.profiles.psi import field_psi
 from pipeline.registry import metric_names
 from pipeline.registry.retrain_run import Retrain
-from pipeline.registry.tags import NEW_FIELDS, OUTCOME, SERVES, START, UNKNOWN_COLUMNS
+from pipeline.registry.tags import NEW_FIELDS, OUTCOME, SERVES, START, UNKNOWN_CLASSES, UNKNOWN_COLUMNS
 from pipeline.report import html
 from pipeline.report.page import REPORT, ColumnProfile, DataProfile, Growth, Page, sentence, two_sentences
 from pipeline.report.page import Night as ProgressiveNight
@@ -40,6 +41,7 @@ def publish(run: Retrain, night: Night, progress: NightProgress, config: TrainCo
         START: night.start,
         SERVES: _serves(progress),
         UNKNOWN_COLUMNS: unknown,
+        UNKNOWN_CLASSES: classes_in_words(progress.unknown_classes),
         NEW_FIELDS: new,
     }
     for tag, value in tags.items():
@@ -136,6 +138,7 @@ def _notes(progress: NightProgress) -> tuple[str, ...]:
         missing_in_words(manifest.missing_hours),
         unknown_in_words(manifest.unknown_columns),
         late_in_words(manifest.late_columns),
+        classes_in_words(progress.unknown_classes),
     ]
     notes += map(sentence, filter(None, told))
     return tuple(notes)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipeline.data.unknown_classes import UnknownClass
 from pipeline.evaluation.baselines import CONSTANTS
 from pipeline.evaluation.worth import Worth
 from pipeline.nights.plan import Tonight
@@ -53,6 +54,13 @@ class NightProgress:
     """From now on."""
     worth: Worth | None = None
     """Of each field, to the candidate."""
+
+    @property
+    def unknown_classes(self) -> tuple[UnknownClass, ...]:
+        """Rows that the candidate has not learned, nor is judged by; where nothing was trained, the champion."""
+        if self.trained:
+            return self.trained.store.unknown_classes
+        return self.opponent.unknown_classes if self.opponent else ()
 
     @property
     def baselines(self) -> dict[str, dict[str, float]]:

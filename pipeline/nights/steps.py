@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pipeline.data import logs
 from pipeline.data.left_aside import in_words
 from pipeline.data.split import ResolvedSplit
+from pipeline.data.unknown_classes import classes_in_words
 from pipeline.evaluation import gate
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.evidence import Evidence
@@ -87,7 +88,8 @@ def validate_progressively(night: NightRun) -> Opponent:
         if opponent.held_out is not None and opponent.version is not None:
             metrics = opponent.held_out.sums.metrics()
             night.run.log_final("progressive", metrics.as_dict())
-            note(f"NE {metrics.ne:.4f} of {opponent.version.uri}" if metrics.ne is not None else "NE is undefined")
+            told = f"NE {metrics.ne:.4f} of {opponent.version.uri}" if metrics.ne is not None else "NE is undefined"
+            note("; ".join(filter(None, [told, classes_in_words(opponent.unknown_classes)])))
         else:
             note(opponent.why_not or "there is none yet")
     return opponent

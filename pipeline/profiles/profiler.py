@@ -1,13 +1,11 @@
 """Profile the days of a log, each once, and put the rows that break its contract into quarantine."""
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,6 +16,7 @@ from pipeline.data.encoded_days import ENCODING
 from pipeline.data.logs import Manifest, Part, read_part
 from pipeline.data.value_counts import COUNTS_SCHEMA
 from pipeline.data.vocabulary import Vocabulary
+from pipeline.profiles import quarantine
 from pipeline.profiles.profile import DayProfile, summarize, with_unseen_shares
 from pipeline.profiles.tallies import DayTallies, tally
 from pipeline.runtime import files, fingerprint, trusted
@@ -31,10 +30,11 @@ PROFILING = (
     *ENCODING,
     "pipeline/profiles/profile.py",
     "pipeline/profiles/profiler.py",
+    "pipeline/profiles/quarantine.py",
     "pipeline/profiles/tallies.py",
 )
-REASON = "reason"
 VALUES = "values_sha256"  # among the profile's keys: of the file of counts that belongs to it
+PREFIX = "part-"
 QUARANTINED = "quarantined: "  # tallied with the name of the file that holds the rows
 
 
@@ -51,7 +51,7 @@ def profile_days(
     Raises Refusal for the first day with a larger share of bad rows than `max_bad_share`, whose profile and quarantine
     are written before; where that is 0, for the first bad row.
     """
-    spec, quarantine_uri = data.features, f"{work_uri}/quarantine"
+    spec, quarantine_uri = data.features, quarantine.uri_of(work_uri)
     uris = _uris(manifest, work_uri)
     # Where they are needed, the counts too, which those of days long past are not: they are thrown away.
     kept = {day: _kept(uri, spec, is_with_values=known is not None) for day, uri in uris.items()}
@@ -105,7 +105,7 @@ def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> di
 
     def tally_part(part: Part) -> pa.Table:
         tallies = [COUNTS_SCHEMA.empty_table()]
-        bad_tables: dict[pa.Schema, list[pa.Table]] = {}  # files of one day may differ in their ignored columns
+        refused: list[pa.Table] = []
         for row_group in part.row_groups:
             alone = replace(part, row_groups=(row_group,))
             for table, where in read_part(alone, spec.columns, spec.category_columns):
@@ -113,9 +113,8 @@ def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> di
                 bad = quality.bad_rows(table, spec) if len(sound) < len(table) else {}
                 tallies.append(tally(sound, bad, spec))
                 if bad:
-                    refused = _with_reasons(alone, bad, spec)
-                    bad_tables.setdefault(refused.schema, []).append(refused)
-        tallies.append(_write_quarantine(f"{quarantine_uri}/date={part.day}", part.index, list(bad_tables.values())))
+                    refused.append(quarantine.with_reasons(alone, bad, spec))
+        tallies.append(_write_quarantine(f"{quarantine_uri}/date={part.day}", part.index, refused))
         merged = vocabulary.merge(pa.concat_tables(tallies))
         return merged.append_column("day", pa.repeat(pa.scalar(part.day), len(merged)))
 
@@ -128,39 +127,18 @@ def _tally_days(manifest: Manifest, data: DataConfig, quarantine_uri: str) -> di
     return tallied
 
 
-def _with_reasons(row_group: Part, bad: Mapping[str, np.ndarray], spec: FeatureSpec) -> pa.Table:
-    """The bad rows of one row group, with all columns of its file and why they are bad."""
-    rows = np.flatnonzero(np.logical_or.reduce(list(bad.values())))
-    wanted = list(dict.fromkeys([*spec.columns, *spec.ignored, spec.partition]))
-    ((table, _),) = read_part(row_group, wanted, absent_are_null=False)
-    reasons = ["; ".join(reason for reason, mask in bad.items() if mask[row]) for row in rows]
-    name = next(name for name in (REASON, f"{REASON}_") if name not in table.column_names)
-    return table.take(pa.array(rows)).append_column(name, pa.array(reasons, pa.string()))
-
-
-def _write_quarantine(folder_uri: str, index: int, tables: Sequence[Sequence[pa.Table]]) -> pa.Table:
-    """Write the part's bad rows, a file for each of their schemas; returns tallies of the files' rows by name."""
-    written = []
-    for number, of_schema in enumerate(tables):
-        bad = pa.concat_tables(of_schema)
-        name = f"part-{index:04d}{f'-{number}' if number else ''}.parquet"
-        files.write_bytes(f"{folder_uri}/{name}", _to_parquet(bad))
-        written.append({"value": QUARANTINED + name, "count": len(bad)})
-    return pa.Table.from_pylist(written, schema=COUNTS_SCHEMA)
+def _write_quarantine(folder_uri: str, index: int, refused: Sequence[pa.Table]) -> pa.Table:
+    """Tallies of the rows of each file that is written, by its name."""
+    written = quarantine.write(folder_uri, f"{PREFIX}{index:04d}", refused)
+    tallies = [{"value": QUARANTINED + name, "count": num_rows} for name, num_rows in written.items()]
+    return pa.Table.from_pylist(tallies, schema=COUNTS_SCHEMA)
 
 
 def _remove_others(folder_uri: str, tallies: pa.Table) -> None:
-    """Remove what an earlier state of the day's files had put into its quarantine.
-
-    Raises Failure where rows that a node has put there are not to be seen from here.
-    """
+    """Remove what an earlier state of the day's files had put into its quarantine."""
     of_rows = tallies.filter(pc.is_null(tallies["field"]))["value"].to_pylist()
     own = [text.removeprefix(QUARANTINED) for text in of_rows if text and text.startswith(QUARANTINED)]
-    trusted.require_written(folder_uri, dict.fromkeys(own))
-    if files.exists(folder_uri):
-        for name in files.names(folder_uri):
-            if name not in own:
-                files.remove(f"{folder_uri}/{name}")
+    quarantine.keep_only(folder_uri, own, PREFIX)
 
 
 def _keep(uri: str, of_day: Manifest, tallies: DayTallies, spec: FeatureSpec) -> DayProfile:
@@ -209,12 +187,6 @@ def _read_values(uri: str, spec: FeatureSpec) -> pa.Table:
 
 def _values_uri(uri: str, spec: FeatureSpec) -> str:
     return f"{uri}-{_fingerprint(spec)}.parquet"
-
-
-def _to_parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
 
 
 def _fingerprint(spec: FeatureSpec) -> str:

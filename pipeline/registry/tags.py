@@ -12,6 +12,7 @@ BEST_TRIAL = "nightjar.best_trial"
 DATE = "nightjar.date"
 START = "nightjar.start"
 UNKNOWN_COLUMNS = "nightjar.unknown_columns"
+UNKNOWN_CLASSES = "nightjar.unknown_classes"
 NEW_FIELDS = "nightjar.new_fields"  # that the model which it starts from does not know
 TIMEZONE = "nightjar.timezone"  # that its days are in
 SERVES = "nightjar.serves"  # which version served when the run had ended

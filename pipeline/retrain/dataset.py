@@ -15,7 +15,7 @@ from pipeline.data.split import ResolvedSplit
 from pipeline.data.store import SplitName, Store, StoredPart
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.data.windows import different_labels
-from pipeline.profiles import profiler
+from pipeline.profiles import class_check, profiler
 from pipeline.profiles.profiler import PROFILING
 from pipeline.registry.predicting import PREDICTING
 from pipeline.retrain import stage_days
@@ -31,6 +31,7 @@ from schemas.stage import StageConfig
 TRAINING = (
     *PROFILING,
     *PREDICTING,
+    "pipeline/profiles/class_check.py",
     "pipeline/training",
     "schemas/defaults.py",
     "pipeline/retrain/dataset.py",
@@ -150,13 +151,14 @@ def _encode(
     from pipeline.training import fitting  # torch comes with it, which finding the inputs is in no need of
 
     fitting.check_memory(config.table, config.cluster, config.plan, vocab.num_ids)  # before the longer pass, too
+    unknown = class_check.unknown_classes(inputs.manifest, config.data, vocab.classes, config.work_uri)
     show(Event("encode rows", 0, 1))
     files.remove(uri)
     store.write_vocabulary(uri, vocab)
     old = {part.day for part in reused}
     manifest = inputs.manifest.of_days([day for day in inputs.manifest.days if day not in old])
     parts = passes.encode_rows(manifest, vocab, config.data, inputs.split, config.seed, uri)
-    encoded = store.complete(uri, vocab.num_ids, [*reused, *parts], vocab.fingerprint, vocab.target)
+    encoded = store.complete(uri, vocab.num_ids, [*reused, *parts], vocab.fingerprint, vocab.target, unknown)
     of_validation = encoded.num_rows("validation")
     validated = f", {of_validation:,} to validate" if of_validation else ""
     note = f"{encoded.num_rows('train'):,} to train{validated}, {encoded.num_rows('test'):,} held out"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from pipeline.data import logs
 from pipeline.data.target import in_words
+from pipeline.data.unknown_classes import UnknownClass
+from pipeline.profiles import class_check
 from pipeline.registry import model_uri, versions
 from pipeline.registry.bundle import Bundle
 from pipeline.registry.tracking import Tracking
@@ -25,6 +27,8 @@ class Opponent:
     held_out: HeldOut | None = None
     why_not: str = ""
     """Why it cannot be compared with, where it cannot."""
+    unknown_classes: tuple[UnknownClass, ...] = ()
+    """Held-out rows of which it says nothing."""
 
     @classmethod
     def find(cls, config: TrainConfig, inputs: Inputs, tracking: Tracking, keys: Collection[str]) -> "Opponent":
@@ -41,8 +45,10 @@ class Opponent:
         """With what it makes of the held-out rows, or why it cannot make anything of them."""
         try:
             _check_comparable(bundle, config, inputs)
-            if bundle.spec.objective == "multiclass":  # rows of a class that it does not know are refused
-                return cls(version, bundle, _held_out_of(bundle, config, inputs))
+            if bundle.spec.objective == "multiclass":  # rows of a class that it does not know are refused, if many
+                held_out = inputs.manifest.of_days(inputs.test_days)
+                unknown = class_check.unknown_classes(held_out, config.data, bundle.vocabulary.classes)
+                return cls(version, bundle, _held_out_of(bundle, config, inputs), unknown_classes=unknown)
         except Refusal as refusal:
             return cls(version, bundle, why_not=f"{version.uri} cannot score this log: {redacted(refusal.found)}")
         return cls(version, bundle, _held_out_of(bundle, config, inputs))

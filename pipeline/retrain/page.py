@@ -12,6 +12,7 @@ from pipeline.data.late_columns import late_in_words
 from pipeline.data.left_aside import in_words
 from pipeline.data.missing_hours import missing_in_words
 from pipeline.data.store import SplitName, Store
+from pipeline.data.unknown_classes import classes_in_words
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.data.vocabulary import Vocabulary
 from pipeline.evaluation.worth import Worth
@@ -111,6 +112,7 @@ def _notes(ended: Ended) -> Iterator[str]:
     yield from (sentence(words) for words in trained.seen_before)
     others = [
         warm_start.in_words(trained.prepared.new_fields),
+        classes_in_words(trained.store.unknown_classes),
         missing_in_words(inputs.manifest.missing_hours),
         unknown_in_words(inputs.manifest.unknown_columns),
         late_in_words(inputs.manifest.late_columns),

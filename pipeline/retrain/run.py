@@ -4,12 +4,13 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 from pipeline.data.store import Store
+from pipeline.data.unknown_classes import classes_in_words
 from pipeline.data.unknown_columns import unknown_in_words
 from pipeline.evaluation.intervals import intervals
 from pipeline.evaluation.objectives import sums_of
 from pipeline.registry.golden import Host
 from pipeline.registry.retrain_run import Retrain
-from pipeline.registry.tags import NEW_FIELDS, UNKNOWN_COLUMNS
+from pipeline.registry.tags import NEW_FIELDS, UNKNOWN_CLASSES, UNKNOWN_COLUMNS
 from pipeline.registry.tracking import Tracking, connect
 from pipeline.retrain import (
     defaults,
@@ -109,7 +110,8 @@ def train(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None = No
     warm_start.lay_out(prepared.bundles, run_uri, config.data.features)
     fitting.check_memory(config.table, config.cluster, config.plan, encoded.num_ids)
     seen = stage_days.seen_before(config, inputs.train_days, inputs.learned_before)
-    for words in filter(None, (*prepared.left_open, *seen, warm_start.in_words(prepared.new_fields))):
+    others = (warm_start.in_words(prepared.new_fields), classes_in_words(encoded.unknown_classes))
+    for words in filter(None, (*prepared.left_open, *seen, *others)):
         task, _, note = words.partition(": ")
         clock(Event(task, 1, 1, note))
     run.open_stages(config.plan)
@@ -156,6 +158,8 @@ def _trained(prepared: Prepared, run: Retrain, clock: Clock, host: Host | None) 
     if prepared.new_fields:
         run.set_tag(NEW_FIELDS, ", ".join(prepared.new_fields))
     trained = train(prepared, run, clock, host)
+    if trained.store.unknown_classes:
+        run.set_tag(UNKNOWN_CLASSES, classes_in_words(trained.store.unknown_classes))
     run.log_best(trained.best.name, trained.results[trained.best.name])
     return trained
 
