@@ -83,9 +83,8 @@ def bad_rows(table: pa.Table, spec: FeatureSpec) -> dict[str, np.ndarray]:
 def sound_rows(table: pa.Table, spec: FeatureSpec, where: str, max_bad_share: float, classes: Classes = ()) -> pa.Table:
     """The rows that break no rule; with a `max_bad_share` of 0, all of them or a Refusal.
 
-    Whether the share is within its bound only the whole day can tell: `profile.profile_days` counts the bad rows, keeps
-    them in quarantine and refuses the day. Where `classes` are known, a row of another one is bad; so does
-    `class_check.unknown_classes` with these.
+    Whether the share is within its bound only a whole day can tell: `profiler.profile_days` counts the bad rows, keeps
+    them in quarantine and refuses the day; `class_check.unknown_classes` does so with rows of none of the `classes`.
     """
     if max_bad_share == 0:
         _check(table, rules(spec, classes), where)

@@ -14,6 +14,7 @@ from pipeline.registry.versions import Version
 from pipeline.retrain import defaults, disk, stage_days, warm_start
 from pipeline.retrain.dataset import Inputs
 from pipeline.retrain.disk import DiskNeed
+from pipeline.retrain.opponent import check_target
 from schemas.checking import derived
 from schemas.config import TrainConfig
 from schemas.days import SomeDays
@@ -62,11 +63,13 @@ class Tonight:
 def plan(days: Days, tracking: Tracking | None) -> Tonight:
     """What is to be done on these days, as the champion stands; where nothing has been recorded yet there is none.
 
-    Raises Refusal if the champion has learned the held-out days.
+    Raises Refusal if the champion has learned the held-out days, or tells another label.
     """
     config = days.config
     champion = versions.to_beat(tracking, config.mlflow.registered_model, days.keys) if tracking else None
     bundle = model_uri.load_bundle(tracking, champion.uri) if tracking and champion else None
+    if champion and bundle:
+        check_target(champion, bundle.spec, config)
     _require_unseen(champion, bundle, days.held_out)
     start, why, new = _how_to_start(config, bundle, days.window)
     train_days = tuple(new) if start == "warm" else (*days.history, *days.window)

@@ -17,7 +17,7 @@ from pipeline.registry.tags import SERVES
 from pipeline.registry.tracking import Tracking, connect, require
 from pipeline.retrain import leasing, on_nodes, promotion
 from pipeline.retrain.dataset import Inputs
-from pipeline.retrain.opponent import Opponent
+from pipeline.retrain.opponent import Opponent, check_target
 from pipeline.retrain.promotion import Decision
 from pipeline.runtime import cluster, fingerprint
 from pipeline.runtime.progress import Event, Show
@@ -37,7 +37,8 @@ class Rebuilt:
 def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
     """Register the champion without its unseen, rare values, and let it serve where the gate finds it no worse.
 
-    Both are judged on the log's newest complete day. Raises Refusal without a champion, Busy while a night works on it.
+    Both are judged on the log's newest complete day. Raises Refusal without a champion or for one of another label,
+    Busy while a night works on it.
     """
     tracking = require(config.mlflow, config.work_uri)
     if not tracking.experiment_id:
@@ -54,10 +55,11 @@ def rebuild(config: TrainConfig, show: Show) -> Rebuilt:
         champion = versions.champion(tracking, config.mlflow.registered_model)
         if champion is None:
             raise _no_champion(config.mlflow.registered_model)
+        folder, bundle = Path(name, "bundle"), model_uri.load_bundle(tracking, champion.uri)
+        check_target(champion, bundle.spec, config)
         show(Event("count recent values", 0, 1))
         data = config.data
         counts = passes.count_values(manifest, data, ResolvedSplit(manifest.days, ()), with_rare=True)
-        folder, bundle = Path(name, "bundle"), model_uri.load_bundle(tracking, champion.uri)
         evicted = eviction.rebuilt_bundle(bundle, counts, config.night.eviction, folder)
         show(Event("count recent values", 1, 1, f"{evicted.num_evicted:,} of {evicted.before:,} values to drop"))
         if not evicted.num_evicted:

@@ -55,7 +55,7 @@ class Host:
 
         Raises Refusal where its bundle is not what was registered: before the code runs that lies beside it.
         """
-        model_uri.check_contents(self.tracking, uri)
+        model_uri.contents_of(self.tracking, uri)
         self.start()
         assert self._waiting, "rows are asked for"
         process, self._waiting = self._waiting, None

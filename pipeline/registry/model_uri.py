@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlparse
 
 from pipeline.registry import bundle, server
 from pipeline.registry.aliases import aliases_of
-from pipeline.registry.bundle import Bundle
+from pipeline.registry.bundle import Bundle, Contents
 from pipeline.registry.tags import BUNDLE, EXTERNAL, quoted
 from pipeline.registry.tracking import Tracking, require
 from pipeline.runtime import files
@@ -104,12 +104,15 @@ def _place_of(tracking: Tracking, model_uri: str) -> tuple[str, str | None, Path
     return location, sha256, Path(unquote(path) if is_quoted else path)
 
 
-def check_contents(tracking: Tracking, model_uri: str) -> None:
-    """Raise Refusal where the bundle.json of a registered version, or of a logged model, is not what was registered."""
+def contents_of(tracking: Tracking, model_uri: str) -> Contents:
+    """What a registered version, or a logged model, says it is; its weights stay where they are.
+
+    Raises Refusal where its bundle.json is not what was registered.
+    """
     location, sha256 = _locate(tracking.client, model_uri)
     with tempfile.TemporaryDirectory() as temporary:
         contents = f"{location}/{BUNDLE_OF_MODEL}/{bundle.CONTENTS}"
-        bundle.read_contents(_download(tracking, model_uri, contents, temporary).parent, sha256)
+        return bundle.read_contents(_download(tracking, model_uri, contents, temporary).parent, sha256)
 
 
 def _download(tracking: Tracking, model_uri: str, artifact_uri: str, folder: str) -> Path:

@@ -15,6 +15,7 @@ from pipeline.retrain.dataset import Inputs
 from pipeline.scoring.held_out import HeldOut, score_held_out
 from schemas.config import TrainConfig
 from schemas.errors import Refusal
+from schemas.features import FeatureSpec
 from schemas.redaction import redacted
 
 
@@ -39,6 +40,13 @@ class Opponent:
             if version is None
             else cls.scored(version, model_uri.load_bundle(tracking, version.uri), config, inputs)
         )
+
+    @staticmethod
+    def require_same_target(config: TrainConfig, tracking: Tracking, keys: Collection[str]) -> None:
+        """Raise Refusal as `check_target` does, of the champion that `find` would find; its weights are not read."""
+        version = versions.to_beat(tracking, config.mlflow.registered_model, keys)
+        if version is not None:
+            check_target(version, model_uri.contents_of(tracking, version.uri).features, config)
 
     @classmethod
     def scored(cls, version: Version, bundle: Bundle, config: TrainConfig, inputs: Inputs) -> "Opponent":
@@ -65,6 +73,22 @@ class Opponent:
         return (
             f"{self.version.uri} tells other classes apart than the candidate: it {words}; "
             "another mlflow.registered_model begins anew"
+        )
+
+
+def check_target(champion: Version, spec: FeatureSpec, config: TrainConfig) -> None:
+    """Raise Refusal where the champion tells another label, or tells it as another objective.
+
+    No candidate of the config could then be held against it, however long it is trained.
+    """
+    own = config.data.features
+    if (spec.label, spec.objective) != (own.label, own.objective):
+        raise Refusal(
+            found=f"champion {champion.uri}, whose label is {spec.label!r}, of the objective {spec.objective}",
+            expected=f"one that can be held against models of {own.label!r}, of the objective {own.objective}",
+            where="data.features.label, data.features.objective",
+            remedy="set mlflow.registered_model to another name: models of this label begin anew under it, and this "
+            "champion goes on to serve",
         )
 
 

@@ -35,6 +35,7 @@ from pipeline.retrain.dataset import (
     settings_of_cluster,
 )
 from pipeline.retrain.fit import fit
+from pipeline.retrain.opponent import Opponent
 from pipeline.retrain.page import Ended
 from pipeline.retrain.summary import UNREGISTERED, Summary, parse_summary
 from pipeline.retrain.trained import Prepared, Trained
@@ -59,6 +60,8 @@ def carry_out(config: TrainConfig, inputs: Inputs, register: Register, nodes: Cl
     if finished and finished.register.includes(register):
         clock(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
         return replace(finished, differs=differing(finished.cluster, settings_of_cluster(config)))
+    if register is not Register.NONE:
+        Opponent.require_same_target(config, tracking, [identity])
     best_possible = best_possible_ne(config.data.logs_uri, prepared.inputs)  # refused, if at all, before it costs
     disk.check(config, prepared.disk_need)
     name = f"train {prepared.inputs.test_days[-1]}"

@@ -1,16 +1,19 @@
 """Nights of classes and of numbers: begun, gone on with, and what the morning reads about them."""
 
 import json
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from click_logs import SPEC
 from html_reader import Reader
-from night_folder import GATE, MODEL, NightFolder, day
+from night_folder import GATE, MODEL, ROWS, NightFolder, day
 
+from pipeline.registry import model_uri
 from pipeline.report.page import REPORT
 from schemas.features import Objective
 
@@ -42,8 +45,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     features = {**SPEC, "objective": request.param}
     path = tmp_path_factory.mktemp(request.param)
     data = {"logs_uri": str(path / "logs"), "features": features}
-    folder = NightFolder.write(path, 4, data=data, night={"gate": gate})
-    relabel(path / "logs", request.param, 4)
+    folder = NightFolder.write(path, 6, data=data, night={"gate": gate})
+    relabel(path / "logs", request.param, 6)
     for done in (folder.night(2, night__refresh=True), folder.night(4)):
         assert done.exit_code == 0, done.stderr
     return folder
@@ -93,14 +96,110 @@ def test_what_is_scored_is_what_is_evaluated(folder, beside):
         assert (told == np.char.add("probability_", labels.astype(str))).mean() == found["accuracy"]
 
 
-@pytest.mark.parametrize("folder", ["multiclass"], indirect=True)
-def test_a_class_that_no_training_day_has_is_refused_with_its_name(folder, tmp_path):
-    own = folder.copy(tmp_path / "copy")
-    path = own.path / f"logs/date={day(4)}" / "part-0.parquet"
+OF_CLASSES = pytest.mark.parametrize("folder", ["multiclass"], indirect=True)
+
+
+def rename(folder: NightFolder, number: int, name: str, of: str = "late", rows: int = ROWS) -> None:
+    """The class of the first rows of a day that have that one."""
+    path = folder.path / f"logs/date={day(number)}" / "part-0.parquet"
     table = pq.read_table(path, partitioning=None)
-    is_first = pc.equal(table["row"], table["row"][0])
-    labels = pc.if_else(is_first, "returned", table["click"])
-    pq.write_table(table.set_column(table.column_names.index("click"), "click", labels), path)
-    done = own.run("evaluate", "--model", f"models:/{MODEL}@champion", "--dates", str(day(4)))
-    assert done.exit_code == 2
-    assert "'returned'" in done.stderr
+    labels = table["click"].to_numpy(zero_copy_only=False).astype(object)
+    labels[np.flatnonzero(labels == of)[:rows]] = name
+    pq.write_table(table.set_column(table.column_names.index("click"), "click", [labels.astype(str)]), path)
+
+
+@OF_CLASSES
+def test_the_champion_before_serves_again_and_rebuilt_and_nights_go_on_from_it(folder, tmp_path):
+    own = folder.copy(tmp_path / "copy")
+    before, now = (own.aliases()[name] for name in ("previous_champion", "champion"))
+    assert own.run("rollback").exit_code == 0
+    assert own.aliases()["champion"] == before != now
+    done = own.run("rebuild", night__eviction__unseen_days=1, night__eviction__max_count=10**6)
+    assert done.exit_code == 0, done.stderr
+    assert "is champion: NE" in done.stdout
+    uris = (f"models:/{MODEL}/{own.aliases()['champion']}", f"models:/{MODEL}/{before}")
+    rebuilt, whole = (model_uri.load_bundle(own.tracking, uri) for uri in uris)
+    assert rebuilt.vocabulary.num_ids < whole.vocabulary.num_ids
+    assert rebuilt.vocabulary.classes == whole.vocabulary.classes == ("early", "late", "never")
+    done = own.night(5)
+    assert done.exit_code == 0, done.stderr
+    assert (own.record(5).start, own.record(5).outcome) == ("warm", "promoted")
+
+
+@OF_CLASSES
+def test_a_class_that_appears_is_refused_by_name_or_left_out_kept_and_told(folder, tmp_path):
+    own = folder.copy(tmp_path / "copy")
+    before = own.aliases()
+    rename(own, 5, "returned", rows=12)
+    strict = own.night(5)
+    judged = ("evaluate", "--model", f"models:/{MODEL}@champion", "--dates", str(day(5)), "--json")
+    for done in (strict, own.run(*judged)):
+        assert done.exit_code == 2
+        assert "found     'returned'" in done.stderr
+        assert "another mlflow.registered_model" in done.stderr
+    assert own.aliases() == before
+    told = "unknown classes: 12 rows left out, 12 of 'returned' on 2026-11-05"
+    done = own.night(5, data__max_bad_share=0.1)
+    assert done.exit_code == 0, done.stderr
+    run = own.client.get_run(own.record(5).run_id)
+    assert run.data.tags["nightjar.unknown_classes"] == told
+    page = Path(own.client.download_artifacts(run.info.run_id, REPORT)).read_text()
+    assert told.removeprefix("u") in unescape(page)
+    assert told in done.stderr
+    kept = pq.read_table(own.path / f"work/quarantine/date={day(5)}", partitioning=None)
+    assert kept["click"].to_pylist() == ["returned"] * 12
+    done = own.run(*judged, data__max_bad_share=0.1)
+    assert told in done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["unknown_classes"] == [{"day": str(day(5)), "name": "returned", "num_rows": 12}]
+    assert found["rows"] == ROWS - 12
+    assert own.run(*judged, data__max_bad_share=0.01).exit_code == 2
+
+
+@OF_CLASSES
+def test_a_class_that_goes_stays_known_and_a_start_without_it_is_not_compared(folder, tmp_path):
+    own = folder.copy(tmp_path / "copy")
+    for number in range(1, 7):
+        rename(own, number, "late", of="never")
+    assert own.night(5).exit_code == 0
+    assert own.record(5).start == "warm"
+    serves = own.aliases()["champion"]
+    done = own.night(6, night__start="cold")
+    assert done.exit_code == 0, done.stderr
+    assert own.record(6).outcome == "kept"
+    assert "tells other classes apart than the candidate: it knows 'never'" in own.record(6).verdict
+    assert own.aliases()["champion"] == serves
+
+
+@pytest.mark.parametrize(
+    ("folder", "objective"),
+    [("multiclass", "binary"), ("multiclass", "regression"), ("regression", "multiclass")],
+    indirect=["folder"],
+)
+def test_a_change_of_the_label_is_refused_at_once_and_another_name_begins_anew(folder, tmp_path, objective):
+    own = folder.copy(tmp_path / "copy")
+    features = yaml.safe_load((own.path / "nightly.yaml").read_text())["data"]["features"]
+    changed = {"data__features__objective": objective}
+    for number in range(1, 7):
+        path = own.path / f"logs/date={day(number)}" / "part-0.parquet"
+        table = pq.read_table(path, partitioning=None)
+        is_old = pc.cast(pc.greater(table["age"], 50), "int8")
+        pq.write_table(table.set_column(table.column_names.index("click"), "click", is_old), path)
+    split = {"train_to": str(day(4)), "test_dates": [str(day(5))]}
+    verbs = {
+        "plan": ("--date", str(day(5))),
+        "nightly": ("--date", str(day(5))),
+        "rebuild": (),
+        "train": ("--set", f"data.split={json.dumps(split)}"),
+    }
+    with own.unchanged():
+        for verb, arguments in verbs.items():
+            done = own.run(verb, *arguments, **changed)
+            assert done.exit_code == 2, verb
+            assert f"found     champion models:/{MODEL}/" in done.stderr
+            assert f"whose label is 'click', of the objective {features['objective']}" in done.stderr
+            assert "set mlflow.registered_model to another name" in done.stderr
+    if (features["objective"], objective) == ("multiclass", "binary"):
+        done = own.night(5, **changed, mlflow__registered_model="anew")
+        assert done.exit_code == 0, done.stderr
+        assert "models:/anew/1 serves" in done.stdout

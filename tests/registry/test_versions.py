@@ -227,7 +227,7 @@ def test_a_registered_bundle_whose_contents_were_edited_is_refused_by_each_of_it
         with pytest.raises(Refusal, match=r"bundle\.json with SHA-256"):
             model_uri.load_bundle(tracked, uri)
     with pytest.raises(Refusal, match=r"bundle\.json with SHA-256"):
-        model_uri.check_contents(tracked, version.uri)
+        model_uri.contents_of(tracked, version.uri)
 
 
 def test_a_served_model_whose_contents_were_edited_is_not_loaded(edited):
@@ -239,7 +239,7 @@ def test_a_version_of_before_digests_were_kept_loads_as_it_did_and_says_so(
     tracked, register, bundle_folder, random_log, caplog
 ):
     version, log = register(), random_log(20, 1)
-    model_uri.check_contents(tracked, version.uri)
+    model_uri.contents_of(tracked, version.uri)
     assert not caplog.records
     tracked.client.delete_model_version_tag(version.name, version.number, BUNDLE)
     loaded = model_uri.load_bundle(tracked, version.uri)
