@@ -9,12 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from click_logs import SPEC, write_random_log
+from bundles import bundle_of
+from click_logs import SPEC, click_rows, write_random_log
 
+from pipeline.data import vocabulary
+from pipeline.embedding.table import Table
+from pipeline.registry.tracking import Tracking
+from pipeline.retrain import warm_start
 from pipeline.retrain.dataset import encoded_store, find_inputs
 from pipeline.runtime.progress import Point
-from pipeline.training import checkpoint, fitting, published
+from pipeline.training import checkpoint, fitting, initialize, published
 from pipeline.training.job import TrainingJob
+from schemas.checking import derived
 from schemas.config import TrainConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default"), pytest.mark.usefixtures("cluster")]
@@ -115,3 +121,31 @@ def test_a_run_goes_on_with_another_number_of_ranks(config, whole_run, killed):
     results, of_whole = (one["progress"]["results"] for one in (went_on, whole))
     assert results["rows_seen"] == pytest.approx(1000, abs=32)
     assert results["ne"] == pytest.approx(of_whole["ne"], abs=0.02), "other batches of the same rows"
+
+
+def test_a_warm_start_on_more_fields_gives_each_rank_its_half_of_old_and_of_new_rows(config, tmp_path):
+    net, spec = config.stages[1], config.data.features
+    fewer = derived(spec, fields=spec.fields[2:])
+    alone = derived(net, init_from=None)
+    before = derived(config, data=derived(config.data, features=fewer), stages=(alone,))
+    vocab = vocabulary.build(fewer, vocabulary.count(click_rows(), fewer))
+    state = initialize.from_scratch(alone, before, vocab.num_ids)
+    state.table.rows.normal_(generator=torch.Generator().manual_seed(0))
+    champion = bundle_of(before, state, vocab, tmp_path)
+
+    held_still = derived(net.embedding, frozen_steps=1_000)
+    transfer = derived(net.transfer, dense=True)
+    going_on = derived(net, name="warm", init_from=str(tmp_path / "bundle"), transfer=transfer, embedding=held_still)
+    warm, run_uri = derived(config, stages=(going_on,)), tmp_path / "run"
+    bundles = warm_start.load(warm, Tracking(f"sqlite:///{tmp_path}/mlflow.db", "0"))
+    store = encoded_store(warm, find_inputs(warm, lambda _: None), lambda _: None, vocab)
+    warm_start.lay_out(bundles, str(run_uri), spec)
+    fitting.fit(TrainingJob(warm, store, str(run_uri), KillOnce()), lambda point: None)
+
+    folder = published_folder(run_uri, "warm")
+    tensors, fresh = checkpoint.load_tensors(folder), Table.create(store.num_ids, warm.table, warm.seed)
+    assert (folder / "table-1-of-2.safetensors").exists()
+    assert store.num_ids > vocab.num_ids
+    assert torch.equal(tensors["table.rows"][: vocab.num_ids], champion.table.rows)
+    assert torch.equal(tensors["table.rows"][vocab.num_ids :], fresh.rows[vocab.num_ids :])
+    assert tensors["model.w0"] != champion.model.w0, "it has been trained"
