@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.data import quality, spread
 from pipeline.data.logs import Manifest, Part, read_part
+from pipeline.data.spread import Work
 from pipeline.data.unknown_classes import UnknownClass
 from pipeline.profiles import quarantine
 from schemas.data import DataConfig
@@ -30,30 +31,10 @@ def unknown_classes(
     """
     if not classes or not data.max_bad_share:
         return ()
-    spec, quarantine_uri = data.features, quarantine.uri_of(work_uri) if work_uri else None
-
-    def look(part: Part) -> pa.Table:
-        names: Counter[str] = Counter()
-        refused: list[pa.Table] = []
-        for row_group in part.row_groups:
-            alone = replace(part, row_groups=(row_group,))
-            for table, _ in read_part(alone, [spec.label], [spec.label]):
-                is_unknown = quality.is_of_unknown_class(table, spec, classes)
-                if is_unknown.any():
-                    labels = table.column(spec.label).filter(pa.array(is_unknown)).cast(pa.string())
-                    names.update({one["values"]: one["counts"] for one in pc.value_counts(labels).to_pylist()})
-                    if quarantine_uri:
-                        reason = {f"{spec.label}: {quality.NO_CLASS}": is_unknown}
-                        refused.append(quarantine.with_reasons(alone, reason, spec))
-        found = [{"day": part.day, "name": name, "num_rows": number} for name, number in names.items()]
-        if quarantine_uri:
-            folder_uri = f"{quarantine_uri}/date={part.day}"
-            written = quarantine.write(folder_uri, f"{PREFIX}{part.index:04d}", refused)
-            found += [{"day": part.day, "file": name} for name in written]
-        return pa.Table.from_pylist(found, schema=FOUND_SCHEMA)
-
+    quarantine_uri = quarantine.uri_of(work_uri) if work_uri else None
+    work = _looking(data, classes, quarantine_uri)
     parts = manifest.parts(data.rows_per_part)
-    told = [one for table in spread.map_parts(parts, look, FOUND_SCHEMA) for one in table.to_pylist()]
+    told = [one for table in spread.map_parts(parts, work, FOUND_SCHEMA) for one in table.to_pylist()]
     for day in manifest.days if quarantine_uri else ():
         own = [one["file"] for one in told if one["day"] == day and one["file"]]
         quarantine.keep_only(f"{quarantine_uri}/date={day}", own, PREFIX)
@@ -62,6 +43,31 @@ def unknown_classes(
         of_day = [one for one in found if one.day == day]
         _check_share(of_day, manifest.of_days([day]), data, classes, quarantine_uri or data.logs_uri)
     return found
+
+
+def _looking(data: DataConfig, classes: Sequence[str], quarantine_uri: str | None) -> Work[Part]:
+    """What is done with a part: its rows are counted by class, and kept; then a row for each file that holds some."""
+    spec = data.features
+
+    def look(part: Part) -> pa.Table:
+        names: Counter[str] = Counter()
+        refused: list[pa.Table] = []
+        for row_group in part.row_groups:
+            alone = replace(part, row_groups=(row_group,))
+            for table, _ in read_part(alone, [spec.label], [spec.label]):
+                is_unknown = quality.is_of_unknown_class(table, spec, classes)
+                if not is_unknown.any():
+                    continue
+                labels = table.column(spec.label).filter(pa.array(is_unknown)).cast(pa.string())
+                names.update({one["values"]: one["counts"] for one in pc.value_counts(labels).to_pylist()})
+                if quarantine_uri:
+                    reason = {f"{spec.label}: {quality.NO_CLASS}": is_unknown}
+                    refused.append(quarantine.with_reasons(alone, reason, spec))
+        found = [{"day": part.day, "name": name, "num_rows": number} for name, number in names.items()]
+        written = quarantine.write(f"{quarantine_uri}/date={part.day}", f"{PREFIX}{part.index:04d}", refused)
+        return pa.Table.from_pylist([*found, *({"day": part.day, "file": name} for name in written)], FOUND_SCHEMA)
+
+    return look
 
 
 def _added_up(found: Sequence[tuple[date, str, int]]) -> tuple[UnknownClass, ...]:
