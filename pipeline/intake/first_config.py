@@ -9,7 +9,7 @@ from pipeline.intake.draft import Described, features_path
 from pipeline.intake.formats.form import Format
 from pipeline.intake.look import Looked
 from pipeline.intake.proposed import Told
-from pipeline.runtime import files
+from pipeline.runtime import files, writable
 from schemas.checking import validate
 from schemas.features import FeatureSpec
 from schemas.yaml_text import parse
@@ -29,12 +29,14 @@ class Written:
 def write(form: Format, logs_uri: str) -> Written:
     """Look at what was imported, and write what trains on it.
 
-    Raises Refusal, with nothing written, where it can't be made out: of CSV nobody may have said which is the label.
+    Raises Refusal, with nothing written, where it can't be made out, as nobody may have said which is CSV's label, and
+    where nothing can be written beside the log.
     """
     config = place_of(form, logs_uri)
     both = (features_path(config), config)
     new = tuple(path for path in both if not path.exists())
     if new:
+        writable.require(str(config), "the config", "file")
         looked = look.look(logs_uri)
         columns = _known(form, looked) or draft.described(looked, looked.proposed(Told(form.label)), VERB)
         written = draft.write_up(looked, columns, config, VERB)
@@ -50,9 +52,9 @@ def place_of(form: Format, logs_uri: str) -> Path:
     It is called as the format, or as the log where that has no columns of its own; `my.yaml` of `my_logs`, which is
     what a config for CSV calls the log that it is for.
     """
-    folder, _, log = logs_uri.rpartition("/")
+    log = logs_uri.rpartition("/")[2]
     name = form.name if form.spec else log.removesuffix(draft.IMPORTED) or log
-    return (Path.cwd() if files.is_remote(logs_uri) else Path(folder)) / f"{name}.yaml"
+    return (Path.cwd() if files.is_remote(logs_uri) else Path(logs_uri).parent) / f"{name}.yaml"
 
 
 def _known(form: Format, looked: Looked) -> Described | None:

@@ -1,4 +1,5 @@
 import gzip
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +9,8 @@ from command import nightjar
 from log_files import AVAZU_HEADER, avazu_line, criteo_line, write
 from session import Session
 
+from pipeline.intake import first_config
+from pipeline.intake.formats.delimited import Delimited
 from schemas.config import TrainConfig
 from schemas.loading import load
 
@@ -84,6 +87,21 @@ def test_an_import_whose_label_nobody_could_guess_is_done_and_says_how_to_name_i
     assert "no column that is called like a label; of 0 and 1 flag" in done.stdout
     assert done.stdout.splitlines()[-1] == "  nightjar init logs --label COLUMN --out my.yaml"
     assert list(tmp_path.glob("*.yaml")) == []
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"), [("/logs", "/logs.yaml"), ("/a/my_logs", "/a/my.yaml"), ("/a/_logs", "/a/_logs.yaml")]
+)
+def test_the_config_of_csv_is_called_as_its_log(log, expected):
+    assert str(first_config.place_of(Delimited({}), log)) == expected
+
+
+def test_where_nothing_can_be_written_beside_the_log_the_import_is_done_and_says_so(tmp_path, monkeypatch):
+    write(tmp_path / "clicks.csv", CSV)
+    monkeypatch.setattr(first_config, "place_of", lambda form, logs_uri: Path("/proc/logs.yaml"))
+    done = nightjar("import", "csv", "clicks.csv", "--timestamp", "time", "--out", "logs", cwd=tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert "No config is written for it: a folder in which nothing can be written, /proc" in done.stdout
 
 
 def test_what_init_wrote_for_csv_is_what_its_import_finds_there(tmp_path):
