@@ -48,7 +48,9 @@ class Refusal(ValueError):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"found     {self.found}\nexpected  {self.expected}\nwhere     {self.where}\nremedy    {self.remedy}"
+        """In four lines, whatever is quoted: a column's name may hold a line's end."""
+        told = {"found": self.found, "expected": self.expected, "where": self.where, "remedy": self.remedy}
+        return "\n".join(f"{name:<9} {' '.join(words.splitlines())}" for name, words in told.items())
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.found, self.expected, self.where, self.remedy)

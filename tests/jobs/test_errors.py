@@ -17,7 +17,7 @@ from pipeline.data import spread
 from pipeline.data.logs import Part
 from pipeline.runtime import files
 from pipeline.runtime.raised import Raised, in_a_line
-from schemas.errors import on_one_line
+from schemas.errors import Refusal, on_one_line
 
 
 def test_what_the_file_system_says_becomes_words(tmp_path):
@@ -26,6 +26,20 @@ def test_what_the_file_system_says_becomes_words(tmp_path):
     words = errors.in_words(failed.value)
     assert words.startswith("files cannot be read or written: [Errno 27] File too large")
     assert words.endswith("; the same command goes on from here")
+
+
+def test_a_refusal_has_four_lines_whatever_a_column_is_called():
+    name = "what they\nsaid\r\nof\u2028it"
+    words = errors.in_words(
+        Refusal(found=f"no column {name!s}", expected=name, where=name, remedy=f"leave {name} away")
+    )
+    assert words is not None
+    assert words.splitlines() == [
+        "found     no column what they said of it",
+        "expected  what they said of it",
+        "where     what they said of it",
+        "remedy    leave what they said of it away",
+    ]
 
 
 @pytest.mark.parametrize(
