@@ -50,8 +50,11 @@ def worth_of(bundle: Bundle, rows: Rows, repeats: int, where: str, show: Show) -
     for field, changed in zip(bundle.spec.fields, _changed(bundle, rows, repeats, where), strict=True):
         *shuffles, missing = (one - ne for one in changed)
         found.append(FieldWorth(field.name, tuple(shuffles), missing))
-        show(Event(TASK, len(found), rows.num_fields, field.name, len(rows)))
-    return Worth(len(rows), ne, tuple(found))
+        if len(found) < rows.num_fields:
+            show(Event(TASK, len(found), rows.num_fields, field.name, len(rows)))
+    worth = Worth(len(rows), ne, tuple(found))
+    show(Event(TASK, len(found), len(found), f"{worth.by_rise[0].name} is worth the most", len(rows)))
+    return worth
 
 
 def _changed(bundle: Bundle, rows: Rows, repeats: int, where: str) -> Iterator[list[float]]:
