@@ -137,17 +137,6 @@ def test_days_that_were_imported_by_a_timezone_are_named_in_it_by_every_config(t
     assert timezone_of(tmp_path, "other.yaml") == "Europe/Berlin"
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", OPTIONS)
-def test_the_config_of_an_import_trains_as_it_stands(tmp_path, monkeypatch, name):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    nightjar("import", name, str(source(tmp_path, name)), *OPTIONS[name], "--out", "logs", cwd=tmp_path)
-    done = nightjar("train", "--config", f"{name}.yaml", cwd=tmp_path)
-    assert done.exit_code == 0, done.stderr
-    assert f"models:/{name}/1" in done.stdout
-
-
 @pytest.mark.parametrize(
     ("arguments", "found", "remedy"),
     [

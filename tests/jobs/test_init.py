@@ -302,9 +302,10 @@ def test_what_the_bank_knows_only_after_the_call_is_left_out(tmp_path):
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("default")
 def test_nothing_edited_the_synthetic_log_trains_to_within_a_hundredth_of_the_config_by_hand(tmp_path):
-    done = nightjar("generate", "logs", "--days", "30", "--rows-per-day", "50000", "--seed", "7", cwd=tmp_path)
+    done = nightjar("generate", "logs", "--days", "20", "--rows-per-day", "52000", "--seed", "7", cwd=tmp_path)
     assert done.exit_code == 0
-    written("logs", folder=tmp_path)
+    config, _ = written("logs", folder=tmp_path)
+    assert [stage.days is None for stage in config.stages] == [False, False], "FM has the history, the net the newest"
     by_hand = str(ROOT / "jobs/configs/demo.yaml")
     ne = best_ne(by_hand, tmp_path, f"data.logs_uri={tmp_path}/logs", f"work_uri={tmp_path}/by_hand", "control=false")
     assert best_ne("my.yaml", tmp_path) <= 1.01 * ne
