@@ -1,13 +1,15 @@
 """A column that becomes a field one day: the champion goes on with it, and whoever reads of the night is told."""
 
+import html
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from click_logs import SPEC
 from command import Done
-from night_folder import MODEL, NightFolder
+from night_folder import MODEL, ROWS, NightFolder, day
 
 from pipeline.nights.records import Night
 from pipeline.registry import model_uri
@@ -41,6 +43,9 @@ def widen(path: Path) -> None:
 def widened(tmp_path_factory: pytest.TempPathFactory) -> Widened:
     data = {"logs_uri": "logs", "features": {**SPEC, **FIRST}}
     folder = NightFolder.write(tmp_path_factory.mktemp("widened"), 5, data=data, stages=[{"name": "net", **NET}])
+    for number in (1, 2):  # as before the log had the column
+        path = folder.path / f"logs/date={day(number)}/part-0.parquet"
+        pq.write_table(pq.read_table(path, partitioning=None).drop_columns("site"), path, row_group_size=ROWS // 4)
     done = folder.night(2, night__gate__golden_rows=5)
     assert done.exit_code == 0, done.stderr
     widen(folder.path)
@@ -71,6 +76,7 @@ def test_what_is_new_is_told_before_the_night_on_its_page_and_in_mlflow(widened)
     assert run.data.tags["nightjar.new_fields"] == "age, site"
     page = Path(run.info.artifact_uri.removeprefix("file://"), "report.html").read_text()
     assert "New fields: the rows of age, site start fresh, all others go on." in page
+    assert "older files lack, where they are null: 'site' (on 2 days, 2026-11-01 to 2026-11-02)" in html.unescape(page)
 
 
 def test_nights_go_on_after_it_and_a_rebuild_leaves_what_was_seen(widened, tmp_path):
