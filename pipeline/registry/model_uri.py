@@ -109,7 +109,9 @@ def contents_of(tracking: Tracking, model_uri: str) -> Contents:
 
     Raises Refusal where its bundle.json is not what was registered.
     """
-    location, sha256 = _locate(tracking.client, model_uri)
+    location, sha256, folder = _place_of(tracking, model_uri)
+    if folder:
+        return bundle.read_contents(folder / BUNDLE_OF_MODEL, sha256)
     with tempfile.TemporaryDirectory() as temporary:
         contents = f"{location}/{BUNDLE_OF_MODEL}/{bundle.CONTENTS}"
         return bundle.read_contents(_download(tracking, model_uri, contents, temporary).parent, sha256)

@@ -60,10 +60,10 @@ def carry_out(config: TrainConfig, inputs: Inputs, register: Register, nodes: Cl
     if finished and finished.register.includes(register):
         clock(Event("this retrain is finished already", 1, 1, f"its results are in {prepared.run_uri}"))
         return replace(finished, differs=differing(finished.cluster, settings_of_cluster(config)))
-    if register is not Register.NONE:
-        Opponent.require_same_target(config, tracking, [identity])
     best_possible = best_possible_ne(config.data.logs_uri, prepared.inputs)  # refused, if at all, before it costs
     disk.check(config, prepared.disk_need)
+    if register is not Register.NONE:
+        Opponent.require_same_target(config, tracking, [identity])
     name = f"train {prepared.inputs.test_days[-1]}"
     nodes.checks = on_nodes.all_of(config, prepared.inputs.manifest, tracking)
     with leasing.lease_of(config, f"{name} {identity[:6]}", clock) as lease:

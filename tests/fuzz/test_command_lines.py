@@ -90,8 +90,8 @@ SNAGS = [
 ]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 # `ui` becomes MLflow's server, `bench` measures for seconds; what a verb does when all is right, other tests show.
-VERBS = {name: command for name, command in COMMANDS.items() if name not in ("ui", "bench", "config")}
-VERBS |= {f"config {name}": command for name, command in COMMANDS["config"].commands.items()}
+VERBS = {name: command for name, command in COMMANDS.items() if name not in ("ui", "bench", "config", "import")}
+VERBS |= {f"{of} {name}": command for of in ("config", "import") for name, command in COMMANDS[of].commands.items()}
 FITTING = {"config": "train.yaml", "model": "models:/ctr@champion", "out": "out", "dates": "2026-11-03", "work": "work"}
 
 

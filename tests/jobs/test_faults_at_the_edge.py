@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.ma
 TABLE = """
                   generate train nightly backfill plan status rollback prune rebuild sweep evaluate score step feed job
 full_disk            1       2      2       1      2     0       1         0    1      1      0       1    1    1    1
-unwritable           1       1      1       1      0     0       1         1    1      1      0       1    -    -    -
-unreadable_work      -       1      1       1      1     1       1         1    1      1      1       1    -    -    -
+unwritable           2       1      1       1      0     0       1         1    1      1      0       2    -    -    -
+unreadable_work      -       1      1       1      1     1       1         1    1      1      1       2    -    -    -
 unreadable_log       -       2      2       2      2     2       0         0    2      2      2       2    -    -    -
 unreadable_day       -       2      2       1      2     0       0         0    2      2      2       2    -    -    -
 mlflow_down          -       2      2       1      2     2       2         2    2      2      2       2    -    -    -
@@ -254,7 +254,7 @@ def test_a_fault_ends_in_words_and_the_documented_exit_code(place, fault, verb, 
         ("train", Call("before", "pipeline.retrain.run:encoded_store")),
         ("train", Call("before", "pipeline.training.checkpoint:save")),
         ("nightly", Call("before", "pipeline.training.fitting:fit")),
-        ("nightly", Call("before", "pipeline.registry.versions:register")),
+        ("nightly", Call("before", "pipeline.registry.registration:register")),
         ("rebuild", Call("after", "pipeline.data.passes:count_values")),
         ("score", Call("before", "pipeline.scoring.day_folder:DayFolder.publish")),
         ("sweep", Call("before", "pipeline.sweep.standings:Standings.complete")),

@@ -105,7 +105,7 @@ def test_a_night_that_loses_mlflow_says_so_and_goes_on_when_it_is_back(tmp_path,
     server = ["server", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--workers", "1"]
     server += ["--artifacts-destination", f"{tmp_path}/artifacts"]
     with served(server, server_port, tmp_path):
-        for lost in (Shown("begins", "score with champion"), Call("before", "pipeline.registry.versions:register")):
+        for lost in (Shown("begins", "score with champion"), Call("before", "pipeline.registry.registration:register")):
             with at(lost, Relay(server_port, port).cut):
                 done = folder.night(2)
             assert done.exit_code == 1, done.stderr
