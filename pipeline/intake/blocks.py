@@ -19,7 +19,7 @@ from pipeline.intake.sources import Source, opened
 from schemas.errors import Refusal
 
 Encoding = Literal["utf-8", "latin-1", "cp1252"]  # of which newline, quote and delimiter are the bytes of ASCII
-BLOCK_BYTES = 2 << 20  # what fits into a processor's cache is parsed fastest
+BLOCK_BYTES = 1 << 20  # what fits into a processor's cache is parsed fastest
 MOST_ROW_BYTES = 64 << 20
 LINE_END = re.compile(rb"\r\n?|\n")
 PACKED = "give it the ending that says so, {}"
@@ -115,9 +115,10 @@ def _endless(source: Source, line: int, marks: Marks) -> Refusal:
 
 def num_line_ends(data: bytes, start: int, end: int) -> int:
     """How many lines end between the two places: by LF, by CR and LF, or by CR alone."""
-    returns = data.count(b"\r", start, end)
-    together = data.count(b"\r\n", start, end) if returns else 0  # few files have one, and to look for two takes long
-    return data.count(b"\n", start, end) + returns - together
+    feeds = data.count(b"\n", start, end)
+    if data.find(b"\r", start, end) < 0:  # as in most files: to find none takes a fifth of the time of counting none
+        return feeds
+    return feeds + data.count(b"\r", start, end) - data.count(b"\r\n", start, end)
 
 
 def row_end(data: bytes, marks: Marks, *, is_last: bool) -> int:

@@ -26,7 +26,7 @@ from pipeline.intake.formats.form import ROW_ID
 from pipeline.intake.reading import BadLine, FileReader
 from pipeline.runtime import files
 
-BLOCKS_PER_CHUNK = 16
+BLOCKS_PER_CHUNK = 32
 ROWS_PER_GROUP = 262_144
 LOOKED_AT_ROWS = 4096  # of a column, to see whether its values come again
 REPEATING_SHARE = 0.5  # of them that differ, at most

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -76,8 +77,10 @@ class FileReader:
         if self.form.has_row_ids or days is None:
             lines = self._lines(rows, block)
             if self.form.has_row_ids:
-                ids = pa.array(self.number * LINES_PER_FILE + lines)
-                rows = rows.having(rows.table.add_column(0, ROW_ID, ids))
+                ids = np.ascontiguousarray(self.number * LINES_PER_FILE + lines, np.int64)
+                # Of its memory, as it is: pa.array would import pandas first, which takes a fifth of a second.
+                column = pa.Array.from_buffers(pa.int64(), len(ids), [None, pa.py_buffer(ids)])
+                rows = rows.having(rows.table.add_column(0, ROW_ID, column))
             if days is None:
                 assert self.by_line, "neither a column nor the file says which day it is"
                 days = self.by_line.of(lines)
@@ -128,4 +131,10 @@ def _by_day(table: pa.Table, days: Days) -> dict[date, pa.Table]:
     distinct = np.unique(days)
     if len(distinct) == 1:
         return {distinct[0].item(): table}
+    if (days[1:] >= days[:-1]).all():  # in the order of time, as most logs are: nothing is copied
+        starts = [*np.searchsorted(days, distinct).tolist(), len(days)]
+        return {
+            day.item(): table.slice(start, end - start)
+            for day, (start, end) in zip(distinct, pairwise(starts), strict=True)
+        }
     return {day.item(): table.filter(pa.array(days == day)) for day in distinct}
