@@ -82,14 +82,21 @@ def test_what_cannot_be_measured_is_refused(tmp_path, arguments, found, where):
 
 
 @pytest.mark.slow
-def test_two_ranks_take_a_batch_each_and_divide_the_rows(tmp_path):
-    ranks = ("--ranks", "2", "--batch-per-rank", "--placement", "row_sharded")
-    done = nightjar("bench", "step", "--model", "fnn", *TINY, "--seconds", "0.05", *ranks, "--json", cwd=tmp_path)
-    assert done.exit_code == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert report["shape"]["batch_size"] == 32
-    assert report["settings"]["placement"] == "rows divided among 2 ranks"
-    assert report["work"]["dense_flops_per_step"] == 2 * 16 * 6 * ((1 + 3 * 3) * 4 + 4)
+def test_two_ranks_share_the_batch_or_take_one_each(tmp_path):
+    def bench_step(*arguments: str) -> dict[str, Any]:
+        ranks = ("--model", "fnn", "--seconds", "0.05", "--ranks", "2", *arguments)
+        done = nightjar("bench", "step", *TINY, *ranks, "--json", cwd=tmp_path)
+        assert done.exit_code == 0, done.stderr
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+    shared = bench_step()
+    each = bench_step("--batch-per-rank", "--placement", "row_sharded")
+    assert shared["shape"]["batch_size"] == 16
+    assert shared["settings"]["placement"] == "all rows on each of 2 ranks"
+    assert each["shape"]["batch_size"] == 32
+    assert each["settings"]["placement"] == "rows divided among 2 ranks"
+    assert each["work"]["dense_flops_per_step"] == 2 * shared["work"]["dense_flops_per_step"] > 0
 
 
 @pytest.mark.ray

@@ -292,17 +292,25 @@ def best_ne(config: str, folder: Path, *overrides: str) -> float:
     return min(stage["ne"] for stage in stages.values())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("default")
 @pytest.mark.skipif(not BANK.exists(), reason=f"the Bank Marketing log is not at {BANK}")
-def test_what_the_bank_knows_only_after_the_call_is_left_out(tmp_path):
+def test_nothing_edited_the_bank_log_trains_to_within_a_hundredth_of_the_config_by_hand(tmp_path):
     config, _ = written(str(BANK), folder=tmp_path)
-    assert config.data.features.ignored == ("duration",)
+    assert config.data.features.ignored == ("duration",), "which is known only after the call"
+    by_hand = str(ROOT / "jobs/configs/bank_marketing.yaml")
+    # Its FNN is the best, which DeepFM takes long to come near to.
+    fewer = ("control=false", "stages.deepfm.epochs=1")
+    ne = best_ne(by_hand, tmp_path, f"data.logs_uri={BANK}", f"work_uri={tmp_path}/by_hand", *fewer)
+    assert best_ne("my.yaml", tmp_path) <= 1.01 * ne
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("default")
 def test_nothing_edited_the_synthetic_log_trains_to_within_a_hundredth_of_the_config_by_hand(tmp_path):
-    done = nightjar("generate", "logs", "--days", "20", "--rows-per-day", "52000", "--seed", "7", cwd=tmp_path)
+    done = nightjar("generate", "logs", "--days", "30", "--rows-per-day", "50000", "--seed", "7", cwd=tmp_path)
     assert done.exit_code == 0
     config, _ = written("logs", folder=tmp_path)
     assert [stage.days is None for stage in config.stages] == [False, False], "FM has the history, the net the newest"
